@@ -1,0 +1,26 @@
+"""mirific: JWST MIRI imaging from raw ramps to a mosaic, with every known issue handled on the way.
+
+The map of the package, in the order in which data flow:
+
+================  ==============================================================================
+``io``            JWST products and associations in and out
+``references``    calibration files: the CRDS client, the builder of the demo cache
+``detector1``     raw ramps to count rates, streamed in bands of rows
+``image2``        count rates to calibrated images
+``image3``        calibrated images to a mosaic and a catalogue
+``issues``        the known issues: find, show, mitigate, verify
+``report``        results as HTML, JSON and text
+``simulate``      the way backwards: a programme of raw exposures with known truth
+``pipeline``      where the stages are put together
+``cli``           the ``mirific`` command
+================  ==============================================================================
+
+What flows is in ``exposure``, what works on it in ``step``, numbers of the instrument in ``instrument``.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version as _version
+
+__version__ = _version("mirific")
+__all__ = ["__version__"]

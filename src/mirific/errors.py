@@ -1,0 +1,84 @@
+"""What can go wrong, as a tree of exceptions.
+
+::
+
+    MirificError
+    ├── InputError             a file or value given by the user cannot be used
+    │   ├── NotMiriImaging     readable, but not a MIRI imaging product of a level we can take
+    │   └── BrokenWcs          the product carries no usable world coordinates
+    ├── ReferenceMissing       CRDS has no answer, or the answer is not on disk
+    ├── ParameterError         an unknown parameter, or a value outside its bounds
+    └── OutputError            a product cannot be written
+
+Every one of them says *what* happened, *where*, and *what to do*, and keeps the three as attributes,
+so that the command line prints one line and a program can branch on the facts.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "BrokenWcs",
+    "InputError",
+    "MirificError",
+    "NotMiriImaging",
+    "OutputError",
+    "ParameterError",
+    "ReferenceMissing",
+]
+
+
+class MirificError(Exception):
+    """Base of all expected errors.
+
+    Parameters
+    ----------
+    what : str
+        What is wrong, as one sentence without a full stop.
+    where : object, optional
+        The file, step, parameter or pixel concerned; anything with a short ``str``.
+    todo : str, optional
+        What the user can do about it.
+    """
+
+    def __init__(self, what: str, *, where: object = None, todo: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.todo = todo
+        super().__init__(what, where, todo)
+
+    def __str__(self) -> str:
+        place = f"{self.where}: " if self.where is not None else ""
+        advice = f"; {self.todo}" if self.todo else ""
+        return " ".join(f"{place}{self.what}{advice}".split())
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return (_rebuild, (type(self), self.what, self.where, self.todo))
+
+
+def _rebuild(kind: type[MirificError], what: str, where: object, todo: str | None) -> MirificError:
+    """Make an error anew on the other side of a process boundary."""
+    return kind(what, where=where, todo=todo)
+
+
+class InputError(MirificError):
+    """A file or value given by the user cannot be used."""
+
+
+class NotMiriImaging(InputError):
+    """The file is readable but is not a MIRI imaging product that we can take."""
+
+
+class BrokenWcs(InputError):
+    """The product carries no usable world coordinates."""
+
+
+class ReferenceMissing(MirificError):
+    """A reference file that a step needs cannot be had."""
+
+
+class ParameterError(MirificError):
+    """A parameter is unknown, of the wrong type or out of its bounds."""
+
+
+class OutputError(MirificError):
+    """A product cannot be written."""

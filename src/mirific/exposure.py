@@ -1,0 +1,345 @@
+"""What flows: :class:`Ramp` → :class:`Image` → :class:`ImageSet` → :class:`Mosaic`.
+
+Each is an immutable value of arrays and metadata. A step returns a new one that shares what it did not
+touch. All carry the same three companions:
+
+* ``meta``, the JWST metadata as ``stdatamodels`` names them, flat: ``meta["instrument.filter"]``;
+* ``history``, one :class:`StepRecord` for each step that saw the data;
+* ``flags``, the :class:`FlagProvenance`: which step or issue set which DQ bit where.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from gwcs import WCS
+
+    from mirific.io.raw import RawRamp
+
+__all__ = [
+    "DQ",
+    "FlagProvenance",
+    "Image",
+    "ImageSet",
+    "Metadata",
+    "Mosaic",
+    "Ramp",
+    "StepRecord",
+    "dq_names",
+]
+
+#: DQ bits of JWST products: name to value (stdatamodels: src/stdatamodels/jwst/datamodels/dqflags.py).
+DQ: Mapping[str, int] = {
+    "DO_NOT_USE": 2**0,
+    "SATURATED": 2**1,
+    "JUMP_DET": 2**2,
+    "DROPOUT": 2**3,
+    "OUTLIER": 2**4,
+    "PERSISTENCE": 2**5,
+    "AD_FLOOR": 2**6,
+    "CHARGELOSS": 2**7,
+    "UNRELIABLE_ERROR": 2**8,
+    "NON_SCIENCE": 2**9,
+    "DEAD": 2**10,
+    "HOT": 2**11,
+    "WARM": 2**12,
+    "LOW_QE": 2**13,
+    "RC": 2**14,
+    "TELEGRAPH": 2**15,
+    "NONLINEAR": 2**16,
+    "BAD_REF_PIXEL": 2**17,
+    "NO_FLAT_FIELD": 2**18,
+    "NO_GAIN_VALUE": 2**19,
+    "NO_LIN_CORR": 2**20,
+    "NO_SAT_CHECK": 2**21,
+    "UNRELIABLE_BIAS": 2**22,
+    "UNRELIABLE_DARK": 2**23,
+    "UNRELIABLE_SLOPE": 2**24,
+    "UNRELIABLE_FLAT": 2**25,
+    "OPEN": 2**26,
+    "ADJ_OPEN": 2**27,
+    "FLUX_ESTIMATED": 2**28,
+    "MSA_FAILED_OPEN": 2**29,
+    "OTHER_BAD_PIXEL": 2**30,
+    "REFERENCE_PIXEL": 2**31,
+}
+
+_NAME_OF_BIT = {value: name for name, value in DQ.items()}
+
+
+def dq_names(value: int) -> tuple[str, ...]:
+    """Names of the bits that are set in ``value``, lowest bit first.
+
+    >>> dq_names(17)
+    ('DO_NOT_USE', 'OUTLIER')
+    """
+    return tuple(name for name, bit in DQ.items() if value & bit)
+
+
+class Metadata(Mapping[str, Any]):
+    """JWST metadata under the dotted names of ``stdatamodels``, without the leading ``meta.``.
+
+    >>> meta = Metadata({"instrument.filter": "F770W"})
+    >>> meta["instrument.filter"], meta.with_values({"cal_step.photom": "COMPLETE"})["cal_step.photom"]
+    ('F770W', 'COMPLETE')
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = dict(values)
+
+    def __getitem__(self, key: str) -> Any:
+        return self._values[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Metadata({len(self._values)} values)"
+
+    def with_values(self, values: Mapping[str, Any]) -> Metadata:
+        """Return a copy in which ``values`` are set; a value of None removes its name."""
+        merged = {**self._values, **values}
+        return Metadata({name: value for name, value in merged.items() if value is not None})
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What one step did to one exposure.
+
+    Parameters
+    ----------
+    step : str
+        The step's calwebb name, or the slug of a known issue.
+    status : {"COMPLETE", "SKIPPED"}
+        As in the ``cal_step`` keywords.
+    seconds : float
+        Wall time, s.
+    parameters : mapping
+        The parameters in force.
+    references : mapping
+        CRDS type to file name.
+    reason : str
+        Why it was skipped, or what it found worth saying.
+    """
+
+    step: str
+    status: str
+    seconds: float = 0.0
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    references: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class FlagProvenance:
+    """Which step or issue set which DQ bit where.
+
+    Entries are keyed by ``(source, bit)``; each holds a mask of shape ``shape``, packed to bits, so that an
+    entry of a full frame takes 132 kB. A bit counts for the source that set it first.
+    """
+
+    shape: tuple[int, int]
+    entries: Mapping[tuple[str, int], NDArray[np.uint8]] = field(default_factory=dict)
+
+    def add(self, source: str, bit: int, where: NDArray[np.bool_]) -> FlagProvenance:
+        """Return a copy in which ``source`` also set ``bit`` at the True pixels of ``where`` (ny, nx)."""
+        if not where.any():
+            return self
+        packed = np.packbits(where)
+        before = self.entries.get((source, bit))
+        merged = packed if before is None else before | packed
+        return replace(self, entries={**self.entries, (source, bit): merged})
+
+    def add_changes(self, source: str, before: NDArray[np.uint32], after: NDArray[np.uint32]) -> FlagProvenance:
+        """Return a copy in which ``source`` set every bit of ``after`` that ``before`` lacks."""
+        new = after & ~before
+        present = int(np.bitwise_or.reduce(new, axis=None)) if new.size else 0
+        result = self
+        for name in dq_names(present):
+            result = result.add(source, DQ[name], (new & np.uint32(DQ[name])) != 0)
+        return result
+
+    def where(self, source: str, bit: int) -> NDArray[np.bool_]:
+        """Mask (ny, nx) of the pixels in which ``source`` set ``bit``."""
+        packed = self.entries.get((source, bit))
+        if packed is None:
+            return np.zeros(self.shape, dtype=bool)
+        count = self.shape[0] * self.shape[1]
+        return np.unpackbits(packed, count=count).reshape(self.shape).astype(bool)
+
+    def labels(self) -> tuple[str, ...]:
+        """One ``source:BIT_NAME`` for each entry, in the order in which they were made."""
+        return tuple(f"{source}:{_NAME_OF_BIT[bit]}" for source, bit in self.entries)
+
+    def as_planes(self) -> NDArray[np.uint32]:
+        """Code the entries as bits: plane ``k // 32``, bit ``k % 32`` is entry ``k``; (nplanes, ny, nx)."""
+        planes = np.zeros((max(1, -(-len(self.entries) // 32)), *self.shape), dtype=np.uint32)
+        for k, (source, bit) in enumerate(self.entries):
+            planes[k // 32] |= self.where(source, bit).astype(np.uint32) << np.uint32(k % 32)
+        return planes
+
+    @classmethod
+    def from_planes(cls, planes: NDArray[np.uint32], labels: tuple[str, ...]) -> FlagProvenance:
+        """Undo :meth:`as_planes`, given the :meth:`labels`."""
+        flags = cls(shape=(planes.shape[-2], planes.shape[-1]))
+        for k, label in enumerate(labels):
+            source, _, name = label.rpartition(":")
+            flags = flags.add(source, DQ[name], (planes[k // 32] >> np.uint32(k % 32)) & 1 == 1)
+        return flags
+
+
+class _Carrier:
+    """What all that flows has in common; the dataclasses below give the fields."""
+
+    meta: Metadata
+    history: tuple[StepRecord, ...]
+
+    def with_meta(self, values: Mapping[str, Any]) -> Any:
+        """Return a copy with some metadata set."""
+        return replace(self, meta=self.meta.with_values(values))  # type: ignore[type-var]
+
+    def with_record(self, record: StepRecord) -> Any:
+        """Return a copy whose history ends with ``record`` and whose ``cal_step`` says so."""
+        meta = self.meta.with_values({f"cal_step.{record.step}": record.status})
+        return replace(self, meta=meta, history=(*self.history, record))  # type: ignore[type-var]
+
+
+@dataclass(frozen=True)
+class Ramp(_Carrier):
+    """A raw exposure: its pixels stay on disk until the engine asks for a band of rows.
+
+    Parameters
+    ----------
+    raw : RawRamp
+        Reader of raw samples (DN), shape (nints, ngroups, ny, nx), by band of rows.
+    meta : Metadata
+    """
+
+    raw: RawRamp
+    meta: Metadata
+    history: tuple[StepRecord, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(nints, ngroups, ny, nx)."""
+        return self.raw.shape
+
+
+@dataclass(frozen=True)
+class Image(_Carrier):
+    """A calibrated exposure: count rates (DN/s) after stage 1, surface brightness (MJy/sr) after photom.
+
+    All arrays share one shape: (ny, nx), or (nints, ny, nx) for per-integration products.
+
+    Parameters
+    ----------
+    data, err : float32 arrays
+        Signal and its standard error, in the unit ``meta["bunit_data"]``.
+    dq : uint32 array
+        JWST DQ bits.
+    var_poisson, var_rnoise, var_flat : float32 arrays
+        Variances, in the unit squared; ``var_flat`` from flat_field on.
+    wcs : gwcs.WCS, optional
+        Detector (0-based x, y) to ICRS degrees; from assign_wcs on.
+    area : float32 array, optional
+        Pixel area relative to the nominal one; from photom on.
+    integrations : Image, optional
+        The per-integration product beside the combined one.
+    """
+
+    data: NDArray[np.float32]
+    err: NDArray[np.float32]
+    dq: NDArray[np.uint32]
+    var_poisson: NDArray[np.float32]
+    var_rnoise: NDArray[np.float32]
+    meta: Metadata
+    flags: FlagProvenance
+    var_flat: NDArray[np.float32] | None = None
+    wcs: WCS | None = None
+    area: NDArray[np.float32] | None = None
+    integrations: Image | None = None
+    history: tuple[StepRecord, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """File name the image was read from or will be written to."""
+        return str(self.meta.get("filename", "image"))
+
+    def good(self) -> NDArray[np.bool_]:
+        """Mask of the pixels that may be used: DO_NOT_USE unset and the value finite."""
+        return ((self.dq & np.uint32(DQ["DO_NOT_USE"])) == 0) & np.isfinite(self.data)
+
+    def with_flags(self, source: str, bit: int, where: NDArray[np.bool_]) -> Image:
+        """Return a copy with ``bit`` set at the True pixels of ``where``; ``source`` goes to the provenance."""
+        dq = self.dq | np.where(where, np.uint32(bit), np.uint32(0))
+        return replace(self, dq=dq, flags=self.flags.add_changes(source, self.dq, dq))
+
+
+@dataclass(frozen=True)
+class ImageSet(_Carrier):
+    """The exposures that go into one mosaic: what stage 3 works on.
+
+    Parameters
+    ----------
+    images : tuple of Image
+    meta : Metadata
+        What concerns the set: ``asn.table_name``, ``asn.pool_name``, ``filename`` of the product to be.
+    """
+
+    images: tuple[Image, ...]
+    meta: Metadata
+    history: tuple[StepRecord, ...] = ()
+
+    def with_images(self, images: tuple[Image, ...]) -> ImageSet:
+        """Return a copy with other images."""
+        return replace(self, images=images)
+
+
+@dataclass(frozen=True)
+class Mosaic(_Carrier):
+    """Resampled, combined exposures.
+
+    Parameters
+    ----------
+    data, err : float32 arrays, shape (ny, nx)
+        Surface brightness and its standard error, MJy/sr.
+    weight : float32 array, shape (ny, nx)
+        Sum of the weights of the exposures.
+    context : int32 array, shape (nplanes, ny, nx)
+        Bit k of plane p: exposure 32 p + k contributed.
+    var_poisson, var_rnoise, var_flat : float32 arrays, shape (ny, nx), MJy²/sr²
+    wcs : gwcs.WCS
+        Mosaic (0-based x, y) to ICRS degrees.
+    catalog : astropy.table.Table, optional
+        Sources; from source_catalog on.
+    segmentation : int32 array, shape (ny, nx), optional
+        Label of the source that owns each pixel, 0 for none.
+    members : tuple of Image
+        The exposures as they went in (the ``_crf`` products).
+    """
+
+    data: NDArray[np.float32]
+    err: NDArray[np.float32]
+    weight: NDArray[np.float32]
+    meta: Metadata
+    wcs: WCS
+    context: NDArray[np.int32] | None = None
+    var_poisson: NDArray[np.float32] | None = None
+    var_rnoise: NDArray[np.float32] | None = None
+    var_flat: NDArray[np.float32] | None = None
+    catalog: Table | None = None
+    segmentation: NDArray[np.int32] | None = None
+    members: tuple[Image, ...] = ()
+    history: tuple[StepRecord, ...] = ()

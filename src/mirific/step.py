@@ -1,0 +1,223 @@
+"""The step: documented parameters plus one method; and the loop that runs a tuple of steps.
+
+A step is a frozen dataclass whose fields are made by :func:`param`. It declares the CRDS types that it needs
+and implements :meth:`Step.apply`. Skipping, references, timing, history and the provenance of flags live
+here, once. Command-line options, TOML keys, documentation tables and recorded parameters are all derived
+from the same fields (:func:`parameters_of`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
+
+from mirific.errors import ParameterError
+from mirific.exposure import Image, ImageSet, Metadata, Mosaic, StepRecord
+
+__all__ = ["NotApplicable", "Parameter", "Reference", "References", "Step", "param", "parameters_of", "run_steps"]
+
+In = TypeVar("In", Image, ImageSet, Mosaic)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One parameter of a step, as everything that is derived from it needs it."""
+
+    name: str
+    kind: type
+    default: Any
+    doc: str
+    unit: str = ""
+    ge: float | None = None
+    le: float | None = None
+    choices: tuple[Any, ...] = ()
+
+    def parse(self, value: Any, where: str) -> Any:
+        """Convert ``value`` (a string from the command line, or a TOML or ASDF value) and check its bounds.
+
+        Raises
+        ------
+        ParameterError
+            If it is not of the parameter's type, out of its bounds or not among its choices.
+        """
+        parsed = _convert(self, value, where)
+        if self.choices and parsed not in self.choices:
+            listed = ", ".join(map(str, self.choices))
+            raise ParameterError(f"{value!r} is not one of: {listed}", where=where, todo="choose one of them")
+        too_low = self.ge is not None and isinstance(parsed, (int, float)) and not parsed >= self.ge
+        too_high = self.le is not None and isinstance(parsed, (int, float)) and not parsed <= self.le
+        if too_low or too_high:
+            low = "-inf" if self.ge is None else self.ge
+            high = "inf" if self.le is None else self.le
+            raise ParameterError(f"{parsed} is out of bounds", where=where, todo=f"give a value in {low} to {high}")
+        return parsed
+
+
+def _convert(parameter: Parameter, value: Any, where: str) -> Any:
+    """Convert ``value`` to the parameter's type; None stays None where the default is None."""
+    if value is None or (isinstance(value, str) and value.lower() in {"none", ""} and parameter.kind is not str):
+        if parameter.default is None:
+            return None
+        raise ParameterError("None is not allowed", where=where, todo=f"give a {parameter.kind.__name__}")
+    try:
+        if parameter.kind is bool:
+            if isinstance(value, str):
+                return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[value.lower()]
+            return bool(value)
+        return parameter.kind(value)
+    except (KeyError, TypeError, ValueError) as error:
+        kind = parameter.kind.__name__
+        raise ParameterError(f"{value!r} is not a {kind}", where=where, todo=f"give a {kind}") from error
+
+
+def param(
+    default: Any,
+    doc: str,
+    *,
+    unit: str = "",
+    ge: float | None = None,
+    le: float | None = None,
+    choices: tuple[Any, ...] = (),
+) -> Any:
+    """Declare a step's parameter: default, one sentence, unit, inclusive bounds, allowed values."""
+    metadata = {"doc": doc, "unit": unit, "ge": ge, "le": le, "choices": choices}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def parameters_of(step: type[Any]) -> dict[str, Parameter]:
+    """Map the names of a step class's parameters to their descriptions, in the order of declaration."""
+    hints = get_type_hints(step)
+    found = {}
+    for item in dataclasses.fields(step):
+        kinds = [kind for kind in getattr(hints[item.name], "__args__", (hints[item.name],)) if kind is not type(None)]
+        found[item.name] = Parameter(item.name, kinds[0], item.default, **item.metadata)
+    return found
+
+
+class Reference(Protocol):
+    """An opened reference file."""
+
+    @property
+    def name(self) -> str:
+        """Base name of the file, as CRDS knows it."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """Where the file is."""
+        ...
+
+
+class References(Protocol):
+    """Where steps get their references; :class:`mirific.references.Crds` is the real one."""
+
+    def open(self, meta: Metadata, types: tuple[str, ...]) -> Mapping[str, Reference | None]:
+        """Open the best references for an exposure.
+
+        A type for which CRDS answers N/A maps to None.
+
+        Raises
+        ------
+        ReferenceMissing
+            If CRDS has no answer for a type, or the file cannot be had.
+        """
+        ...
+
+    def parameters(self, meta: Metadata, step: str) -> Mapping[str, Any]:
+        """Parameters that CRDS holds for a step (``pars-<step>step``); empty where it holds none."""
+        ...
+
+
+@dataclass(frozen=True)
+class NotApplicable:
+    """An expected outcome of a step: it does not apply to these data, for a reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Step(Generic[In]):
+    """Base of all steps; a subclass gives ``name``, its parameters and :meth:`apply`.
+
+    Class attributes
+    ----------------
+    name : str
+        The calwebb name of the step, or the slug of the issue that it mitigates.
+    reference_types : tuple of str
+        CRDS types that :meth:`apply` receives opened.
+    """
+
+    name: ClassVar[str] = ""
+    reference_types: ClassVar[tuple[str, ...]] = ()
+
+    skip: bool = param(False, "Leave the data as they are.")
+
+    def apply(self, exposure: In, references: Mapping[str, Any]) -> Any:
+        """Return the new exposure, or :class:`NotApplicable`."""
+        raise AssertionError(f"{type(self).__name__} lacks apply")
+
+    def run(self, exposure: In, references: References) -> Any:
+        """Apply the step, and write its record and the provenance of the flags that it set."""
+        if self.skip:
+            return exposure.with_record(StepRecord(self.name, "SKIPPED", reason="asked for"))
+        start = time.perf_counter()
+        meta = exposure.images[0].meta if isinstance(exposure, ImageSet) else exposure.meta
+        opened = references.open(meta, self.reference_types) if self.reference_types else {}
+        result = self.apply(exposure, opened)
+        seconds = time.perf_counter() - start
+        names = {kind: "N/A" if ref is None else ref.name for kind, ref in opened.items()}
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
+        if isinstance(result, NotApplicable):
+            return exposure.with_record(StepRecord(self.name, "SKIPPED", seconds, values, names, result.reason))
+        record = StepRecord(self.name, "COMPLETE", seconds, values, names)
+        return _recorded(self.name, exposure, result, record)
+
+    def configured(self, values: Mapping[str, Any]) -> Any:
+        """Return a copy with some parameters set.
+
+        Raises
+        ------
+        ParameterError
+            If a name is unknown or a value not acceptable.
+        """
+        known = parameters_of(type(self))
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            raise ParameterError(
+                f"unknown parameter {unknown[0]!r}", where=self.name, todo=f"the parameters are: {', '.join(known)}"
+            )
+        parsed = {name: known[name].parse(value, f"{self.name}.{name}") for name, value in values.items()}
+        return replace(self, **parsed)
+
+
+def _recorded(source: str, before: Any, after: Any, record: StepRecord) -> Any:
+    """Attach the record and, for images, the provenance of new flags and the names of references."""
+    if isinstance(before, Image) and isinstance(after, Image):
+        after = _with_provenance(source, before, after)
+    if isinstance(before, ImageSet) and isinstance(after, ImageSet):
+        if len(before.images) == len(after.images):
+            pairs = zip(before.images, after.images, strict=True)
+            after = after.with_images(
+                tuple(_with_provenance(source, old, new).with_record(record) for old, new in pairs)
+            )
+    files = {
+        f"ref_file.{kind}.name": name if name == "N/A" else f"crds://{name}" for kind, name in record.references.items()
+    }
+    return after.with_meta(files).with_record(record)
+
+
+def _with_provenance(source: str, before: Image, after: Image) -> Image:
+    """Credit ``source`` with the DQ bits that ``after`` has and ``before`` lacks, unless it did so itself."""
+    if after.dq is before.dq or after.flags is not before.flags:
+        return after
+    return replace(after, flags=before.flags.add_changes(source, before.dq, after.dq))
+
+
+def run_steps(steps: tuple[Step[Any], ...], exposure: Any, references: References) -> Any:
+    """Run a tuple of steps one after the other: the whole of a pipeline."""
+    for step in steps:
+        exposure = step.run(exposure, references)
+    return exposure

@@ -1,0 +1,17 @@
+"""Fixtures that all tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+_SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of real data beside the checkout; a clone elsewhere has none, and the test skips."""
+    if not _SHARED_DATA.is_dir():
+        pytest.skip("needs the real data of ../shared/data, which a user's clone does not have")
+    return _SHARED_DATA
