@@ -279,7 +279,8 @@ class Image(_Carrier):
 
     def good(self) -> NDArray[np.bool_]:
         """Mask of the pixels that may be used: DO_NOT_USE unset and the value finite."""
-        return ((self.dq & np.uint32(DQ["DO_NOT_USE"])) == 0) & np.isfinite(self.data)
+        usable: NDArray[np.bool_] = (self.dq & np.uint32(DQ["DO_NOT_USE"])) == 0
+        return usable & np.isfinite(self.data)
 
     def with_flags(self, source: str, bit: int, where: NDArray[np.bool_]) -> Image:
         """Return a copy with ``bit`` set at the True pixels of ``where``; ``source`` goes to the provenance."""

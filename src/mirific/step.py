@@ -197,12 +197,9 @@ def _recorded(source: str, before: Any, after: Any, record: StepRecord) -> Any:
     """Attach the record and, for images, the provenance of new flags and the names of references."""
     if isinstance(before, Image) and isinstance(after, Image):
         after = _with_provenance(source, before, after)
-    if isinstance(before, ImageSet) and isinstance(after, ImageSet):
-        if len(before.images) == len(after.images):
-            pairs = zip(before.images, after.images, strict=True)
-            after = after.with_images(
-                tuple(_with_provenance(source, old, new).with_record(record) for old, new in pairs)
-            )
+    if isinstance(before, ImageSet) and isinstance(after, ImageSet) and len(before.images) == len(after.images):
+        pairs = zip(before.images, after.images, strict=True)
+        after = after.with_images(tuple(_with_provenance(source, old, new).with_record(record) for old, new in pairs))
     files = {
         f"ref_file.{kind}.name": name if name == "N/A" else f"crds://{name}" for kind, name in record.references.items()
     }
