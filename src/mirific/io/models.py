@@ -64,21 +64,20 @@ def _flags_extension(flags: FlagProvenance) -> dict[str, Any]:
 
 
 def _steps_extension(history: tuple[StepRecord, ...]) -> dict[str, Any]:
-    """History as a table extension, one row a step."""
+    """History as a table extension, one row a step; wall times stay out, so that equal runs give equal files."""
     rows = [
         (
             r.step,
             r.status,
-            r.seconds,
             json.dumps(dict(r.parameters), default=str),
             json.dumps(dict(r.references)),
             r.reason,
         )
         for r in history
     ]
-    names = ("step", "status", "seconds", "parameters", "references", "reason")
+    names = ("step", "status", "parameters", "references", "reason")
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    kinds = [_text_kind(column) if name != "seconds" else "f8" for name, column in zip(names, columns, strict=True)]
+    kinds = [_text_kind(column) for column in columns]
     return {"data": np.array(rows, dtype=list(zip(names, kinds, strict=True))), "header": []}
 
 
@@ -102,7 +101,7 @@ def _read_history(extras: Mapping[str, Any]) -> tuple[StepRecord, ...]:
         StepRecord(
             _text(row["step"]),
             _text(row["status"]),
-            float(row["seconds"]),
+            0.0,
             json.loads(_text(row["parameters"])),
             json.loads(_text(row["references"])),
             _text(row["reason"]),
@@ -146,7 +145,7 @@ def to_model(exposure: Image | Mosaic) -> Any:
     model = kind(tree)
     for attribute, array in _arrays(exposure).items():
         if array is not None:
-            setattr(model, attribute, array)
+            setattr(model, attribute, array.view())  # the writer wants one array object per extension
     return _with_common(model, exposure)
 
 

@@ -34,7 +34,7 @@ def _opened(path: Path) -> Iterator[Any]:
     """Open a FITS file as a data model, its complaints in the log and its failures as one-line errors."""
     from stdatamodels.jwst import datamodels
 
-    _check_file(path)
+    check_file(path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -51,7 +51,7 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _check_file(path: Path) -> None:
+def check_file(path: Path) -> None:
     """Refuse what is not a readable, whole FITS file."""
     if not path.exists():
         raise InputError("no such file", where=path, todo="check the path")
@@ -214,7 +214,7 @@ def read(path: str | Path, overrides: dict[str, Any] | None = None) -> Ramp | Im
         If it cannot be used; see the functions for each level.
     """
     path = Path(path)
-    _check_file(path)
+    check_file(path)
     if _dimensions(path) == 4:
         return read_ramp(path, overrides)
     from mirific.io.models import from_model

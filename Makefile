@@ -1,0 +1,39 @@
+# All that a machine with git, make and Python >= 3.11 needs: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO ?= mirific-demo
+
+.PHONY: demo test test-slow lint bench clean
+.DELETE_ON_ERROR:
+
+$(VENV)/installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "mirific needs Python 3.11 or newer: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/installed-test: $(VENV)/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,dask]'
+	@touch $@
+
+demo: $(VENV)/installed   ## simulate a programme with known issues, reduce it, write $(DEMO)/report.html
+	$(BIN)/mirific demo -o $(DEMO)
+
+lint: $(VENV)/installed-test   ## style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy src
+
+test: lint   ## all tests that fit in ten minutes
+	$(BIN)/python -m pytest -n 2 -m "not slow"
+
+test-slow: $(VENV)/installed-test   ## the long ones: many seeds, full frames, all filters
+	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/installed   ## official pipeline and mirific on the same files, alternating
+	$(BIN)/python -m benchmarks.peers
+
+clean:
+	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache

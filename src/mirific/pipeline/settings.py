@@ -1,0 +1,146 @@
+"""What the user asked for, and how it meets the parameters of the steps.
+
+Order of precedence, as in the official pipeline: defaults of the step, parameter file of CRDS, the user's
+configuration file, the command line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mirific.errors import InputError, ParameterError
+from mirific.exposure import Metadata
+from mirific.step import References, Step, parameters_of
+
+__all__ = ["TARGETS", "Settings", "read_config"]
+
+#: Levels at which a run can stop.
+TARGETS = ("rate", "cal", "i2d")
+
+AnyStep = TypeVar("AnyStep", bound="Step[Any]")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the user asked for.
+
+    Parameters
+    ----------
+    to : {"rate", "cal", "i2d"}
+        Level at which the run stops.
+    parity : bool
+        Compute what the official pipeline computes, its known defects included, and handle no issues.
+    skip : tuple of str
+        Issues (slugs) and steps (calwebb names) to leave out.
+    values : mapping
+        Parameters by step: ``{"jump": {"rejection_threshold": 5.0}}``.
+    metadata : mapping
+        Metadata to set on raw exposures, such as ``{"instrument.filter": "F770W"}``.
+    """
+
+    to: str = "i2d"
+    parity: bool = False
+    skip: tuple[str, ...] = ()
+    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def configure(self, step: AnyStep, meta: Metadata, references: References) -> AnyStep:
+        """Return the step with the parameters of CRDS and the user in force."""
+        known = parameters_of(type(step))
+        held = references.parameters(meta, step.name)
+        from_crds = {name: value for name, value in held.items() if name in known}
+        values = {**from_crds, **self.values.get(step.name, {})}
+        if step.name in self.skip:
+            values["skip"] = True
+        configured: AnyStep = step.configured(values)
+        return configured
+
+    def with_assignments(self, assignments: Iterable[str]) -> Settings:
+        """Return a copy with ``STEP.PARAM=VALUE`` and ``meta.NAME=VALUE`` assignments added.
+
+        Raises
+        ------
+        ParameterError
+            If an assignment is not of that form.
+        """
+        values = {step: dict(found) for step, found in self.values.items()}
+        metadata = dict(self.metadata)
+        for assignment in assignments:
+            target, equals, value = assignment.partition("=")
+            step, dot, name = target.strip().partition(".")
+            if not (equals and dot and name):
+                raise ParameterError(
+                    f"{assignment!r} is not an assignment", where="--set", todo="write STEP.PARAM=VALUE"
+                )
+            if step == "meta":
+                metadata[name] = _literal(value)
+            else:
+                values.setdefault(step, {})[name] = value.strip()
+        return replace(self, values=values, metadata=metadata)
+
+    def check(self, steps: Mapping[str, type[Step[Any]]], issues: Iterable[str]) -> None:
+        """Refuse names that nobody answers to, before any work is done.
+
+        Raises
+        ------
+        ParameterError
+            If a step, parameter or issue is unknown, or a value unacceptable.
+        """
+        for name in self.skip:
+            if name not in steps and name not in set(issues):
+                raise ParameterError(f"unknown issue or step {name!r}", where="--skip", todo=_list(issues))
+        for name, values in self.values.items():
+            if name not in steps:
+                raise ParameterError(f"unknown step {name!r}", where="--set", todo=_list(steps))
+            steps[name]().configured(values)
+
+    def fingerprint(self) -> str:
+        """Digest of all that the settings decide, for telling whether a product is still good."""
+        text = json.dumps(asdict(self), sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _list(names: Iterable[str]) -> str:
+    return "the names are: " + ", ".join(sorted(names))
+
+
+def _literal(text: str) -> Any:
+    """Read a number or truth value where the text is one, else the text."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text.strip()
+
+
+def read_config(path: Path, settings: Settings) -> Settings:
+    """Add the contents of a TOML file: a table per step, and ``[run]`` with to, parity, skip and metadata.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or not TOML.
+    ParameterError
+        If ``[run]`` has unknown keys.
+    """
+    try:
+        tree = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=path, todo="check the path") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"not a TOML file ({error})", where=path, todo="mend it") from error
+    run = tree.pop("run", {})
+    known = {"to", "parity", "skip", "metadata"}
+    unknown = sorted(set(run) - known) or [name for name, table in tree.items() if not isinstance(table, dict)]
+    if unknown:
+        raise ParameterError(
+            f"unknown key {unknown[0]!r}", where=path, todo=f"[run] takes {', '.join(sorted(known))}; steps are tables"
+        )
+    if "skip" in run:
+        run["skip"] = tuple(run["skip"])
+    return replace(settings, **run, values={**settings.values, **tree})
