@@ -223,7 +223,7 @@ def pixel_area(x: ArrayLike, y: ArrayLike) -> _Floats:
 
 
 @cache
-def inverse_coefficients(degree: int = 5) -> tuple[_Floats, _Floats]:
+def inverse_coefficients(degree: int = 7) -> tuple[_Floats, _Floats]:
     """Polynomials c[p, q] of ideal x^p y^q (arcsec) that give science x, y (pixels) on the detector.
 
     Fitted by least squares to the forward polynomial on a grid that reaches 8 pixels beyond the detector.
