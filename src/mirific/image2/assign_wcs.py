@@ -1,0 +1,343 @@
+"""Where each pixel is on the sky: the GWCS, S_REGION and the FITS (SIP) keywords, kept together.
+
+The three descriptions of one pointing are always written together, into ``wcs`` and ``meta`` of the image:
+by the step :class:`AssignWcs`, by :func:`shift_pointing`, which moves the pointing, and by :func:`with_wcs`,
+which any later correction uses.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from mirific.errors import BrokenWcs, ReferenceMissing
+from mirific.exposure import Image, Metadata
+from mirific.step import Step, param
+
+if TYPE_CHECKING:
+    from gwcs import WCS
+
+__all__ = ["AssignWcs", "SipFit", "build_wcs", "pointing_transform", "shift_pointing", "with_wcs"]
+
+#: Largest degree of the SIP polynomials that is tried, as in ``jwst: assign_wcs/util.py``.
+MAX_SIP_DEGREE = 5
+
+_STALE = ("cdelt1", "cdelt2", "pc1_1", "pc1_2", "pc2_1", "pc2_2", "a_order", "b_order", "ap_order", "bp_order")
+
+
+@dataclass(frozen=True)
+class SipFit:
+    """How the SIP approximation is made.
+
+    Parameters
+    ----------
+    max_pix_error, max_inv_pix_error : float
+        Accuracy wanted of pixel → sky and sky → pixel, pixel.
+    degree, inv_degree : int, optional
+        Degrees of the polynomials; None for the lowest one that is accurate enough.
+    npoints : int
+        Points per axis at which the fit is made.
+    """
+
+    max_pix_error: float = 0.01
+    degree: int | None = None
+    max_inv_pix_error: float = 0.01
+    inv_degree: int | None = None
+    npoints: int = 12
+
+
+@dataclass(frozen=True)
+class AssignWcs(Step[Image]):
+    """Attach the world coordinates of the exposure.
+
+    Detector → V2, V3 (distortion with the boresight offset of the filter) → V2, V3 without velocity aberration →
+    ICRS, from RA_REF, DEC_REF, ROLL_REF at V2_REF, V3_REF. The frames are called ``detector``, ``v2v3``,
+    ``v2v3vacorr`` and ``world``, as in ``jwst: assign_wcs/miri.py``, so that tweakwcs and the official pipeline
+    can work on the result. S_REGION and the SIP keywords go into the metadata.
+    """
+
+    name: ClassVar[str] = "assign_wcs"
+    reference_types: ClassVar[tuple[str, ...]] = ("distortion", "filteroffset")
+
+    sip_approx: bool = param(True, "Also describe the coordinates by FITS keywords (TAN-SIP).")
+    sip_max_pix_error: float = param(0.01, "Accuracy wanted of the forward SIP fit.", unit="pixel", ge=0)
+    sip_degree: int | None = param(None, "Degree of the forward SIP fit; none for the lowest that will do.", ge=1, le=6)
+    sip_max_inv_pix_error: float = param(0.01, "Accuracy wanted of the inverse SIP fit.", unit="pixel", ge=0)
+    sip_inv_degree: int | None = param(None, "Degree of the inverse SIP fit; none for the best.", ge=1, le=6)
+    sip_npoints: int = param(12, "Points per axis of the SIP fit.", ge=3)
+
+    def apply(self, exposure: Image, references: Mapping[str, Any]) -> Image:
+        """Return the image with world coordinates.
+
+        Raises
+        ------
+        BrokenWcs
+            If the header lacks the pointing.
+        ReferenceMissing
+            If there is no distortion or no offset for the filter.
+        """
+        distortion = _required(references, "distortion").tree()["model"]
+        offsets = _required(references, "filteroffset").tree()["filters"]
+        wcs = build_wcs(exposure.meta, exposure.data.shape, distortion, offsets)
+        return with_wcs(exposure, wcs, self.sip())
+
+    def sip(self) -> SipFit | None:
+        """Return how to make the SIP approximation, None if none is wanted."""
+        if not self.sip_approx:
+            return None
+        return SipFit(
+            self.sip_max_pix_error, self.sip_degree, self.sip_max_inv_pix_error, self.sip_inv_degree, self.sip_npoints
+        )
+
+
+def _required(references: Mapping[str, Any], kind: str) -> Any:
+    if references[kind] is None:
+        raise ReferenceMissing(f"CRDS says N/A for {kind}", where="assign_wcs", todo="check the CRDS context")
+    return references[kind]
+
+
+def build_wcs(meta: Metadata, shape: tuple[int, ...], distortion: Any, offsets: Any) -> WCS:
+    """Build the transform from detector pixels to ICRS.
+
+    Parameters
+    ----------
+    meta : Metadata
+        ``instrument.filter``, ``subarray.*``, ``velocity_aberration.scale_factor`` and the pointing in ``wcsinfo.*``.
+    shape : tuple of int
+        Shape of the image, (..., ny, nx).
+    distortion : astropy Model
+        Full-frame 0-based x, y (pixel) to V2, V3 (arcsec): ``model`` of the CRDS distortion reference.
+    offsets : sequence of mapping
+        ``filters`` of the CRDS filteroffset reference: ``filter``, ``column_offset``, ``row_offset`` (pixel).
+
+    Returns
+    -------
+    gwcs.WCS
+        0-based x, y of the (sub)array to right ascension and declination, degrees.
+    """
+    from gwcs import WCS
+
+    frames = _frames()
+    first = _detector_transform(meta, shape, distortion, offsets)
+    aberration = _aberration_transform(meta)
+    steps = zip(frames, (first, aberration, pointing_transform(meta), None), strict=True)
+    return WCS(list(steps))
+
+
+def _frames() -> tuple[Any, ...]:
+    from astropy import coordinates, units
+    from gwcs import coordinate_frames as frames
+
+    pixel, arcsec = (units.pix, units.pix), (units.arcsec, units.arcsec)
+    v2v3 = ("v2", "v3")
+    return (
+        frames.Frame2D(name="detector", axes_order=(0, 1), unit=pixel),
+        frames.Frame2D(name="v2v3", axes_order=(0, 1), axes_names=v2v3, unit=arcsec),
+        frames.Frame2D(name="v2v3vacorr", axes_order=(0, 1), axes_names=v2v3, unit=arcsec),
+        frames.CelestialFrame(name="world", reference_frame=coordinates.ICRS()),
+    )
+
+
+def _detector_transform(meta: Metadata, shape: tuple[int, ...], distortion: Any, offsets: Any) -> Any:
+    """Subarray and filter offsets before the distortion; bounded by the edges of the image."""
+    from astropy.modeling import bind_bounding_box
+    from astropy.modeling.models import Shift
+
+    column, row = _filter_offset(offsets, str(meta["instrument.filter"]))
+    transform = Shift(column) & Shift(row) | distortion
+    bounds = _own_bounds(distortion)
+    start = [int(meta.get(f"subarray.{axis}start") or 1) for axis in "xy"]
+    if start != [1, 1]:
+        transform = _subarray_shift(start) | transform
+        bounds = None
+    ny, nx = shape[-2:]
+    bind_bounding_box(transform, bounds or ((-0.5, nx - 0.5), (-0.5, ny - 0.5)), order="F")
+    return transform
+
+
+def _subarray_shift(start: list[int]) -> Any:
+    from astropy.modeling.models import Identity, Shift
+
+    x, y = (Identity(1) if first == 1 else Shift(first - 1) for first in start)
+    return x & y
+
+
+def _own_bounds(distortion: Any) -> Any:
+    """Bounding box that the reference brings along, x first; None without one."""
+    try:
+        return distortion.bounding_box.bounding_box(order="F")
+    except NotImplementedError:
+        return None
+
+
+def _filter_offset(offsets: Any, name: str) -> tuple[float, float]:
+    for entry in offsets:
+        if entry["filter"] == name:
+            return float(entry["column_offset"]), float(entry["row_offset"])
+    raise ReferenceMissing(f"no boresight offset for filter {name}", where="filteroffset", todo="check the filter")
+
+
+def _aberration_transform(meta: Metadata) -> Any:
+    """Scale about V2_REF, V3_REF that undoes the differential velocity aberration."""
+    from astropy.modeling.models import Identity, Scale, Shift
+
+    factor = meta.get("velocity_aberration.scale_factor")
+    if factor is None or factor == 1:
+        return Identity(2)
+    if factor <= 0:
+        raise BrokenWcs(f"velocity aberration scale {factor} is not positive", where=meta.get("filename"))
+    v2, v3 = (float(meta.get(f"wcsinfo.{axis}_ref") or 0.0) for axis in ("v2", "v3"))
+    scale = Scale(factor, name="dva_scale_v2") & Scale(factor, name="dva_scale_v3")
+    if v2 == 0 and v3 == 0:
+        return scale
+    shift = Shift((1 - factor) * v2, name="dva_v2_shift") & Shift((1 - factor) * v3, name="dva_v3_shift")
+    transform = scale | shift
+    transform.name = "DVA_Correction"
+    return transform
+
+
+def pointing_transform(meta: Metadata) -> Any:
+    """Build the rotation from V2, V3 (arcsec) to right ascension and declination (degrees).
+
+    Five rotations z, y, x, y, z by V2_REF, -V3_REF, ROLL_REF, DEC_REF, -RA_REF
+    (JWST-STScI-001550; ``jwst: assign_wcs/pointing.py``).
+
+    Raises
+    ------
+    BrokenWcs
+        If one of them is not in the header.
+    """
+    from astropy.modeling.models import RotationSequence3D, Scale
+    from gwcs.geometry import CartesianToSpherical, SphericalToCartesian
+
+    values = [_pointing(meta, name) for name in ("v2_ref", "v3_ref", "roll_ref", "dec_ref", "ra_ref")]
+    v2, v3, roll, dec, ra = values
+    rotation = RotationSequence3D([v2 / 3600, -v3 / 3600, roll, dec, -ra], axes_order="zyxyz")
+    degrees = Scale(1 / 3600) & Scale(1 / 3600)
+    sphere, plane = SphericalToCartesian(wrap_lon_at=180), CartesianToSpherical(wrap_lon_at=360)
+    transform = degrees | sphere | rotation | plane
+    transform.name = "v23tosky"
+    return transform
+
+
+def _pointing(meta: Metadata, name: str) -> float:
+    value = meta.get(f"wcsinfo.{name}")
+    if value is None or not math.isfinite(value):
+        raise BrokenWcs(f"{name.upper()} is absent", where=meta.get("filename"), todo="fetch the exposure anew")
+    return float(value)
+
+
+def with_wcs(image: Image, wcs: WCS, sip: SipFit | None = SipFit()) -> Image:
+    """Return a copy whose GWCS, S_REGION and SIP keywords all describe ``wcs``.
+
+    Parameters
+    ----------
+    image : Image
+    wcs : gwcs.WCS
+        0-based x, y to right ascension and declination, degrees.
+    sip : SipFit, optional
+        None to leave the FITS keywords alone.
+    """
+    values: dict[str, Any] = {"wcsinfo.s_region": _s_region(wcs, image.data.shape)}
+    if sip is not None:
+        values |= _sip_keywords(wcs, image.meta, sip)
+    return replace(image, wcs=wcs, meta=image.meta.with_values(values))
+
+
+def _s_region(wcs: WCS, shape: tuple[int, ...]) -> str:
+    """Footprint of the outer edges of the pixels, as S_REGION writes it."""
+    bounds = wcs.bounding_box or ((-0.5, shape[-1] - 0.5), (-0.5, shape[-2] - 0.5))
+    corners = wcs.footprint(bounds, center=False, axis_type="spatial")[:, :2]
+    return "POLYGON ICRS  " + " ".join(f"{ra % 360:.9f} {dec:.9f}" for ra, dec in corners)
+
+
+def _sip_keywords(wcs: WCS, meta: Metadata, sip: SipFit) -> dict[str, Any]:
+    """FITS keywords of the TAN-SIP approximation; None for those that an earlier fit left behind."""
+    header = _sip_header(wcs, meta, sip)
+    prefix = "wcsinfo."
+    stale = {name: None for name in meta if name.startswith(prefix) and _is_stale(name.removeprefix(prefix))}
+    fresh = {prefix + card.lower(): value for card, value in header.items() if not card.startswith("NAXIS")}
+    return {**stale, **fresh}
+
+
+def _is_stale(name: str) -> bool:
+    kind, *indices = name.split("_")
+    return name in _STALE or (kind in {"a", "b", "ap", "bp"} and len(indices) == 2 and all(map(str.isdigit, indices)))
+
+
+def _sip_header(wcs: WCS, meta: Metadata, sip: SipFit) -> Any:
+    """Fit the polynomials; the inverse one has the lowest degree that is accurate enough, or else the highest."""
+    crpix = [meta.get("wcsinfo.crpix1"), meta.get("wcsinfo.crpix2")]
+    degrees = range(1, MAX_SIP_DEGREE + 1)
+    options = {
+        "max_pix_error": sip.max_pix_error,
+        "degree": degrees if sip.degree is None else sip.degree,
+        "npoints": sip.npoints,
+        "crpix": None if None in crpix else crpix,
+    }
+    if sip.inv_degree is not None:
+        return wcs.to_fits_sip(max_inv_pix_error=sip.max_inv_pix_error, inv_degree=sip.inv_degree, **options)
+    header = wcs.to_fits_sip(max_inv_pix_error=sip.max_inv_pix_error, inv_degree=MAX_SIP_DEGREE, **options)
+    if header["SIPIVERR"] > sip.max_inv_pix_error:
+        return header
+    options["degree"] = header["A_ORDER"] if "A_ORDER" in header else options["degree"]
+    for degree in degrees[:-1]:
+        trial = wcs.to_fits_sip(max_inv_pix_error=sip.max_inv_pix_error, inv_degree=degree, **options)
+        if trial["SIPIVERR"] <= sip.max_inv_pix_error:
+            return trial
+    return header
+
+
+def shift_pointing(image: Image, dra: float, ddec: float, sip: SipFit | None = SipFit()) -> Image:
+    """Move the pointing of an exposure on the sky.
+
+    RA_REF and DEC_REF change; a world coordinate system, where there is one, is rebuilt with S_REGION and SIP
+    keywords. ROLL_REF stays, as a guide-star error leaves the roll unknown. What other corrections did between
+    detector and sky is kept.
+
+    Parameters
+    ----------
+    image : Image
+        At any level: a rate image has only RA_REF and DEC_REF to change.
+    dra, ddec : float
+        Shift towards east (along the great circle: already times cos Dec) and north, arcsec.
+    sip : SipFit, optional
+        None to leave the FITS keywords alone.
+
+    Raises
+    ------
+    BrokenWcs
+        If the header lacks the pointing.
+    """
+    ra, dec = _pointing(image.meta, "ra_ref"), _pointing(image.meta, "dec_ref")
+    ra, dec = _moved(ra, dec, dra, ddec)
+    moved: Image = image.with_meta({"wcsinfo.ra_ref": ra, "wcsinfo.dec_ref": dec})
+    if image.wcs is None:
+        return moved
+    return with_wcs(moved, _repointed(image.wcs, moved.meta), sip)
+
+
+def _moved(ra: float, dec: float, dra: float, ddec: float) -> tuple[float, float]:
+    """Position at the offset (arcsec, tangent plane) from a position (degrees)."""
+    xi, eta = math.radians(dra / 3600), math.radians(ddec / 3600)
+    dec0 = math.radians(dec)
+    denominator = math.cos(dec0) - eta * math.sin(dec0)
+    new_ra = math.radians(ra) + math.atan2(xi, denominator)
+    new_dec = math.atan2(math.sin(dec0) + eta * math.cos(dec0), math.hypot(xi, denominator))
+    return math.degrees(new_ra) % 360.0, math.degrees(new_dec)
+
+
+def _repointed(wcs: WCS, meta: Metadata) -> WCS:
+    """Exchange the transform that leads to the frame ``world``."""
+    import gwcs
+
+    steps = [[step.frame, step.transform] for step in wcs.pipeline]
+    names = [frame.name for frame, _ in steps]
+    if "world" not in names[1:]:
+        raise BrokenWcs("no frame 'world' to shift", where=meta.get("filename"), todo="run assign_wcs anew")
+    steps[names.index("world") - 1][1] = pointing_transform(meta)
+    repointed = gwcs.WCS([(frame, transform) for frame, transform in steps])
+    repointed.bounding_box = wcs.bounding_box
+    return repointed
