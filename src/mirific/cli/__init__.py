@@ -1,0 +1,32 @@
+"""The ``mirific`` command: the only place where all parts meet.
+
+Each command is one module that is imported when it is called, so that ``mirific --help`` answers at once.
+Exit codes: 0 done (of ``diagnose``: nothing found), 1 findings (``diagnose`` only), 2 could not be done.
+"""
+
+from __future__ import annotations
+
+import sys
+
+__all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; errors of the user become one line and exit code 2.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        The command line without the program's name; by default that of the process.
+    """
+    from mirific.cli.app import run_app
+    from mirific.errors import MirificError
+
+    try:
+        code = run_app(arguments)
+    except MirificError as error:
+        sys.stderr.write(f"mirific: {error}\n")
+        code = 2
+    if arguments is None:
+        sys.exit(code)
+    return code

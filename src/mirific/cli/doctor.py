@@ -1,0 +1,61 @@
+"""``mirific doctor``: what would stop a run."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import typer
+
+from mirific.errors import MirificError
+from mirific.execute import available_cores
+
+__all__ = ["run_doctor"]
+
+_PACKAGES = ("mirific", "jwst", "stcal", "stdatamodels", "crds", "gwcs", "astropy", "numpy", "numba", "drizzle")
+
+
+def run_doctor(references: Path | None) -> int:
+    """Print versions, machine and the state of CRDS; exit code 2 if a run could not start."""
+    typer.echo(f"python        {sys.version.split()[0]}")
+    for name in _PACKAGES:
+        typer.echo(f"{name:<13} {_version(name)}")
+    typer.echo(f"cores         {available_cores()}")
+    typer.echo(f"memory        {_memory():.1f} GiB")
+    problems = list(_crds(references))
+    for problem in problems:
+        typer.echo(f"problem       {problem}")
+    if not problems:
+        typer.echo("nothing would stop a run")
+    return 2 if problems else 0
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _memory() -> float:
+    """Physical memory, GiB."""
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+
+
+def _crds(references: Path | None) -> Iterator[str]:
+    """Say how references are found, and give what is wrong with it."""
+    from mirific.references import Crds
+
+    for name in ("CRDS_PATH", "CRDS_SERVER_URL", "CRDS_CONTEXT"):
+        typer.echo(
+            f"{name:<13} {os.environ.get(name, 'not set')}"
+            if len(name) < 13
+            else f"{name} {os.environ.get(name, 'not set')}"
+        )
+    try:
+        typer.echo(f"context       {Crds(path=references).context}")
+    except MirificError as error:
+        yield str(error)
