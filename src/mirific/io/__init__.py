@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mirific.io.associations import Association, read_association
     from mirific.io.models import from_model, to_model
     from mirific.io.names import Name
-    from mirific.io.products import read, read_image, read_mosaic, read_ramp, write
+    from mirific.io.products import read, read_image, read_mosaic, read_ramp, write, write_segmentation
 
 _HOMES = {
     "Association": "associations",
@@ -32,6 +32,7 @@ _HOMES = {
     "read_mosaic": "products",
     "read_ramp": "products",
     "write": "products",
+    "write_segmentation": "products",
 }
 
 __all__ = [
@@ -45,6 +46,7 @@ __all__ = [
     "read_ramp",
     "to_model",
     "write",
+    "write_segmentation",
 ]
 
 

@@ -12,7 +12,7 @@ from stdatamodels.jwst import datamodels
 
 from mirific.exposure import FlagProvenance, Image, Metadata, Mosaic, StepRecord
 
-__all__ = ["from_model", "metadata_of", "to_model"]
+__all__ = ["from_model", "metadata_of", "to_model", "to_segmentation_model"]
 
 _PREFIX = "meta."
 
@@ -147,6 +147,15 @@ def to_model(exposure: Image | Mosaic) -> Any:
         if array is not None:
             setattr(model, attribute, array.view())  # the writer wants one array object per extension
     return _with_common(model, exposure)
+
+
+def to_segmentation_model(mosaic: Mosaic) -> Any:
+    """Make a segmentation-map model of a mosaic's segmentation, with its metadata and coordinates."""
+    meta = {key: value for key, value in mosaic.meta.items() if key not in {"model_type", "date"}}
+    model = datamodels.SegmentationMapModel({"meta": _nested(meta)})
+    model.data = np.asarray(mosaic.segmentation, dtype=np.uint32)
+    model.meta.wcs = mosaic.wcs
+    return model
 
 
 def _arrays(exposure: Image | Mosaic) -> dict[str, NDArray[Any] | None]:

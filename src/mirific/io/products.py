@@ -12,16 +12,30 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mirific.errors import BrokenWcs, InputError, NotMiriImaging, OutputError
 from mirific.exposure import Image, Metadata, Mosaic, Ramp
-from mirific.io.names import Name
 from mirific.io.raw import ArrayRamp, FitsRamp, RawRamp
 
-__all__ = ["read", "read_image", "read_mosaic", "read_ramp", "write"]
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+__all__ = [
+    "check_file",
+    "read",
+    "read_image",
+    "read_mosaic",
+    "read_ramp",
+    "staged",
+    "write",
+    "write_json",
+    "write_segmentation",
+    "write_table",
+    "write_text",
+]
 
 log = logging.getLogger(__name__)
 
@@ -308,6 +322,24 @@ def write_json(tree: Any, path: Path) -> Path:
     return write_text(json.dumps(tree, indent=2, sort_keys=False) + "\n", path)
 
 
-def product_name(exposure: Image | Mosaic | Ramp, suffix: str) -> str:
-    """Standard file name of an exposure at another level."""
-    return Name.parse(str(exposure.meta["filename"])).with_suffix(suffix).file
+def write_table(table: Table, path: Path) -> Path:
+    """Write a table as ECSV, whole or not at all."""
+    with staged(path) as draft:
+        table.write(draft, format="ascii.ecsv")
+    return path
+
+
+def write_segmentation(mosaic: Mosaic, path: str | Path) -> Path:
+    """Write the segmentation of a mosaic as a ``_segm`` product.
+
+    Raises
+    ------
+    OutputError
+        If the folder or file cannot be written.
+    """
+    from mirific.io.models import to_segmentation_model
+
+    path = Path(path)
+    with staged(path) as draft, to_segmentation_model(mosaic) as model:
+        model.save(draft)
+    return path

@@ -1,0 +1,1 @@
+"""Measurements against the official pipeline; each is one command, and prints what it measured."""

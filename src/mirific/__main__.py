@@ -1,0 +1,5 @@
+"""``python -m mirific``: the command."""
+
+from mirific.cli import main
+
+main()

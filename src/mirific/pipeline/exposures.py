@@ -1,0 +1,147 @@
+"""One exposure on its way from raw ramp to calibrated image: a picklable job, so that it can run anywhere."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from mirific import io
+from mirific.exposure import Image, Ramp, StepRecord
+from mirific.io.names import Name
+from mirific.pipeline.plan import Source
+from mirific.pipeline.settings import Settings
+from mirific.step import References, run_steps
+
+__all__ = ["ExposureJob", "ExposureResult", "image2_steps", "reduce_exposure"]
+
+
+@dataclass(frozen=True)
+class ExposureJob:
+    """What it takes to reduce one exposure, anywhere.
+
+    Parameters
+    ----------
+    source : Source
+    settings : Settings
+    references : References
+    output : Path
+        Folder of the products.
+    workers : int, optional
+        Threads of stage 1; by default all cores.
+    resume : bool
+        Keep finished products of the same input and settings.
+    """
+
+    source: Source
+    settings: Settings
+    references: References
+    output: Path
+    workers: int | None = None
+    resume: bool = False
+
+    @property
+    def run_key(self) -> str:
+        """What a product must have been made from to be good for this job."""
+        status = self.source.path.stat()
+        return f"{self.settings.fingerprint()}:{self.source.path.name}:{status.st_size}:{status.st_mtime_ns}"
+
+
+@dataclass(frozen=True)
+class ExposureResult:
+    """What became of one exposure.
+
+    Parameters
+    ----------
+    root : str
+        Name of the exposure without suffix.
+    products : dict
+        Level to file: ``{"rate": Path, "cal": Path}``.
+    history : tuple of StepRecord
+    seconds : dict
+        Wall time by stage, s: ``detector1``, ``image2``, and ``write`` of both.
+    resumed : bool
+        Whether finished products were kept.
+    """
+
+    root: str
+    products: dict[str, Path]
+    history: tuple[StepRecord, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+    resumed: bool = False
+
+
+def reduce_exposure(job: ExposureJob) -> ExposureResult:
+    """Take one exposure as far as the settings say, and write its products.
+
+    Raises
+    ------
+    MirificError
+        If the input, a reference or the output cannot be used.
+    """
+    last = "rate" if job.settings.to == "rate" else "cal"
+    finished = job.output / Name(job.source.root, last).file
+    if job.source.level == last:
+        return ExposureResult(job.source.root, {last: job.source.path})
+    if job.resume and _is_finished(finished, job):
+        return ExposureResult(job.source.root, {last: finished}, resumed=True)
+    exposure = io.read(job.source.path, dict(job.settings.metadata))
+    result = ExposureResult(job.source.root, {})
+    if isinstance(exposure, Ramp):
+        exposure, result = _detector1(exposure, job, result)
+    if last == "cal":
+        result = _image2(exposure, job, result)
+    return result
+
+
+def _is_finished(path: Path, job: ExposureJob) -> bool:
+    return path.exists() and io.read_image(path).meta.get("mirific.run_key") == job.run_key
+
+
+def _detector1(ramp: Ramp, job: ExposureJob, result: ExposureResult) -> tuple[Image, ExposureResult]:
+    """Stage 1, streamed; writes rate and rateints."""
+    from mirific.detector1 import Detector1
+    from mirific.execute import Threads
+
+    start = time.perf_counter()
+    engine = Detector1(parity=job.settings.parity).configured(job.settings.configure, ramp.meta, job.references)
+    with Threads(job.workers) as threads:
+        rate = engine.run(ramp, job.references, threads.map)
+    done = time.perf_counter()
+    products = {"rate": _write(rate, "rate", job)}
+    if rate.integrations is not None:
+        products["rateints"] = _write(rate.integrations, "rateints", job)
+    seconds = {"detector1": done - start, "write rate": time.perf_counter() - done}
+    return rate, replace(result, products=products, history=rate.history, seconds=seconds)
+
+
+def image2_steps(job: ExposureJob, image: Image) -> tuple[Any, ...]:
+    """Steps of stage 2, with the parameters of CRDS and the user in force."""
+    from mirific.image2 import AssignWcs, Background, FlatField, Photom
+
+    backgrounds = tuple(io.read_image(path) for path in job.source.backgrounds)
+    steps = (
+        Background(backgrounds=backgrounds, parity=job.settings.parity),
+        AssignWcs(),
+        FlatField(),
+        Photom(),
+    )
+    return tuple(job.settings.configure(step, image.meta, job.references) for step in steps)
+
+
+def _image2(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureResult:
+    """Stage 2; writes cal."""
+    start = time.perf_counter()
+    single = replace(rate, integrations=None)
+    cal = run_steps(image2_steps(job, single), single, job.references)
+    done = time.perf_counter()
+    products = {**result.products, "cal": _write(cal, "cal", job)}
+    seconds = {**result.seconds, "image2": done - start, "write cal": time.perf_counter() - done}
+    return replace(result, products=products, history=cal.history, seconds=seconds)
+
+
+def _write(image: Image, suffix: str, job: ExposureJob) -> Path:
+    """Write a product under its standard name, marked with what it was made from."""
+    name = Name(job.source.root, suffix).file
+    return io.write(image.with_meta({"filename": name, "mirific.run_key": job.run_key}), job.output / name)

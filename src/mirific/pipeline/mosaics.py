@@ -1,0 +1,184 @@
+"""One set of calibrated images on its way to a mosaic: issues, alignment, sky, outliers, mosaic, catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mirific import io
+from mirific.exposure import ImageSet, Metadata, Mosaic
+from mirific.io.names import Name
+from mirific.io.products import write_table
+from mirific.issues import ISSUES, Finding
+from mirific.pipeline.plan import MosaicPlan
+from mirific.pipeline.settings import Settings
+from mirific.step import References, Step
+
+__all__ = ["MosaicJob", "MosaicResult", "combine", "steps_by_name"]
+
+
+@dataclass(frozen=True)
+class MosaicJob:
+    """What it takes to make one mosaic.
+
+    Parameters
+    ----------
+    plan : MosaicPlan
+    images : mapping
+        Root of each exposure to its cal file.
+    settings : Settings
+    references : References
+    output : Path
+        Folder of the products.
+    resume : bool
+        Keep a finished mosaic of the same inputs and settings.
+    """
+
+    plan: MosaicPlan
+    images: Mapping[str, Path]
+    settings: Settings
+    references: References
+    output: Path
+    resume: bool = False
+
+    @property
+    def run_key(self) -> str:
+        """What a mosaic must have been made from to be good for this job."""
+        return f"{self.settings.fingerprint()}:{','.join(self.plan.members)}"
+
+
+@dataclass(frozen=True)
+class MosaicResult:
+    """What became of one mosaic.
+
+    Parameters
+    ----------
+    root : str
+    products : dict
+        Suffix to file: ``i2d``, ``cat``, ``segm``; ``crf 0``, ``crf 1`` … for the exposures that went in.
+    found, left : tuple of Finding
+        Before and after the mitigations.
+    mosaic : Mosaic, optional
+        None if a finished one was kept.
+    seconds : dict
+        Wall time by step, s.
+    """
+
+    root: str
+    products: dict[str, Path]
+    found: tuple[Finding, ...] = ()
+    left: tuple[Finding, ...] = ()
+    mosaic: Mosaic | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def steps_by_name() -> dict[str, type[Step[Any]]]:
+    """All steps that a user can configure, by their calwebb names or the slugs of the issues."""
+    from mirific.detector1 import STEPS as RAMP_STEPS
+    from mirific.image2 import AssignWcs, Background, FlatField, Photom
+    from mirific.image3 import OutlierDetection, Resample, SkyMatch, SourceCatalog, TweakReg
+
+    steps: tuple[type[Any], ...] = (
+        *RAMP_STEPS,
+        Background,
+        AssignWcs,
+        FlatField,
+        Photom,
+        *(issue.mitigation for issue in ISSUES if issue.mitigation is not None),
+        TweakReg,
+        SkyMatch,
+        OutlierDetection,
+        Resample,
+        SourceCatalog,
+    )
+    return {step.name: step for step in steps}
+
+
+def combine(job: MosaicJob) -> MosaicResult:
+    """Make one mosaic, its catalogue and the ``_crf`` images, and write them.
+
+    Raises
+    ------
+    MirificError
+        If an image, a reference or the output cannot be used.
+    """
+    finished = job.output / Name(job.plan.root, "i2d").file
+    if job.resume and finished.exists() and io.read_mosaic(finished).meta.get("mirific.run_key") == job.run_key:
+        return MosaicResult(job.plan.root, {"i2d": finished})
+    images = _read(job)
+    handled, found, left = (images, (), ()) if job.settings.parity else _handle_issues(images, job)
+    cleaned, flagged, still = _reject_outliers(handled, job)
+    mosaic = _resampled(cleaned, job)
+    seconds = {record.step: record.seconds for record in mosaic.history}
+    return MosaicResult(job.plan.root, _write(mosaic, job), (*found, *flagged), (*left, *still), mosaic, seconds)
+
+
+def _read(job: MosaicJob) -> ImageSet:
+    images = tuple(io.read_image(job.images[root], dict(job.settings.metadata)) for root in job.plan.members)
+    name = Name(job.plan.root, "i2d").file
+    table = {"asn.table_name": job.plan.association} if job.plan.association else {}
+    return ImageSet(images, Metadata({"filename": name, **table}))
+
+
+def _configured(step: Step[Any], images: ImageSet, job: MosaicJob) -> Step[Any]:
+    return job.settings.configure(step, images.images[0].meta, job.references)
+
+
+def _handle_issues(images: ImageSet, job: MosaicJob) -> tuple[ImageSet, tuple[Finding, ...], tuple[Finding, ...]]:
+    """Look for each issue in the calibrated images, mitigate what is there, and look again."""
+    found: list[Finding] = []
+    left: list[Finding] = []
+    for issue in ISSUES:
+        if issue.slug in job.settings.skip or "cal" not in issue.levels or issue.detect is None:
+            continue
+        findings = issue.detect(images)
+        found.extend(findings)
+        if issue.mitigation is None or not any(finding.present for finding in findings):
+            left.extend(findings)
+            continue
+        images = _configured(issue.mitigation(), images, job).run(images, job.references)
+        left.extend(issue.detect(images))
+    return images, tuple(found), tuple(left)
+
+
+def _reject_outliers(images: ImageSet, job: MosaicJob) -> tuple[ImageSet, tuple[Finding, ...], tuple[Finding, ...]]:
+    """Align, match the sky, flag outliers; then look whether outlier detection ate the sky, and mend it."""
+    from mirific.image3 import OutlierDetection, SkyMatch, TweakReg
+
+    for step in (TweakReg(), SkyMatch(), OutlierDetection()):
+        images = _configured(step, images, job).run(images, job.references)
+    overflagging = next(issue for issue in ISSUES if issue.slug == "outlier-overflagging")
+    if job.settings.parity or overflagging.slug in job.settings.skip or overflagging.detect is None:
+        return images, (), ()
+    found = overflagging.detect(images)
+    if overflagging.mitigation is None or not any(finding.present for finding in found):
+        return images, found, found
+    images = _configured(overflagging.mitigation(), images, job).run(images, job.references)
+    return images, found, overflagging.detect(images)
+
+
+def _resampled(images: ImageSet, job: MosaicJob) -> Mosaic:
+    from mirific.image3 import Resample, SourceCatalog
+
+    mosaic = _configured(Resample(), images, job).run(images, job.references)
+    catalogued: Mosaic = _configured(SourceCatalog(), images, job).run(mosaic, job.references)
+    return catalogued
+
+
+def _write(mosaic: Mosaic, job: MosaicJob) -> dict[str, Path]:
+    """Write the mosaic, its catalogue and its members under their standard names."""
+    products: dict[str, Path] = {}
+    for k, image in enumerate(mosaic.members):
+        name = Name.parse(image.name).with_suffix("crf").file
+        products[f"crf {k}"] = io.write(image.with_meta({"filename": name}), job.output / name)
+    if mosaic.catalog is not None:
+        path = job.output / f"{job.plan.root}_cat.ecsv"
+        products["cat"] = write_table(mosaic.catalog, path)
+    if mosaic.segmentation is not None:
+        products["segm"] = io.write_segmentation(mosaic, job.output / Name(job.plan.root, "segm").file)
+    name = Name(job.plan.root, "i2d").file
+    marked = mosaic.with_meta({"filename": name, "mirific.run_key": job.run_key})
+    products["i2d"] = io.write(marked, job.output / name)
+    return products

@@ -1,0 +1,71 @@
+"""A whole run: every exposure, every mosaic, and what is to be reported of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mirific.execute import Executor
+from mirific.pipeline.exposures import ExposureJob, ExposureResult, reduce_exposure
+from mirific.pipeline.mosaics import MosaicJob, MosaicResult, combine
+from mirific.pipeline.plan import Plan
+from mirific.pipeline.settings import Settings
+from mirific.step import References
+
+__all__ = ["RunResult", "run_plan"]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What became of a run: its exposures in order of time, its mosaics."""
+
+    exposures: tuple[ExposureResult, ...]
+    mosaics: tuple[MosaicResult, ...]
+
+
+def run_plan(
+    plan: Plan,
+    settings: Settings,
+    references: References,
+    output: Path,
+    executor: Executor,
+    *,
+    workers: int | None = None,
+    resume: bool = False,
+    advance: Callable[[str], None] = lambda _: None,
+) -> RunResult:
+    """Reduce all exposures, then make all mosaics.
+
+    Parameters
+    ----------
+    plan, settings, references, output
+        What to do, how, with which calibration, and the folder of the products.
+    executor : Executor
+        Where exposures and mosaics are worked on, one item each.
+    workers : int, optional
+        Threads within stage 1 of an exposure.
+    resume : bool
+        Keep finished products of the same inputs and settings.
+    advance : callable
+        Told the name of each finished item.
+
+    Raises
+    ------
+    MirificError
+        If an input, a reference or the output cannot be used.
+    """
+    jobs = [ExposureJob(source, settings, references, output, workers, resume) for source in plan.sources]
+    exposures: list[ExposureResult] = []
+    for exposure in executor.map(reduce_exposure, jobs):
+        exposures.append(exposure)
+        advance(exposure.root)
+    if settings.to != "i2d":
+        return RunResult(tuple(exposures), ())
+    images = {exposure.root: exposure.products["cal"] for exposure in exposures}
+    mosaic_jobs = [MosaicJob(item, images, settings, references, output, resume) for item in plan.mosaics]
+    mosaics: list[MosaicResult] = []
+    for mosaic in executor.map(combine, mosaic_jobs):
+        mosaics.append(mosaic)
+        advance(mosaic.root)
+    return RunResult(tuple(exposures), tuple(mosaics))
