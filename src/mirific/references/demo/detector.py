@@ -141,7 +141,8 @@ class DemoDetector:
 
     def _grain(self, name: str) -> Map:
         """White noise of unit rms."""
-        return self._generator(name).standard_normal(SHAPE, dtype=np.float32)
+        noise: Map = self._generator(name).standard_normal(SHAPE, dtype=np.float32)
+        return noise
 
     def _scattered(self, name: str, fraction: float) -> Mask:
         """Random pixels among the light-sensitive ones."""
@@ -170,8 +171,8 @@ class DemoDetector:
         """Level after a reset, DN: odd and even rows differ, amplifiers and pixels too (assumed)."""
         rows = np.where(np.arange(SHAPE[0]) % 2 == 0, -PEDESTAL_ROW_STEP, PEDESTAL_ROW_STEP)[:, None]
         amplifiers = np.resize([-60.0, 25.0, -10.0, 45.0], SHAPE[1])[None, :]
-        level = PEDESTAL + rows + amplifiers + 80.0 * self._smooth("pedestal") + 120.0 * self._grain("pedestal pixels")
-        return level.astype(np.float32)
+        structure = 80.0 * self._smooth("pedestal") + 120.0 * self._grain("pedestal pixels")
+        return np.asarray(PEDESTAL + rows + amplifiers + structure, dtype=np.float32)
 
     @cached_property
     def saturation(self) -> Map:
@@ -196,7 +197,7 @@ class DemoDetector:
 
     @cached_property
     def reset_amplitude(self) -> Map:
-        """Reset anomaly at the first group, DN, (2, 1024, 1032): uniform, 25 % smooth and 10 % row structure (assumed)."""
+        """Reset anomaly at the first group, DN, (2, 1024, 1032): 25 % smooth, 10 % row structure (assumed)."""
         rows = self._generator("reset rows").standard_normal((2, SHAPE[0], 1))
         smooth = np.stack([self._smooth("reset 1"), self._smooth("reset 2")])
         structure = 1.0 + 0.25 * smooth + 0.10 * rows
@@ -226,7 +227,7 @@ class DemoDetector:
         structure = 1.0 + 0.3 * np.stack([self._smooth("settling 1"), self._smooth("settling 2")])
         settling = np.array(DARK_SETTLING)[:, None, None] * structure
         settling[:, regions.reference_pixels()] = 0.0
-        return settling.astype(np.float32)
+        return np.asarray(settling, dtype=np.float32)
 
     def dark_signal(self, integration: int, seconds: float) -> Map:
         """Dark signal, DN, ``seconds`` after the reset of an integration (0-based).
@@ -286,8 +287,8 @@ class DemoDetector:
     def flat(self, filter_name: str) -> Map:
         """Relative response, mean 1 over the imager.
 
-        Assumed: 1.5 % rms from pixel to pixel, the same in all filters, and 2 % rms smooth structure, of which a part is
-        common to all filters and a part the filter's own.
+        Assumed: 1.5 % rms from pixel to pixel, the same in all filters, and 2 % rms smooth structure, of which a part
+        is common to all filters and a part the filter's own.
         """
         wave = np.log(FILTERS[filter_name].pivot_um / 10.0)
         smooth = 0.015 * self._smooth("flat") + 0.010 * wave * self._smooth("flat colour")

@@ -1,0 +1,289 @@
+"""Opened reference files, cut to an exposure's subarray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirific.errors import ReferenceMissing
+from mirific.instrument.detector import SHAPE
+from mirific.instrument.subarrays import subarray_of
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+
+__all__ = ["FixedReferences", "ReferenceFile", "Window", "window_of"]
+
+
+@dataclass(frozen=True)
+class Window:
+    """The rectangle of the detector that an exposure covers.
+
+    Parameters
+    ----------
+    xstart, ystart : int
+        1-based full-frame pixel of its lower left corner (SUBSTRT1, SUBSTRT2).
+    xsize, ysize : int
+        Size, pixels.
+    """
+
+    xstart: int
+    ystart: int
+    xsize: int
+    ysize: int
+
+
+FULL = Window(1, 1, SHAPE[1], SHAPE[0])
+
+
+def window_of(meta: Mapping[str, Any]) -> Window:
+    """Window of the exposure that ``meta`` describes (see :func:`mirific.instrument.subarrays.subarray_of`)."""
+    array = subarray_of(meta)
+    return Window(array.colstart, array.rowstart, array.ncols, array.nrows)
+
+
+@dataclass(frozen=True)
+class _Plane:
+    """Where the samples of one image extension lie in the file."""
+
+    offset: int
+    dtype: str
+    shape: tuple[int, ...]
+    zero: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class ReferenceFile:
+    """One reference file, opened.
+
+    Nothing is read before it is asked for, and of big arrays only the rows that are. It can be pickled, as a path and
+    a window.
+
+    Parameters
+    ----------
+    path : str
+        Where the file is.
+    window : Window
+        What the exposure covers; arrays are cut to it.
+    """
+
+    path: str
+    window: Window = FULL
+
+    @property
+    def name(self) -> str:
+        """Base name, as CRDS knows it."""
+        return Path(self.path).name
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path, "window": self.window}
+
+    @cached_property
+    def _extensions(self) -> dict[str, tuple[Header, _Plane | None]]:
+        """Headers by name, and for images the place of their samples; read once."""
+        from astropy.io import fits
+
+        found = {}
+        try:
+            with fits.open(self.path, memmap=False, do_not_scale_image_data=True) as hdus:
+                for hdu in hdus:
+                    found[hdu.name] = (hdu.header.copy(), _plane(hdu))
+        except OSError as error:
+            raise ReferenceMissing(
+                "the reference file cannot be read", where=self.path, todo="remove it and let CRDS fetch it again"
+            ) from error
+        return found
+
+    def _extension(self, extname: str) -> tuple[Header, _Plane | None]:
+        if extname not in self._extensions:
+            raise ReferenceMissing(
+                f"the reference file has no extension {extname}", where=self.path, todo="check that it is of this type"
+            )
+        return self._extensions[extname]
+
+    def has(self, extname: str) -> bool:
+        """Whether there is such an extension."""
+        return extname in self._extensions
+
+    def header(self, extname: str = "PRIMARY") -> dict[str, Any]:
+        """Keywords and values of an extension."""
+        header, _ = self._extension(extname)
+        return {key: value for key, value in header.items() if key not in {"", "COMMENT", "HISTORY"}}
+
+    def shape(self, extname: str) -> tuple[int, ...]:
+        """Shape of an image extension in the file, before it is cut; () where there is none."""
+        _, plane = self._extension(extname)
+        return () if plane is None else plane.shape
+
+    def array(self, extname: str, rows: slice = slice(None)) -> NDArray[Any]:
+        """Samples of an image extension, cut to the exposure's window.
+
+        Parameters
+        ----------
+        extname : str
+        rows : slice
+            Rows of the exposure (0-based within its window); only these are read from the file.
+
+        Returns
+        -------
+        array, shape (..., nrows, xsize), native byte order; one-dimensional arrays come whole
+
+        Raises
+        ------
+        ReferenceMissing
+            If there is no such extension or it does not cover the window.
+        """
+        _, plane = self._extension(extname)
+        if plane is None:
+            raise ReferenceMissing(f"extension {extname} is not an image", where=self.path)
+        samples = self._samples(extname, plane)
+        if samples.ndim >= 2:
+            y, x = self._corner(plane.shape)
+            chosen = range(*rows.indices(self.window.ysize))
+            samples = samples[..., y + chosen.start : y + chosen.stop : chosen.step, x : x + self.window.xsize]
+        return _native(samples, plane)
+
+    def _samples(self, extname: str, plane: _Plane) -> NDArray[Any]:
+        """Raw samples, not yet in memory unless the file is compressed."""
+        if self.path.endswith(".gz"):
+            from astropy.io import fits
+
+            with fits.open(self.path, memmap=False, do_not_scale_image_data=True) as hdus:
+                return np.array(hdus[extname].data)
+        return np.memmap(self.path, dtype=plane.dtype, mode="r", offset=plane.offset, shape=plane.shape)
+
+    def _corner(self, shape: tuple[int, ...]) -> tuple[int, int]:
+        """Row and column of the window's corner in an array of this shape."""
+        primary = self.header()
+        x0, y0 = primary.get("SUBSTRT1"), primary.get("SUBSTRT2")
+        if x0 is None or y0 is None:
+            if shape[-2:] != SHAPE:
+                raise ReferenceMissing(
+                    "the reference lacks SUBSTRT1 and SUBSTRT2 and is not full frame", where=self.path
+                )
+            x0, y0 = 1, 1
+        x, y = self.window.xstart - int(x0), self.window.ystart - int(y0)
+        if x < 0 or y < 0 or x + self.window.xsize > shape[-1] or y + self.window.ysize > shape[-2]:
+            have = f"{shape[-1]} x {shape[-2]} pixels from {x0}, {y0}"
+            raise ReferenceMissing(
+                f"the reference ({have}) does not cover the exposure's {self.window}",
+                where=self.path,
+                todo="check SUBARRAY and its corner in the exposure",
+            )
+        return y, x
+
+    def table(self, extname: str) -> NDArray[Any]:
+        """Rows of a table extension as a structured array: names in lower case, strings stripped, native byte order."""
+        from astropy.io import fits
+
+        self._extension(extname)
+        with fits.open(self.path, memmap=False) as hdus:
+            records = hdus[extname].data
+            columns = {str(name).lower(): _column(records[name]) for name in records.names}
+        dtype = [(name, values.dtype, values.shape[1:]) for name, values in columns.items()]
+        table = np.empty(len(records), dtype=dtype)
+        for name, values in columns.items():
+            table[name] = values
+        return table
+
+    @cached_property
+    def _tree(self) -> dict[str, Any]:
+        import asdf
+
+        try:
+            with asdf.open(self.path, lazy_load=False, memmap=False) as contents:
+                return dict(contents.tree)
+        except (OSError, ValueError) as error:
+            raise ReferenceMissing(
+                "the reference file cannot be read", where=self.path, todo="remove it and let CRDS fetch it again"
+            ) from error
+
+    def tree(self) -> dict[str, Any]:
+        """Contents of an ASDF file; read once and shared, so do not change them."""
+        return self._tree
+
+
+def _plane(hdu: Any) -> _Plane | None:
+    """Describe the samples of an image extension; None for tables and empty extensions."""
+    if not getattr(hdu, "is_image", False) or not hdu.shape:
+        return None
+    header = hdu.header
+    sample = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}[header["BITPIX"]]
+    zero, scale = float(header.get("BZERO", 0.0)), float(header.get("BSCALE", 1.0))
+    return _Plane(hdu.fileinfo()["datLoc"], sample, tuple(hdu.shape), zero, scale)
+
+
+def _native(samples: NDArray[Any], plane: _Plane) -> NDArray[Any]:
+    """Copy to native byte order and apply BZERO, BSCALE; a BZERO of half the range means unsigned integers."""
+    dtype = np.dtype(plane.dtype).newbyteorder("=")
+    values = np.array(samples, dtype=dtype, order="C")
+    if plane.zero == 0.0 and plane.scale == 1.0:
+        return values
+    if dtype.kind == "i" and plane.scale == 1.0 and plane.zero == 2.0 ** (8 * dtype.itemsize - 1):
+        unsigned = values.view(f"u{dtype.itemsize}")
+        unsigned ^= unsigned.dtype.type(1 << (8 * dtype.itemsize - 1))
+        return unsigned
+    return values * plane.scale + plane.zero
+
+
+def _column(values: Any) -> NDArray[Any]:
+    """One column in native byte order, strings stripped."""
+    array = np.asarray(values)
+    if array.dtype.kind in "SU":
+        return np.char.strip(array.astype(str))
+    return array.astype(array.dtype.newbyteorder("="))
+
+
+@dataclass(frozen=True)
+class FixedReferences:
+    """References given by hand: the offline twin of :class:`mirific.references.Crds`.
+
+    Parameters
+    ----------
+    files : mapping
+        CRDS type to path; None where CRDS would answer N/A.
+    values : mapping
+        Step to its parameters, as CRDS would hold them.
+    """
+
+    files: Mapping[str, str | Path | None]
+    values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __init__(
+        self,
+        files: Mapping[str, str | Path | None],
+        parameters: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        object.__setattr__(self, "files", dict(files))
+        object.__setattr__(self, "values", dict(parameters or {}))
+
+    def open(self, meta: Mapping[str, Any], types: tuple[str, ...]) -> dict[str, ReferenceFile | None]:
+        """Open the references of these types for an exposure; see :meth:`mirific.step.References.open`.
+
+        Raises
+        ------
+        ReferenceMissing
+            If a type was not given or its file does not exist.
+        """
+        window = window_of(meta)
+        opened: dict[str, ReferenceFile | None] = {}
+        for kind in types:
+            if kind not in self.files:
+                raise ReferenceMissing(f"no {kind} reference was given", where=kind, todo="add it to the files given")
+            path = self.files[kind]
+            if path is not None and not Path(path).is_file():
+                raise ReferenceMissing(f"the {kind} reference does not exist", where=path, todo="check its path")
+            opened[kind] = None if path is None else ReferenceFile(str(path), window)
+        return opened
+
+    def parameters(self, meta: Mapping[str, Any], step: str) -> dict[str, Any]:
+        """Parameters given for a step; empty where there are none."""
+        del meta
+        return dict(self.values.get(step, {}))
