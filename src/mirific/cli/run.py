@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import typer
 
+from mirific import report
 from mirific.cli.options import progress
 from mirific.errors import OutputError, ParameterError
 from mirific.execute import Cluster, Executor, Serial
+from mirific.io.products import write_json, write_text
 from mirific.issues import SLUGS
 from mirific.pipeline.plan import Plan, make_plan
-from mirific.pipeline.run import run_plan
+from mirific.pipeline.run import RunResult, run_plan
 from mirific.pipeline.settings import TARGETS, Settings, read_config
+from mirific.pipeline.summary import summarise
 from mirific.references import Crds
+from mirific.report import Results
 
-__all__ = ["Request", "run_request"]
+__all__ = ["Request", "run_request", "write_report"]
 
 
 @dataclass(frozen=True)
@@ -67,6 +72,7 @@ def run_request(request: Request, *, dry_run: bool, quiet: bool) -> int:
         return 0
     _check_writable(request.output)
     references = Crds(path=request.references)
+    start = time.perf_counter()
     total = len(plan.sources) + (len(plan.mosaics) if settings.to == "i2d" else 0)
     with progress("mirific", total, quiet=quiet) as advance, request.executor() as executor:
         result = run_plan(
@@ -79,8 +85,25 @@ def run_request(request: Request, *, dry_run: bool, quiet: bool) -> int:
             resume=request.resume,
             advance=advance,
         )
-    _report(result, request, settings, references, quiet=quiet)
+    results = summarise(result, request.inputs, settings, references.context, time.perf_counter() - start)
+    write_report(results, request.output)
+    if not quiet:
+        _print_end(results, result, request.output)
     return 0
+
+
+def write_report(results: Results, folder: Path) -> None:
+    """Write report.html and report.json."""
+    write_text(report.as_html(results), folder / "report.html")
+    write_json(report.as_json(results), folder / "report.json")
+
+
+def _print_end(results: Results, result: RunResult, folder: Path) -> None:
+    if results.findings:
+        report.print_text(results)
+    for item in result.mosaics:
+        typer.echo(f"mosaic  {item.products['i2d']}")
+    typer.echo(f"{len(results.products)} products and report.html in {folder}  ({results.seconds:.1f} s)")
 
 
 def _check_writable(folder: Path) -> None:

@@ -1,0 +1,136 @@
+"""From the results of a run to what there is to report."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from mirific import io
+from mirific.exposure import DQ, FlagProvenance, Mosaic, StepRecord
+from mirific.issues import Picture
+from mirific.pipeline.run import RunResult
+from mirific.pipeline.settings import Settings
+from mirific.report import FlagCount, Product, Results, StepRow
+
+__all__ = ["KINDS", "summarise", "versions"]
+
+#: What products are, by suffix.
+KINDS = {
+    "rate": "count rates, DN/s",
+    "rateints": "count rates of each integration, DN/s",
+    "cal": "calibrated image, MJy/sr",
+    "crf": "calibrated image with outliers flagged",
+    "i2d": "mosaic, MJy/sr",
+    "cat": "source catalogue",
+    "segm": "segmentation map of the catalogue",
+}
+
+_PACKAGES = ("mirific", "jwst", "stcal", "stdatamodels", "crds", "gwcs", "astropy", "numpy", "numba")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what the result depends on."""
+    return {name: version(name) for name in _PACKAGES}
+
+
+def summarise(result: RunResult, inputs: Iterable[Path], settings: Settings, context: str, seconds: float) -> Results:
+    """Collect what a report says of a run.
+
+    Parameters
+    ----------
+    result : RunResult
+    inputs : paths
+        As the user gave them.
+    settings : Settings
+    context : str
+        CRDS context.
+    seconds : float
+        Wall time of the run, s.
+    """
+    steps = tuple(_steps(result))
+    references = _references(steps)
+    return Results(
+        title="MIRI imaging: " + (", ".join(item.root for item in result.mosaics) or "calibrated exposures"),
+        findings=tuple(finding for mosaic in result.mosaics for finding in mosaic.found),
+        left=tuple(finding for mosaic in result.mosaics for finding in mosaic.left),
+        inputs=tuple(path.name for path in inputs),
+        products=tuple(_products(result)),
+        pictures=tuple(_picture(item.mosaic) for item in result.mosaics if item.mosaic is not None),
+        steps=steps,
+        flags=tuple(_flags(result)),
+        references=references,
+        context=context,
+        demonstration="demo" in context,
+        versions=versions(),
+        settings=_in_words(settings),
+        seconds=seconds,
+    )
+
+
+def _in_words(settings: Settings) -> dict[str, str]:
+    """The user's settings, those that differ from nothing said."""
+    fields = {name: value for name, value in asdict(settings).items() if value}
+    return {name: value if isinstance(value, str) else json.dumps(value, default=str) for name, value in fields.items()}
+
+
+def _steps(result: RunResult) -> Iterable[StepRow]:
+    for exposure in result.exposures:
+        yield from _rows(exposure.root, exposure.history)
+    for item in result.mosaics:
+        if item.mosaic is not None:
+            yield from _rows(item.root, item.mosaic.history)
+
+
+def _rows(item: str, history: Iterable[StepRecord]) -> Iterable[StepRow]:
+    for record in history:
+        yield StepRow(
+            item, record.step, record.status, record.seconds, record.parameters, record.references, record.reason
+        )
+
+
+def _references(steps: Iterable[StepRow]) -> Mapping[str, str]:
+    """CRDS type to all files that were used of it."""
+    found: dict[str, dict[str, None]] = {}
+    for row in steps:
+        for kind, name in row.references.items():
+            found.setdefault(kind, {})[name] = None
+    return {kind: " ".join(names) for kind, names in sorted(found.items())}
+
+
+def _products(result: RunResult) -> Iterable[Product]:
+    for item in (*result.exposures, *result.mosaics):
+        for suffix, path in item.products.items():
+            kind = suffix.split()[0]
+            note = "kept from an earlier run" if getattr(item, "resumed", False) else ""
+            yield Product(path.name, KINDS[kind], note)
+
+
+def _picture(mosaic: Mosaic) -> Picture:
+    exposures = len(mosaic.members)
+    data = np.where(mosaic.weight > 0, mosaic.data, np.nan)
+    title = str(mosaic.meta.get("instrument.filter", "mosaic"))
+    sources = "" if mosaic.catalog is None else f", {len(mosaic.catalog)} catalogued sources"
+    return Picture(title, f"{exposures} exposures{sources}; {mosaic.meta['filename']}", data, "MJy/sr")
+
+
+def _flags(result: RunResult) -> Iterable[FlagCount]:
+    for item in result.mosaics:
+        for image in item.mosaic.members if item.mosaic is not None else ():
+            yield from _counts(image.name, image.flags)
+    if not result.mosaics:
+        for exposure in result.exposures:
+            last = io.read_image(list(exposure.products.values())[-1])
+            yield from _counts(last.name, last.flags)
+
+
+def _counts(item: str, flags: FlagProvenance) -> Iterable[FlagCount]:
+    size = flags.shape[0] * flags.shape[1]
+    names = {bit: name for name, bit in DQ.items()}
+    for source, bit in flags.entries:
+        pixels = int(flags.where(source, bit).sum())
+        yield FlagCount(item, source, names[bit], pixels, 100.0 * pixels / size)

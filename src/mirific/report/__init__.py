@@ -1,0 +1,34 @@
+"""Results to HTML, JSON and text; everything is computed before it comes here.
+
+:class:`Results` holds what there is to say; :func:`as_html`, :func:`as_json` and :func:`print_text` say it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mirific.report.document import as_json
+    from mirific.report.html import as_html
+    from mirific.report.results import Comparison, FlagCount, Product, Results, StepRow
+    from mirific.report.text import print_text
+
+__all__ = ["Comparison", "FlagCount", "Product", "Results", "StepRow", "as_html", "as_json", "print_text"]
+
+_HOMES = {
+    "Comparison": "results",
+    "FlagCount": "results",
+    "Product": "results",
+    "Results": "results",
+    "StepRow": "results",
+    "as_html": "html",
+    "as_json": "document",
+    "print_text": "text",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(f"mirific.report.{_HOMES[name]}"), name)
+    raise AttributeError(name)

@@ -1,0 +1,101 @@
+"""Pictures and charts as PNG, for pages that stand alone."""
+
+from __future__ import annotations
+
+import base64
+import io
+from typing import Any
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import AsinhNorm, Normalize
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from mirific.issues import Chart, Picture
+
+__all__ = ["chart_png", "picture_png"]
+
+#: Longest side of a drawn image, pixels; larger ones are thinned by block means.
+_LONGEST = 1100
+
+
+def _encode(figure: Figure) -> str:
+    """PNG as a data URI."""
+    FigureCanvasAgg(figure)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", facecolor="white")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+def _thinned(data: NDArray[Any], factor: int) -> NDArray[Any]:
+    """Block means over factor × factor pixels, NaN ignored."""
+    if factor == 1:
+        return np.asarray(data, dtype=float)
+    ny, nx = (size // factor for size in data.shape)
+    blocks = np.asarray(data, dtype=float)[: ny * factor, : nx * factor].reshape(ny, factor, nx, factor)
+    finite = np.isfinite(blocks)
+    count = finite.sum(axis=(1, 3))
+    total = np.where(finite, blocks, 0.0).sum(axis=(1, 3))
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def _scale(data: NDArray[Any], stretch: str) -> tuple[Normalize, str]:
+    """Normalisation and colour map: limits from robust percentiles."""
+    finite = data[np.isfinite(data)]
+    if finite.size == 0:
+        return Normalize(0, 1), "gray_r"
+    if stretch == "diverging":
+        limit = float(np.percentile(np.abs(finite), 99)) or 1.0
+        return Normalize(-limit, limit), "RdBu_r"
+    low, middle, high = (float(value) for value in np.percentile(finite, [1, 50, 99.7]))
+    if high <= low:
+        high = low + 1.0
+    if stretch == "linear":
+        return Normalize(low, high), "gray_r"
+    spread = max(1.4826 * float(np.median(np.abs(finite - middle))), 1e-3 * (high - low))
+    return AsinhNorm(linear_width=3 * spread, vmin=low, vmax=high), "gray_r"
+
+
+def picture_png(picture: Picture) -> str:
+    """Draw an image with what is marked on it; a data URI."""
+    factor = max(1, -(-max(picture.data.shape) // _LONGEST))
+    data = _thinned(picture.data, factor)
+    x0, y0 = picture.origin
+    ny, nx = picture.data.shape
+    extent = (x0 - 0.5, x0 + nx - 0.5, y0 - 0.5, y0 + ny - 0.5)
+    figure = Figure(figsize=(6.2, max(2.2, 6.2 * ny / max(nx, 1) * 0.9)))
+    axes = figure.add_subplot()
+    norm, colours = _scale(data, picture.stretch)
+    drawn = axes.imshow(data, origin="lower", extent=extent, norm=norm, cmap=colours, interpolation="nearest")
+    if picture.mask is not None and picture.mask.any():
+        share = _thinned(picture.mask.astype(float), factor)
+        overlay = np.zeros((*share.shape, 4))
+        overlay[share > 0] = (0.85, 0.2, 0.1, 0.6)
+        axes.imshow(overlay, origin="lower", extent=extent, interpolation="nearest")
+    for x, y in picture.points:
+        axes.plot(x, y, "o", ms=12, mfc="none", mec="tab:orange", mew=1.5)
+    axes.set_xlabel("x, pixel")
+    axes.set_ylabel("y, pixel")
+    figure.colorbar(drawn, ax=axes, label=picture.unit, shrink=0.85)
+    return _encode(figure)
+
+
+def chart_png(chart: Chart) -> str:
+    """Draw points with error bars; a data URI."""
+    figure = Figure(figsize=(5.2, 5.2 if chart.equal else 3.4))
+    axes = figure.add_subplot()
+    axes.errorbar(chart.x, chart.y, yerr=chart.yerr or None, xerr=chart.xerr or None, fmt="o", ms=5, capsize=2)
+    for label, x, y in zip(chart.labels, chart.x, chart.y, strict=False):
+        axes.annotate(label, (x, y), textcoords="offset points", xytext=(6, 4), fontsize=8)
+    for k, (name, level) in enumerate(chart.levels.items()):
+        axes.axhline(level, ls="--", lw=1, color=f"C{k + 1}", label=name)
+    if chart.levels:
+        axes.legend(fontsize=8, frameon=False)
+    if chart.equal:
+        axes.set_aspect("equal", adjustable="datalim")
+        axes.axhline(0, lw=0.5, color="0.7")
+        axes.axvline(0, lw=0.5, color="0.7")
+    axes.set_xlabel(chart.xlabel)
+    axes.set_ylabel(chart.ylabel)
+    return _encode(figure)

@@ -1,0 +1,68 @@
+"""The report as one self-contained page: inline style, embedded pictures, nothing fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from mirific.issues import SLUGS, Finding, explain
+from mirific.report.figures import chart_png, picture_png
+from mirific.report.results import Results
+from mirific.report.text import number, verdict
+
+__all__ = ["as_html"]
+
+#: Findings of one issue that are drawn in full; the others are rows of its table.
+_DRAWN = 3
+
+
+@dataclass(frozen=True)
+class IssueSection:
+    """One known issue on the page: its findings before and after, worst first."""
+
+    slug: str
+    code: str
+    title: str
+    summary: str
+    findings: tuple[Finding, ...]
+    drawn: tuple[Finding, ...]
+
+    @property
+    def verdict(self) -> str:
+        """Worst of its findings, in words."""
+        return next((word for word in ("found", "not found") if word in map(verdict, self.findings)), "not looked for")
+
+
+def _rank(finding: Finding) -> tuple[bool, float]:
+    return (not finding.present, -abs(finding.significance or 0.0))
+
+
+def _sections(findings: Iterable[Finding]) -> list[IssueSection]:
+    """Group findings by issue, in the order of the article."""
+    by_slug: dict[str, list[Finding]] = {}
+    for finding in findings:
+        by_slug.setdefault(finding.issue, []).append(finding)
+    sections = []
+    for slug in SLUGS:
+        if slug in by_slug:
+            (text,) = explain(slug)
+            ordered = tuple(sorted(by_slug[slug], key=_rank))
+            drawn = tuple(item for item in ordered if item.present is not None)[:_DRAWN]
+            sections.append(IssueSection(slug, text.code, text.title, text.summary, ordered, drawn))
+    return sections
+
+
+def as_html(results: Results) -> str:
+    """Render the page."""
+    environment = Environment(
+        loader=PackageLoader("mirific.report"),
+        autoescape=select_autoescape(("html",)),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(number=number, verdict=verdict, picture=picture_png, chart=chart_png)
+    page = environment.get_template("report.html")
+    return page.render(results=results, sections=_sections(results.findings))

@@ -1,0 +1,72 @@
+"""Results on a terminal or in a pipe."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.table import Table
+
+from mirific.issues import Finding
+from mirific.report.results import Comparison, Results
+
+__all__ = ["number", "print_comparisons", "print_text", "verdict"]
+
+_STYLE = {"found": "bold yellow", "not found": "green", "not looked for": "dim"}
+
+
+def verdict(finding: Finding) -> str:
+    """In words: found, not found, not looked for."""
+    return {True: "found", False: "not found", None: "not looked for"}[finding.present]
+
+
+def number(value: float | None, unit: str = "") -> str:
+    """Four significant digits and the unit, or a dash."""
+    return "–" if value is None else f"{value:.4g} {unit}".strip()
+
+
+def _console() -> Console:
+    console = Console(highlight=False)
+    return console if console.is_terminal else Console(highlight=False, width=160)
+
+
+def print_text(results: Results) -> None:
+    """Print one line per finding; what was not looked for comes as one line of names."""
+    console = _console()
+    looked = [finding for finding in results.findings if finding.present is not None]
+    if looked:
+        console.print(_table(results, looked))
+    unseen = sorted({finding.issue for finding in results.findings if finding.present is None})
+    if unseen:
+        console.print(f"not looked for here: {', '.join(unseen)} (--json or --html say why)", soft_wrap=True)
+
+
+def _table(results: Results, findings: list[Finding]) -> Table:
+    table = Table(title=results.title, title_justify="left", show_lines=False)
+    mitigated = bool(results.left)
+    columns = ("issue", "where", "verdict", "value", "sigma", "threshold", *(("left",) if mitigated else ()), "action")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for finding in findings:
+        after = results.after(finding)
+        left = (number(after.value if after else None, finding.unit),) if mitigated else ()
+        word = verdict(finding)
+        table.add_row(
+            finding.issue,
+            finding.where or finding.file,
+            f"[{_STYLE[word]}]{word}[/]",
+            number(finding.value, finding.unit),
+            number(finding.significance),
+            number(finding.threshold, finding.unit),
+            *left,
+            finding.action if finding.present else "",
+        )
+    return table
+
+
+def print_comparisons(comparisons: tuple[Comparison, ...]) -> None:
+    """Print the table injected / found / left."""
+    table = Table(title="Against the truth", title_justify="left")
+    for column in ("issue", "injected", "found", "left", ""):
+        table.add_column(column, overflow="fold")
+    for row in comparisons:
+        table.add_row(row.issue, row.injected, row.found, row.left, "[green]ok[/]" if row.good else "[red]off[/]")
+    _console().print(table)

@@ -1,0 +1,158 @@
+"""Results rendered: one page that stands alone, the JSON of the contract, text for terminals."""
+
+from __future__ import annotations
+
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from mirific import report
+from mirific.issues import Chart, Evidence, Finding, Picture, Rows
+from mirific.report.figures import chart_png, picture_png
+from mirific.report.results import Comparison, FlagCount, Product, Results, StepRow
+
+VOID = {"meta", "br", "img", "link", "input", "hr"}
+
+
+class Outline(HTMLParser):
+    """Checks that elements are closed in order; collects addresses and ids."""
+
+    def __init__(self):
+        super().__init__()
+        self.open: list[str] = []
+        self.addresses: list[str] = []
+        self.ids: list[str] = []
+        self.words: list[str] = []
+
+    def handle_starttag(self, tag, attrs):
+        if tag not in VOID:
+            self.open.append(tag)
+        for name, value in attrs:
+            if name in {"src", "href"}:
+                self.addresses.append(value)
+            if name == "id":
+                self.ids.append(value)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture
+def results():
+    image = np.random.default_rng(1).normal(10, 1, (40, 50))
+    image[0, 0] = np.nan
+    mask = np.zeros((40, 50), bool)
+    mask[3:6, 3:6] = True
+    evidence = Evidence(
+        pictures=(Picture("where", "the step", image, "MJy/sr", "diverging", mask, ((4.0, 5.0),)),),
+        charts=(
+            Chart("steps", "per exposure", (1, 2), (3.0, 4.0), "exposure", "MJy/sr", (0.1, 0.2), levels={"none": 0.0}),
+        ),
+        tables=(Rows("pixels", ("x", "y"), ((1, 2), (3, 4))),),
+    )
+    found = Finding(
+        "lyot-offset",
+        "",
+        "a_cal.fits",
+        ("a_cal.fits",),
+        True,
+        20.1,
+        "MJy/sr",
+        33.0,
+        1.0,
+        "moderate",
+        "Lyot field",
+        "subtract <it>",
+        "a step & more",
+        evidence,
+    )
+    absent = Finding("bad-pixels", "", "set", ("a_cal.fits", "b_cal.fits"), False, 0.0, "pixels", 0.2, 10.0)
+    unseen = Finding("showers", "", "a_cal.fits", ("a_cal.fits",), None, severity="unknown", reason="needs ramps")
+    after = Finding("lyot-offset", "", "a_cal.fits", ("a_cal.fits",), False, 0.05, "MJy/sr", 0.2, 1.0)
+    return Results(
+        title="MIRI imaging <test>",
+        findings=(found, absent, unseen),
+        left=(after,),
+        inputs=("a_cal.fits", "b_cal.fits"),
+        products=(Product("m_i2d.fits", "mosaic"),),
+        pictures=(Picture("F770W", "2 exposures", image, "MJy/sr"),),
+        steps=(StepRow("a", "photom", "COMPLETE", 0.1, {"skip": False}, {"photom": "p.fits"}),),
+        flags=(FlagCount("a", "jump", "JUMP_DET", 7, 0.1),),
+        references={"photom": "p.fits"},
+        context="jwst-demo",
+        demonstration=True,
+        versions={"mirific": "0"},
+        comparisons=(Comparison("lyot-offset", "20 MJy/sr", "20.1", "0.05", True),),
+    )
+
+
+def test_the_page_is_well_formed_and_stands_alone(results):
+    outline = Outline()
+    outline.feed(report.as_html(results))
+    assert outline.open == []
+    assert {"lyot-offset", "bad-pixels", "showers"} <= set(outline.ids)
+    assert all(address.startswith(("data:image/png;base64,", "#")) for address in outline.addresses)
+    assert sum(address.startswith("data:") for address in outline.addresses) == 3
+
+
+def test_text_of_the_data_is_escaped(results):
+    page = report.as_html(results)
+    assert "subtract &lt;it&gt;" in page
+    assert "MIRI imaging &lt;test&gt;" in page
+
+
+def test_demonstration_references_are_called_so(results):
+    from dataclasses import replace
+
+    assert "not flight calibration" in report.as_html(results)
+    assert "not flight calibration" not in report.as_html(replace(results, demonstration=False))
+
+
+def test_the_page_says_what_was_left(results):
+    outline = Outline()
+    outline.feed(report.as_html(results))
+    text = " ".join(outline.words)
+    assert "20.1 MJy/sr" in text
+    assert "0.05 MJy/sr" in text
+    assert "needs ramps" in text
+
+
+def test_an_empty_result_is_a_page_too():
+    outline = Outline()
+    outline.feed(report.as_html(Results()))
+    assert outline.open == []
+    assert "No issue was looked for." in outline.words
+
+
+def test_json_has_the_fields_of_the_contract(results):
+    tree = json.loads(json.dumps(report.as_json(results), allow_nan=False))
+    assert list(tree) == ["version", "inputs", "findings", "left"]
+    assert set(tree["findings"][0]) == {
+        "issue", "code", "file", "exposures", "present", "value", "unit", "significance", "threshold",
+        "severity", "where", "action", "reason",
+    }  # fmt: skip
+    assert [finding["present"] for finding in tree["findings"]] == [True, False, None]
+
+
+def test_text_is_one_line_per_finding_and_silent_about_nothing(results, capsys):
+    report.print_text(results)
+    text = capsys.readouterr().out
+    assert "lyot-offset" in text
+    assert "not looked for here: showers" in text
+
+
+def test_large_pictures_are_thinned_without_bias():
+    data = np.full((2500, 30), 5.0)
+    data[::2] = np.nan
+    assert picture_png(Picture("t", "c", data)).startswith("data:image/png;base64,")
+    assert picture_png(Picture("t", "c", np.full((5, 5), np.nan))).startswith("data:")
+
+
+def test_charts_may_be_bare_or_square():
+    assert chart_png(Chart("t", "c", (1.0,), (2.0,), "x", "y")).startswith("data:")
+    assert chart_png(Chart("t", "c", (1.0,), (2.0,), "x", "y", (0.1,), (0.1,), ("a",), {}, True)).startswith("data:")
