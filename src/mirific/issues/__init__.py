@@ -1,0 +1,79 @@
+"""The known issues of MIRI imaging, one file each: explained, looked for, shown, mitigated, verified.
+
+========================  ====================================================================
+:mod:`.finding`           what a look at the data gives: :class:`Finding` and its evidence
+:mod:`.known_issue`       what an issue is: :class:`Issue`, and its :class:`Explanation`
+:mod:`.registry`          the tuple of all issues, and :func:`explain`
+:mod:`.diagnosis`         :func:`diagnose`: every issue on every group of exposures
+one file per slug         :mod:`.scar`, :mod:`.bad_pixels`, ... in the order of :data:`SLUGS`
+:mod:`.local_background`  backgrounds and noise measured from the image itself
+:mod:`.source_finding`    sources, their masks and sub-pixel centroids
+:mod:`.tangent_plane`     exposures on one plane of the sky
+:mod:`.registration`      shifts between exposures, from sources and from structure
+========================  ====================================================================
+
+Importing this package is cheap; the modules above are imported when first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mirific.issues.diagnosis import diagnose
+    from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
+    from mirific.issues.known_issue import Explanation, Issue
+    from mirific.issues.registry import ISSUES, explain, issue
+
+__all__ = [
+    "ISSUES",
+    "SLUGS",
+    "Chart",
+    "Evidence",
+    "Explanation",
+    "Finding",
+    "Issue",
+    "Picture",
+    "Rows",
+    "diagnose",
+    "explain",
+    "issue",
+]
+
+#: Names of the known issues, in the order of the article, as the command line and the report use them.
+SLUGS = (
+    "scar",
+    "bad-pixels",
+    "showers",
+    "persistence",
+    "knife-edge",
+    "lyot-offset",
+    "edge-brightening",
+    "tree-rings",
+    "residual-background",
+    "throughput-loss",
+    "fgs-offset",
+    "tile-misalignment",
+    "outlier-overflagging",
+)
+
+_HOME = {
+    "Chart": "finding",
+    "Evidence": "finding",
+    "Finding": "finding",
+    "Picture": "finding",
+    "Rows": "finding",
+    "Explanation": "known_issue",
+    "Issue": "known_issue",
+    "ISSUES": "registry",
+    "explain": "registry",
+    "issue": "registry",
+    "diagnose": "diagnosis",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)

@@ -1,0 +1,507 @@
+"""Shifts between exposures: from sources that they share, and from the structure of the sky that they share.
+
+All positions are in arcsec on one plane (:mod:`mirific.issues.tangent_plane`). The shift of B against A is the
+position that B gives to a thing minus the position that A gives to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft, ndimage, spatial, stats
+
+from mirific.issues.local_background import robust_scatter
+
+__all__ = ["Catalog", "Shift", "Structure", "combined", "shift_of_sources", "shift_of_structure", "solve_shifts"]
+
+_Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Sources on the plane.
+
+    Parameters
+    ----------
+    position : float array, shape (n, 2)
+        East and north, arcsec.
+    error : float array, shape (n,)
+        Expected error per axis, arcsec.
+    flux : float array, shape (n,)
+    """
+
+    position: _Floats
+    error: _Floats
+    flux: _Floats
+
+    def __len__(self) -> int:
+        return self.flux.size
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A measured shift of B against A.
+
+    Parameters
+    ----------
+    shift, error : float arrays, shape (2,)
+        East and north, arcsec, and the standard error per axis as measured from the data.
+    count : int
+        Sources, or blocks of structure, that it rests on.
+    significance : float
+        How far the match stands out from chance coincidences, in sigma.
+    source : {"sources", "structure", "sources and structure"}
+    """
+
+    shift: _Floats
+    error: _Floats
+    count: int
+    significance: float
+    source: str
+
+
+# ------------------------------------------------------------------------------------------------ from sources
+
+
+def _pairs(a: Catalog, b: Catalog, reach: float, flux_ratio: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Indices of all pairs closer than ``reach`` arcsec whose fluxes differ by less than a factor ``flux_ratio``."""
+    tree_a, tree_b = spatial.cKDTree(a.position), spatial.cKDTree(b.position)
+    lists = tree_a.query_ball_tree(tree_b, reach)
+    first = np.repeat(np.arange(len(a)), [len(item) for item in lists])
+    second = np.array([j for item in lists for j in item], dtype=np.intp)
+    if first.size == 0:
+        return first.astype(np.intp), second
+    alike = np.abs(np.log(a.flux[first] / b.flux[second])) < np.log(flux_ratio)
+    return first[alike], second[alike]
+
+
+def _sigma_of_chance(count: int, expected: float, trials: float) -> float:
+    """Significance in sigma of ``count`` coincidences where ``expected`` come by chance, in ``trials`` places."""
+    chance = min(1.0, trials * float(stats.poisson.sf(count - 1, max(expected, 1e-9))))
+    return float(stats.norm.isf(max(chance, 1e-300))) if chance < 0.5 else 0.0
+
+
+def _best_vote(offsets: _Floats, reach: float, radius: float) -> tuple[_Floats, int, float]:
+    """Offset within ``radius`` arcsec of which most pairs agree, their number, and its significance in sigma.
+
+    The number expected by chance is that of the pairs within three to eight radii of the place, per area.
+    """
+    tree = spatial.cKDTree(offsets)
+    votes = tree.query_ball_point(offsets, radius, return_length=True)
+    best = int(np.argmax(votes))
+    near = offsets[tree.query_ball_point(offsets[best], radius)]
+    centre = np.median(near, axis=0)
+    distance = np.hypot(*(offsets - centre).T)
+    count = int((distance < radius).sum())
+    ring = ((distance > 3 * radius) & (distance < 8 * radius)).sum() / 55.0
+    expected = max(float(ring), 0.5 * offsets.shape[0] * (radius / reach) ** 2)
+    rivals = votes[distance > 3 * radius]
+    rival = float(rivals.max()) - 1.0 if rivals.size else 0.0
+    significance = _sigma_of_chance(count - 1, expected, float(len(offsets)))
+    return centre, count, min(significance, 2.5 * (count - rival) / np.sqrt(count + rival) + 1.0)
+
+
+def _one_to_one(first: NDArray[np.intp], second: NDArray[np.intp], distance: _Floats) -> NDArray[np.bool_]:
+    """Keep the closest pair of each source of either catalogue."""
+    order = np.argsort(distance)
+    keep = np.zeros(first.size, dtype=bool)
+    taken_a: set[int] = set()
+    taken_b: set[int] = set()
+    for k in order:
+        if int(first[k]) not in taken_a and int(second[k]) not in taken_b:
+            keep[k] = True
+            taken_a.add(int(first[k]))
+            taken_b.add(int(second[k]))
+    return keep
+
+
+def _refined(offsets: _Floats, errors: _Floats, centre: _Floats, radius: float) -> tuple[_Floats, _Floats, _Floats]:
+    """Weighted mean of the offsets near ``centre``, clipped at 3.5 sigma, its error, and which were used.
+
+    The error is the larger of the one expected from the centroids and the one seen in the scatter.
+    """
+    used = np.hypot(*(offsets - centre).T) < radius
+    for _ in range(8):
+        weight = np.where(used, 1.0 / errors**2, 0.0)
+        centre = (weight[:, None] * offsets).sum(axis=0) / weight.sum()
+        pull = np.hypot(*(offsets - centre).T) / (np.sqrt(2.0) * errors)
+        spread = max(1.0, robust_scatter(np.concatenate([pull[used], -pull[used]])))
+        again = (pull < 3.5 * spread) & (np.hypot(*(offsets - centre).T) < radius)
+        if again.sum() < 2 or (again == used).all():
+            break
+        used = again
+    weight = np.where(used, 1.0 / errors**2, 0.0)
+    count = int(used.sum())
+    expected = 1.0 / np.sqrt(weight.sum())
+    variance = (weight[:, None] * (offsets - centre) ** 2).sum(axis=0) / weight.sum() / max(count - 1, 1)
+    seen = np.sqrt(variance) if count > 2 else np.zeros(2)
+    return centre, np.maximum(seen, expected), used
+
+
+def shift_of_sources(a: Catalog, b: Catalog, *, reach: float, radius: float) -> Shift | None:
+    """Measure the shift of catalogue ``b`` against ``a``.
+
+    Every pair of sources with like fluxes votes for its offset; the best supported offset is refined by the pairs
+    that agree with it. This needs no first guess, and chance pairs do not bias it.
+
+    Parameters
+    ----------
+    a, b : Catalog
+    reach : float
+        Largest shift looked for, arcsec.
+    radius : float
+        Offsets closer than this agree, arcsec; about the width of the PSF.
+
+    Returns
+    -------
+    Shift or None
+        None if there are no pairs at all. The caller judges by ``significance`` and ``count``.
+    """
+    if len(a) == 0 or len(b) == 0:
+        return None
+    first, second = _pairs(a, b, reach + radius, 1.6)
+    if first.size == 0:
+        return None
+    offsets = b.position[second] - a.position[first]
+    centre, _, significance = _best_vote(offsets, reach, radius)
+    near = np.hypot(*(offsets - centre).T) < radius
+    first, second, offsets = first[near], second[near], offsets[near]
+    single = _one_to_one(first, second, np.hypot(*(offsets - centre).T))
+    offsets = offsets[single]
+    errors = np.hypot(a.error[first[single]], b.error[second[single]])
+    shift, error, used = _refined(offsets, errors, centre, radius)
+    return Shift(shift, error, int(used.sum()), significance, "sources")
+
+
+# ---------------------------------------------------------------------------------------------- from structure
+
+
+@dataclass(frozen=True)
+class Structure:
+    """An image of the sky on the lattice.
+
+    Parameters
+    ----------
+    data : float array, shape (nj, ni)
+        0 where not valid.
+    valid : bool array, shape (nj, ni)
+    corner : (int, int)
+        Lattice indices (i, j) of the first pixel.
+    step, fwhm : float
+        Spacing of the lattice and width of the PSF, arcsec.
+    """
+
+    data: NDArray[np.float32]
+    valid: NDArray[np.bool_]
+    corner: tuple[int, int]
+    step: float
+    fwhm: float
+
+    def window(self, bounds: tuple[int, int, int, int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Data and validity within lattice bounds (i0, i1, j0, j1); 0 and False outside."""
+        i0, i1, j0, j1 = bounds
+        data = np.zeros((j1 - j0, i1 - i0), dtype=np.float32)
+        valid = np.zeros(data.shape, dtype=bool)
+        nj, ni = self.data.shape
+        left, low = max(i0, self.corner[0]), max(j0, self.corner[1])
+        right, high = min(i1, self.corner[0] + ni), min(j1, self.corner[1] + nj)
+        if right > left and high > low:
+            here = (slice(low - j0, high - j0), slice(left - i0, right - i0))
+            there = (
+                slice(low - self.corner[1], high - self.corner[1]),
+                slice(left - self.corner[0], right - self.corner[0]),
+            )
+            data[here], valid[here] = self.data[there], self.valid[there]
+        return data, valid
+
+    @property
+    def bounds(self) -> tuple[int, int, int, int]:
+        """Lattice bounds (i0, i1, j0, j1)."""
+        nj, ni = self.data.shape
+        return self.corner[0], self.corner[0] + ni, self.corner[1], self.corner[1] + nj
+
+
+def _band_passed(
+    data: NDArray[np.float32], valid: NDArray[np.bool_], fine: float, coarse: float
+) -> NDArray[np.float32]:
+    """Keep what lies between Gaussians of widths ``fine`` and ``coarse`` (pixels), ignoring what is not valid.
+
+    Clipped at 20 times its robust scatter, so that no single star dominates; 0 where not valid.
+    """
+    band = _smoothed(data, valid, fine) - _smoothed(data, valid, coarse)
+    scatter = robust_scatter(band[valid]) if valid.any() else 0.0
+    return np.where(valid, np.clip(band, -20.0 * scatter, 20.0 * scatter), 0.0).astype(np.float32)
+
+
+def _inner(valid: NDArray[np.bool_], margin: float) -> NDArray[np.bool_]:
+    """Valid pixels farther than ``margin`` from the edges; single missing pixels are no edge."""
+    closed = ndimage.binary_closing(np.pad(valid, 3), iterations=2)
+    return valid & (ndimage.distance_transform_edt(closed)[3:-3, 3:-3] > margin)
+
+
+def _smoothed(data: NDArray[np.float32], valid: NDArray[np.bool_], sigma: float) -> NDArray[np.float32]:
+    """Gaussian smoothing that ignores what is not valid."""
+    level = np.float32(np.median(data[valid])) if valid.any() else np.float32(0)
+    filled = np.where(valid, data - level, np.float32(0)).astype(np.float32)
+    total = ndimage.gaussian_filter(filled, sigma, mode="constant", truncate=3.0)
+    weight = ndimage.gaussian_filter(valid.astype(np.float32), sigma, mode="constant", truncate=3.0)
+    return level + total / np.maximum(weight, np.float32(0.01))
+
+
+def _common_bounds(a: Structure, b: Structure, margin: int) -> tuple[int, int, int, int] | None:
+    """Bounds of the overlap, widened by ``margin`` lattice pixels; None if there is none."""
+    first, second = a.bounds, b.bounds
+    i0, i1 = max(first[0], second[0]) - margin, min(first[1], second[1]) + margin
+    j0, j1 = max(first[2], second[2]) - margin, min(first[3], second[3]) + margin
+    return (i0, i1, j0, j1) if i1 > i0 and j1 > j0 else None
+
+
+def _correlation(
+    a: tuple[NDArray, NDArray], b: tuple[NDArray, NDArray], reach: int, least: float
+) -> NDArray[np.float64]:
+    """Normalised cross-correlation of masked images for lags up to ``reach``; shape (2 reach + 1, 2 reach + 1).
+
+    After Padfield 2012, IEEE Trans. Image Process. 21, 2706, for images whose local mean is zero. Lags with an
+    overlap of fewer than ``least`` pixels are NaN.
+    """
+    shape = tuple(fft.next_fast_len(n + reach, real=True) for n in a[0].shape)
+    terms = [a[0] * a[1], a[1].astype(np.float32), (a[0] ** 2) * a[1]]
+    others = [b[0] * b[1], b[1].astype(np.float32), (b[0] ** 2) * b[1]]
+    front = [np.conj(fft.rfft2(term, shape)) for term in terms]
+    back = [fft.rfft2(term, shape) for term in others]
+
+    def lagged(i: int, j: int) -> NDArray[np.float64]:
+        full = fft.irfft2(front[i] * back[j], shape)
+        index = np.arange(-reach, reach + 1)
+        return np.asarray(full[np.ix_(index % shape[0], index % shape[1])], dtype=float)
+
+    power = lagged(2, 1) * lagged(1, 2)
+    number = lagged(1, 1)
+    top = lagged(0, 0)
+    good = (number > least) & (power > 0)
+    return np.where(good, top / np.sqrt(np.where(good, power, 1.0)), np.nan)
+
+
+def _block_equations(
+    first: NDArray[np.float32], second: NDArray[np.float32], both: NDArray[np.bool_], block: int
+) -> tuple[_Floats, _Floats]:
+    """Normal matrices (n, 2, 2) and right-hand sides (n, 2) of the shift of ``second`` against ``first``.
+
+    It follows from the difference of the images and their mean gradient (Lucas & Kanade 1981), block by block. The
+    normal matrix is made of the products of the gradients of one image with those of the other: their noise is
+    independent, so that it does not count as structure.
+    """
+    (ay, ax), (by, bx) = np.gradient(first), np.gradient(second)
+    difference = first - second
+    inside = ndimage.binary_erosion(both, iterations=2)
+    products = (
+        ax * bx, 0.5 * (ax * by + ay * bx), ay * by, 0.5 * (ax + bx) * difference, 0.5 * (ay + by) * difference
+    )  # fmt: skip
+    sums = [_block_sums(np.where(inside, product, 0.0), block) for product in products]
+    keep = _block_sums(inside.astype(float), block) > 0.2 * block * block
+    xx, xy, yy, xd, yd = (q[keep] for q in sums)
+    matrix = np.stack([np.stack([xx, xy], axis=-1), np.stack([xy, yy], axis=-1)], axis=-2)
+    return matrix, np.stack([xd, yd], axis=-1)
+
+
+def _block_sums(values: NDArray, block: int) -> _Floats:
+    """Sums over square blocks; incomplete blocks at the far edges are included."""
+    rows = np.arange(0, values.shape[0], block)
+    columns = np.arange(0, values.shape[1], block)
+    return np.add.reduceat(np.add.reduceat(values, rows, axis=0), columns, axis=1).astype(float)
+
+
+def _weights(matrix: _Floats, right: _Floats, shift: _Floats) -> _Floats:
+    """Huber weights of the blocks from their misfits."""
+    strength = np.sqrt(np.abs(np.trace(matrix, axis1=1, axis2=2)) + 1e-30)
+    misfit = np.hypot(*(right - matrix @ shift).T) / strength
+    scale = max(robust_scatter(np.concatenate([misfit, -misfit])), 1e-30)
+    return np.minimum(1.0, 2.0 * scale / np.maximum(misfit, 1e-30))
+
+
+def _solved(matrix: _Floats, right: _Floats) -> tuple[_Floats, _Floats]:
+    """Least-squares shift over the blocks, and its error from the jackknife over them."""
+    weight = np.ones(len(matrix))
+    shift = np.zeros(2)
+    for _ in range(3):
+        shift = np.linalg.solve((weight[:, None, None] * matrix).sum(0), (weight[:, None] * right).sum(0))
+        weight = _weights(matrix, right, shift)
+    total, side = (weight[:, None, None] * matrix).sum(0), (weight[:, None] * right).sum(0)
+    left_out = np.array(
+        [
+            np.linalg.solve(total - w * m, side - w * r)
+            for w, m, r in zip(weight, matrix, right, strict=True)
+        ]
+    )  # fmt: skip
+    count = len(matrix)
+    error = np.sqrt((count - 1) / count * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
+    return shift, error
+
+
+def shift_of_structure(a: Structure, b: Structure, *, reach: float) -> Shift | None:
+    """Measure the shift of ``b`` against ``a`` from the structure that they share.
+
+    The masked cross-correlation of the band-passed images finds it to a lattice pixel. Then both are band-passed
+    within their common footprint, so that its edges act on both alike, and the difference along the gradient refines
+    it, block by block; the jackknife over the blocks gives the error. This is done on two scales, and the one with
+    the smaller error is taken.
+
+    Parameters
+    ----------
+    a, b : Structure
+        Of the same lattice spacing and PSF.
+    reach : float
+        Largest shift looked for, arcsec.
+
+    Returns
+    -------
+    Shift or None
+        None where the images do not overlap enough or the correlation has no peak within reach. ``significance`` is
+        the height of the peak over the scatter of the correlation elsewhere.
+    """
+    lags = int(np.ceil(reach / a.step))
+    bounds = _common_bounds(a, b, lags)
+    if bounds is None:
+        return None
+    first, second = a.window(bounds), b.window(bounds)
+    found = _coarse_lag(first, second, lags, a.fwhm / a.step)
+    if found is None:
+        return None
+    lag, significance = found
+    fits = [_fine_lag(first, second, lag, a.fwhm / a.step, smoothing) for smoothing in (0.4, 1.0)]
+    known = [fit for fit in fits if fit is not None]
+    if not known:
+        return None
+    best, error, count = min(known, key=lambda fit: float(fit[1].max()))
+    return Shift(best * a.step, np.maximum(error, 0.01) * a.step, count, significance, "structure")
+
+
+_View = tuple[NDArray[np.float32], NDArray[np.bool_]]
+
+
+def _coarse_lag(first: _View, second: _View, lags: int, fwhm: float) -> tuple[_Floats, float] | None:
+    """Lag (x, y) in whole lattice pixels and its significance, on the more telling of two scales."""
+    peaks = [_peak_at_scale(first, second, lags, scale * fwhm) for scale in (1.0, 2.0)]
+    return max((peak for peak in peaks if peak is not None), key=lambda peak: peak[1], default=None)
+
+
+def _peak_at_scale(first: _View, second: _View, lags: int, scale: float) -> tuple[_Floats, float] | None:
+    """Peak of the correlation of structure of 0.5 to 2 ``scale`` (lattice pixels), edges left out."""
+    views = []
+    for data, valid in (first, second):
+        inner = _inner(valid, 2.0 * scale)
+        views.append((np.where(inner, _band_passed(data, valid, 0.5 * scale, 2.0 * scale), np.float32(0)), inner))
+    overlap = int((views[0][1] & views[1][1]).sum())
+    if overlap < 300:
+        return None
+    return _peak(_correlation(views[0], views[1], lags, max(300.0, 0.25 * overlap)))
+
+
+def _fine_lag(
+    first: _View, second: _View, lag: _Floats, fwhm: float, smoothing: float
+) -> tuple[_Floats, _Floats, int] | None:
+    """Lag (x, y) to a fraction of a lattice pixel, its error, and the number of blocks; None if it runs away."""
+    start = lag.copy()
+    error, count = np.zeros(2), 0
+    for _ in range(6):
+        moved = ndimage.shift(second[0], (-lag[1], -lag[0]), order=3, mode="constant")
+        seen = ndimage.shift(second[1].astype(np.float32), (-lag[1], -lag[0]), order=1, mode="constant") > 0.999
+        both = first[1] & seen
+        bands = [_band_passed(image, both, smoothing * fwhm, 4.0 * fwhm) for image in (first[0], moved)]
+        matrix, right = _block_equations(bands[0], bands[1], both, max(8, round(6 * fwhm)))
+        if len(matrix) < 4 or np.linalg.cond(matrix.sum(axis=0)) > 1e4 or np.linalg.det(matrix.sum(axis=0)) <= 0:
+            return None
+        step, error = _solved(matrix, right)
+        count = len(matrix)
+        lag = lag + np.clip(step, -1.5, 1.5)
+        if np.hypot(*(lag - start)) > 6.0:
+            return None
+        if np.hypot(*step) < 0.02 * float(error.min()) + 1e-3:
+            break
+    return lag, error, count
+
+
+def _peak(correlation: NDArray[np.float64]) -> tuple[_Floats, float] | None:
+    """Lag (x, y) of the highest correlation, and its height over the scatter of the rest in sigma."""
+    if not np.isfinite(correlation).any():
+        return None
+    j, i = np.unravel_index(np.nanargmax(correlation), correlation.shape)
+    reach = correlation.shape[0] // 2
+    if i in (0, 2 * reach) or j in (0, 2 * reach):
+        return None
+    y, x = np.mgrid[: correlation.shape[0], : correlation.shape[1]]
+    known = np.where(np.isfinite(correlation), correlation, -1.0)
+    away = ((x - i) ** 2 + (y - j) ** 2 > 9) & np.isfinite(correlation)
+    if away.sum() < 50:
+        return None
+    height = float(correlation[j, i])
+    scatter = max(robust_scatter(correlation[away]), 1e-6)
+    tops = away & (known == ndimage.maximum_filter(known, 5))
+    rival = float(known[tops].max()) if tops.any() else 0.0
+    rising = (height - float(np.median(correlation[away]))) / scatter
+    significance = min(rising, 3.0 * (height - rival) / scatter)
+    return np.array([float(i - reach), float(j - reach)]), significance if height > 0.1 else 0.0
+
+
+# -------------------------------------------------------------------------------------------------- all together
+
+
+def combined(measures: Sequence[Shift]) -> Shift:
+    """Mean of several measures of one shift, weighted by their errors, which grow where they disagree."""
+    if len(measures) == 1:
+        return measures[0]
+    weight = np.array([1.0 / m.error**2 for m in measures])
+    mean = (weight * [m.shift for m in measures]).sum(axis=0) / weight.sum(axis=0)
+    chi2 = (weight * (np.array([m.shift for m in measures]) - mean) ** 2).sum(axis=0) / (len(measures) - 1)
+    error = np.sqrt(np.maximum(chi2, 1.0) / weight.sum(axis=0))
+    significance = max(m.significance for m in measures)
+    return Shift(mean, error, sum(m.count for m in measures), significance, "sources and structure")
+
+
+def solve_shifts(
+    number: int, pairs: Sequence[tuple[int, int, Shift]]
+) -> tuple[_Floats, _Floats, NDArray[np.intp]]:
+    """Shift of each of ``number`` groups from pairwise shifts: global least squares, robust against bad pairs.
+
+    Returns
+    -------
+    shifts, errors : float arrays, shape (number, 2)
+        Arcsec; within each connected component the mean shift is zero.
+    component : int array, shape (number,)
+        Groups that are connected by pairs share a number.
+    """
+    component = np.arange(number)
+    for a, b, _ in pairs:
+        component[component == component[b]] = component[a]
+    shifts, errors = np.zeros((number, 2)), np.full((number, 2), np.nan)
+    for label in np.unique(component):
+        members = np.flatnonzero(component == label)
+        chosen = [(a, b, s) for a, b, s in pairs if component[a] == label]
+        if len(members) > 1:
+            for axis in range(2):
+                values, sigma = _least_squares(members, chosen, axis)
+                shifts[members, axis], errors[members, axis] = values, sigma
+    return shifts, errors, component
+
+
+def _least_squares(members: NDArray[np.intp], pairs: list[tuple[int, int, Shift]], axis: int) -> tuple[_Floats, _Floats]:
+    """Solve one axis of one component with Huber weights; the constraint is that the mean is zero."""
+    place = {int(m): k for k, m in enumerate(members)}
+    design = np.zeros((len(pairs), len(members)))
+    for row, (a, b, _) in enumerate(pairs):
+        design[row, place[a]], design[row, place[b]] = -1.0, 1.0
+    value = np.array([s.shift[axis] for *_, s in pairs])
+    sigma = np.array([s.error[axis] for *_, s in pairs])
+    weight = np.ones(len(pairs))
+    solution = np.zeros(len(members))
+    inverse = np.zeros((len(members), len(members)))
+    for _ in range(10):
+        scaled = design * (weight / sigma)[:, None]
+        inverse = np.linalg.pinv(scaled.T @ scaled, rcond=1e-10)
+        solution = inverse @ (scaled.T @ (value * weight / sigma))
+        pull = np.abs(value - design @ solution) / sigma
+        weight = np.sqrt(np.minimum(1.0, 4.0 / np.maximum(pull, 1e-9)))
+    return solution, np.sqrt(np.diag(inverse))
