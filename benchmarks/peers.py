@@ -9,6 +9,7 @@ ratio. The row *limit* reads the raw bytes and writes the products, nothing else
 from __future__ import annotations
 
 import argparse
+import ast
 import json
 import os
 import shutil
@@ -75,7 +76,7 @@ def prepare(folder: Path, given: argparse.Namespace) -> Bench:
     log = folder / "benchmark.log"
     if not cache.exists():
         run([*mirific, "cache", "build", str(cache), "--filter", given.filter, "--subarray", "FULL"], environment, log)
-    environment["CRDS_CONTEXT"] = json.loads((cache / "config/jwst/server_config").read_text())["operational_context"]
+    environment["CRDS_CONTEXT"] = ast.literal_eval((cache / "config/jwst/server_config").read_text())["operational_context"]
     if not (folder / "uncal").exists():
         sizes = {"nints": given.ints, "ngroups": given.groups, "ndithers": given.exposures, "filters": given.filter}
         options = [option for name, value in sizes.items() for option in ("--set", f"{name}={value}")]

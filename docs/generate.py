@@ -1,0 +1,83 @@
+"""Write docs/reference.md: every command, step, parameter and issue, from the code that has them.
+
+``python docs/generate.py`` writes the page; a test fails when it is out of date.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import typer
+
+from mirific.cli.app import app
+from mirific.issues import explain
+from mirific.pipeline.mosaics import steps_by_name
+from mirific.step import Step, parameters_of
+
+PAGE = Path(__file__).with_name("reference.md")
+
+
+def _commands() -> Iterator[str]:
+    yield "## Commands\n"
+    for name, command in _walk("mirific", typer.main.get_command(app)):
+        yield f"### `{name}`\n\n{(command.help or '').strip()}\n"
+        yield "| argument or option | meaning |\n|---|---|"
+        for item in command.params:
+            label = " ".join(item.opts) if item.opts[0].startswith("-") else item.name.upper()
+            yield f"| `{label}` | {getattr(item, 'help', None) or ''} |"
+        yield ""
+
+
+def _walk(name: str, command: object) -> Iterator[tuple[str, object]]:
+    children = getattr(command, "commands", None)
+    if children is None:
+        yield name, command
+        return
+    for child, inner in children.items():
+        yield from _walk(f"{name} {child}", inner)
+
+
+def _steps() -> Iterator[str]:
+    yield "## Steps\n"
+    yield "Set a parameter with `--set STEP.PARAM=VALUE` or in a TOML table named as the step.\n"
+    for name, step in steps_by_name().items():
+        yield from _step(name, step)
+
+
+def _step(name: str, step: type[Step]) -> Iterator[str]:
+    doc = (step.__doc__ or "").strip().split("\n\n")[0]
+    yield f"### `{name}`\n\n{' '.join(doc.split())}\n"
+    if step.reference_types:
+        yield f"References: {', '.join(f'`{kind}`' for kind in step.reference_types)}.\n"
+    yield "| parameter | default | unit | meaning |\n|---|---|---|---|"
+    for item in parameters_of(step).values():
+        bounds = _bounds(item.ge, item.le, item.choices)
+        yield f"| `{item.name}` | `{item.default}` | {item.unit} | {item.doc}{bounds} |"
+    yield ""
+
+
+def _bounds(low: float | None, high: float | None, choices: tuple[object, ...]) -> str:
+    if choices:
+        return f" One of {', '.join(map(str, choices))}."
+    limits = [f"at least {low}" if low is not None else "", f"at most {high}" if high is not None else ""]
+    said = ", ".join(limit for limit in limits if limit)
+    return f" ({said})" if said else ""
+
+
+def _issues() -> Iterator[str]:
+    yield "## Known issues\n"
+    yield "| issue | code | what it is | looked for in | mitigated by |\n|---|---|---|---|---|"
+    for item in explain():
+        levels = ", ".join(item.levels) or "not yet"
+        yield f"| `{item.slug}` | {item.code} | {item.title} | {levels} | {item.mitigation or 'not yet'} |"
+
+
+def page() -> str:
+    """Return the whole page."""
+    head = "# Reference\n\nMade from the code by `python docs/generate.py`; do not edit.\n"
+    return "\n".join([head, *_commands(), *_steps(), *_issues()]) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
