@@ -1,0 +1,298 @@
+"""Public code of the official pipeline that stage 3 calls: all of it is called here.
+
+Everything works in memory on copies. What the official code logs stays in its own loggers (``jwst``,
+``stcal``, ``tweakwcs``), which the command line sets to the verbosity asked for.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mirific.errors import ParameterError
+from mirific.exposure import DQ, Image, ImageSet, Mosaic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from astropy.table import Table
+
+__all__ = ["remote_catalog", "resampled", "sky_levels", "source_catalog", "stars", "without_outliers"]
+
+
+@contextmanager
+def _expected_warnings() -> Iterator[None]:
+    """Keep back the warnings that NaN pixels and empty regions raise inside astropy and photutils."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*(invalid value|divide by zero|All-NaN|Mean of empty).*")
+        warnings.filterwarnings("ignore", message=".*contains invalid values.*|.*nonfinite.*|.*non-finite.*")
+        warnings.filterwarnings("ignore", message="No sources were found|Failed to achieve requested SIP")
+        warnings.filterwarnings("ignore", message=".*deblend.*")
+        yield
+
+
+def _detached(image: Image) -> Image:
+    """Copy the arrays that official steps write into."""
+    names = ("data", "err", "dq", "var_poisson", "var_rnoise", "var_flat")
+    arrays = {name: getattr(image, name).copy() for name in names if getattr(image, name) is not None}
+    return replace(image, **arrays)
+
+
+def _library(images: tuple[Image, ...]) -> Any:
+    from jwst.datamodels import ModelLibrary
+
+    from mirific.io.models import to_model
+
+    return ModelLibrary([to_model(_detached(image)) for image in images], on_disk=False)
+
+
+def stars(image: Image, step: Any) -> Table:
+    """Stars of an image, found as ``jwst.tweakreg`` finds them.
+
+    Parameters
+    ----------
+    image : Image
+    step : TweakReg
+        Parameters of the star finder.
+
+    Returns
+    -------
+    Table
+        Columns id, x, y (0-based pixels), flux.
+    """
+    from jwst.tweakreg.tweakreg_catalog import make_tweakreg_catalog
+    from stdatamodels.jwst.datamodels import ImageModel
+
+    options = {
+        "sigma_radius": 1.5,
+        "min_separation": 2,
+        "sharpness_range": (step.sharplo, step.sharphi),
+        "roundness_range": (step.roundlo, step.roundhi),
+        "peak_max": None,
+        "n_brightest": step.brightest,
+    }
+    with _expected_warnings(), ImageModel() as model:
+        model.data, model.err, model.dq = image.data, image.err, image.dq
+        table, _ = make_tweakreg_catalog(
+            model,
+            step.snr_threshold,
+            step.kernel_fwhm,
+            bkg_boxsize=step.bkg_boxsize,
+            starfinder_name=step.starfinder,
+            starfinder_kwargs=options,
+        )
+    found = table["id", "xcentroid", "ycentroid", "flux"]
+    found.rename_columns(["xcentroid", "ycentroid"], ["x", "y"])
+    return found
+
+
+def remote_catalog(name: str, wcs_list: list[Any], first: Image) -> Table:
+    """Stars of an astrometric catalogue (Gaia) over the exposures, from the network.
+
+    Raises
+    ------
+    ParameterError
+        If there is no such catalogue or it cannot be reached.
+    """
+    from astropy.time import Time
+    from stcal.alignment import wcs_from_sregions
+    from stcal.tweakreg.astrometric_utils import create_astrometric_catalog
+
+    info = {key.removeprefix("wcsinfo."): value for key, value in first.meta.items() if key.startswith("wcsinfo.")}
+    field = wcs_from_sregions([wcs.footprint() for wcs in wcs_list], ref_wcs=first.wcs, ref_wcsinfo=info)
+    epoch = Time(first.meta["observation.date"]).decimalyear
+    try:
+        table = create_astrometric_catalog(field, epoch, catalog=name.upper())
+    except (OSError, ValueError, KeyError) as error:
+        raise ParameterError(
+            f"neither a file nor a catalogue in reach ({error})",
+            where=f"tweakreg.abs_refcat {name!r}",
+            todo="give a table file with columns RA and DEC",
+        ) from error
+    table.meta["name"] = name.upper()
+    return table
+
+
+def sky_levels(images: tuple[Image, ...], step: Any) -> list[float | None]:
+    """Sky levels by ``stcal.skymatch``; None where none could be measured.
+
+    Parameters
+    ----------
+    images : tuple of Image
+    step : SkyMatch
+        Its parameters.
+    """
+    from astropy.nddata.bitmask import bitfield_to_boolean_mask, interpret_bit_flags
+    from stcal.skymatch import SkyImage, SkyStats, skymatch
+
+    statistic = SkyStats(
+        skystat=step.skystat,
+        lower=step.lower,
+        upper=step.upper,
+        nclip=step.nclip,
+        lsig=step.lsigma,
+        usig=step.usigma,
+        binwidth=step.binwidth,
+    )
+    bits = interpret_bit_flags(step.dqbits, flag_name_map=dict(DQ))
+    skies = [
+        SkyImage(
+            image=image.data.copy(),
+            wcs_fwd=image.wcs,
+            wcs_inv=image.wcs.invert,  # type: ignore[union-attr]
+            mask=bitfield_to_boolean_mask(image.dq, bits, good_mask_value=True, dtype=bool) & np.isfinite(image.data),
+            sky_id=image.name,
+            skystat=statistic,
+        )
+        for image in images
+    ]
+    with _expected_warnings():
+        skymatch(skies, skymethod=step.skymethod, match_down=step.match_down, subtract=step.subtract)
+    return [float(sky.sky) if sky.is_sky_valid else None for sky in skies]
+
+
+def _parameters(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(step, name) for name in names}
+
+
+def without_outliers(images: tuple[Image, ...], step: Any) -> tuple[Image, ...]:
+    """Flag outliers by the official step.
+
+    Parameters
+    ----------
+    images : tuple of Image
+    step : OutlierDetection
+        Its parameters.
+    """
+    from jwst.outlier_detection import OutlierDetectionStep
+
+    names = ("weight_type", "pixfrac", "kernel", "maskpt", "snr", "scale", "backg", "resample_data", "good_bits")
+    with _expected_warnings():
+        library = OutlierDetectionStep(**_parameters(step, names)).process(_library(images))
+    with library:
+        models = list(library)
+        flagged = tuple(_with_arrays(image, model) for image, model in zip(images, models, strict=True))
+        for index, model in enumerate(models):
+            library.shelve(model, index, modify=False)
+    return flagged
+
+
+def _with_arrays(image: Image, model: Any) -> Image:
+    """Take over the arrays that a step changed."""
+    names = ("data", "err", "dq", "var_poisson", "var_rnoise", "var_flat")
+    arrays: dict[str, Any] = {
+        name: np.asarray(getattr(model, name)) for name in names if getattr(image, name) is not None
+    }
+    return replace(image, **arrays)
+
+
+def resampled(exposure: ImageSet, step: Any) -> Mosaic:
+    """Mosaic by the official step.
+
+    Parameters
+    ----------
+    exposure : ImageSet
+    step : Resample
+        Its parameters.
+    """
+    from jwst.resample import ResampleStep
+
+    from mirific.io.models import from_model
+
+    names = (
+        "pixfrac",
+        "kernel",
+        "fillval",
+        "weight_type",
+        "rotation",
+        "pixel_scale_ratio",
+        "pixel_scale",
+        "output_wcs",
+    )
+    lists = {name: _numbers(getattr(step, name), kind) for name, kind in _PAIRS.items()}
+    with _expected_warnings():
+        model = ResampleStep(**_parameters(step, names), **lists).process(_library(exposure.images))
+    mosaic = from_model(model)
+    assert isinstance(mosaic, Mosaic)
+    named: Mosaic = mosaic.with_meta({"filename": exposure.meta.get("filename", "mosaic_i2d.fits")})
+    return named
+
+
+_PAIRS: Mapping[str, type[Any]] = {"output_shape": int, "crpix": float, "crval": float}
+
+
+def _numbers(text: str, kind: type[Any]) -> list[Any] | None:
+    """Read two numbers; None from nothing."""
+    parts = text.replace(",", " ").split()
+    if not parts:
+        return None
+    try:
+        first, second = (kind(part) for part in parts)
+    except ValueError as error:
+        raise ParameterError(f"{text!r} is not two numbers", where="resample", todo="give 'x y'") from error
+    return [first, second]
+
+
+def source_catalog(mosaic: Mosaic, paths: Mapping[str, str], step: Any) -> tuple[Table, Any] | None:
+    """Catalogue and segmentation by the public classes behind the official step; None without sources.
+
+    Parameters
+    ----------
+    mosaic : Mosaic
+    paths : mapping
+        Files of the references apcorr and abvegaoffset.
+    step : SourceCatalog
+        Its parameters.
+    """
+    from jwst.source_catalog.reference_data import ReferenceData
+    from jwst.source_catalog.source_catalog import JWSTSourceCatalog
+    from jwst.tweakreg.tweakreg_catalog import make_tweakreg_catalog
+
+    from mirific.io.models import to_model
+
+    model = to_model(replace(mosaic, data=mosaic.data.copy(), err=mosaic.err.copy(), history=()))
+    energies = (step.aperture_ee1, step.aperture_ee2, step.aperture_ee3)
+    data = ReferenceData(model, [paths["apcorr"], paths["abvegaoffset"]], energies)
+    uncovered = np.isnan(mosaic.err) | (mosaic.weight == 0)
+    with _expected_warnings():
+        JWSTSourceCatalog.convert_mjysr_to_jy(model)
+        table, segments = make_tweakreg_catalog(
+            model,
+            step.snr_threshold,
+            step.kernel_fwhm,
+            bkg_boxsize=step.bkg_boxsize,
+            coverage_mask=uncovered,
+            starfinder_name="segmentation",
+            starfinder_kwargs=_segmentation_options(step, model),
+        )
+        if len(table) == 0:
+            return None
+        thresholds = (step.ci1_star_threshold, step.ci2_star_threshold)
+        measured = JWSTSourceCatalog(
+            model, table, step.kernel_fwhm, data.aperture_params, data.abvega_offset, thresholds
+        )
+        catalog = measured.catalog
+    return catalog, np.asarray(segments.data, dtype=np.int32)
+
+
+def _segmentation_options(step: Any, model: Any) -> dict[str, Any]:
+    """Options of photutils that calwebb's defaults mean."""
+    return {
+        "n_pixels": step.npixels,
+        "connectivity": 8,
+        "n_levels": 32,
+        "contrast": 0.001,
+        "mode": "exponential",
+        "local_bkg_width": 0,
+        "aperture_mask_method": "correct",
+        "kron_params": None,
+        "deblend": step.deblend,
+        "error": model.err,
+        "wcs": model.meta.wcs,
+        "relabel": True,
+    }

@@ -1,0 +1,53 @@
+"""The step that works on a set of images: what it did is told for each image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from mirific.exposure import Image, ImageSet, StepRecord
+from mirific.step import References, Step
+
+__all__ = ["SetStep", "outcome"]
+
+
+def outcome(image: Image, step: str, status: str, reason: str = "") -> Image:
+    """Note in an image what a step did with it, where that differs between images.
+
+    Parameters
+    ----------
+    image : Image
+    step : str
+        Name of the step.
+    status : {"COMPLETE", "SKIPPED"}
+    reason : str
+    """
+    noted: Image = image.with_record(StepRecord(step, status, reason=reason))
+    return noted
+
+
+@dataclass(frozen=True)
+class SetStep(Step[ImageSet]):
+    """Base of the steps from images to images.
+
+    The status of a step in the ``cal_step`` metadata of each image is the truth about that image: what ``apply`` noted
+    with :func:`outcome`, else that of the whole step.
+    """
+
+    def run(self, exposure: ImageSet, references: References) -> Any:
+        """Apply the step, and write the records of the set and of each image."""
+        result = super().run(exposure, references)
+        if not isinstance(result, ImageSet):
+            return result
+        whole = result.history[-1]
+        pairs = zip(exposure.images, result.images, strict=True)
+        return result.with_images(tuple(_with_one_record(old, new, whole) for old, new in pairs))
+
+
+def _with_one_record(before: Image, after: Image, whole: StepRecord) -> Image:
+    """Leave one record of the step in the image: its own, with the time and parameters of the whole step."""
+    new = [record for record in after.history[len(before.history) :] if record.step == whole.step]
+    own = replace(whole, status=new[0].status, reason=new[0].reason) if new else whole
+    kept = replace(after, history=before.history)
+    recorded: Image = kept.with_record(own)
+    return recorded
