@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.errors import ReferenceMissing
+from mirific.exposure import DQ
 from mirific.instrument.detector import SHAPE
 from mirific.instrument.subarrays import subarray_of
 
@@ -125,6 +126,8 @@ class ReferenceFile:
     def array(self, extname: str, rows: slice = slice(None)) -> NDArray[Any]:
         """Samples of an image extension, cut to the exposure's window.
 
+        A DQ array comes in the standard bits of JWST, whatever bits its DQ_DEF table gives to the names.
+
         Parameters
         ----------
         extname : str
@@ -148,7 +151,24 @@ class ReferenceFile:
             y, x = self._corner(plane.shape)
             chosen = range(*rows.indices(self.window.ysize))
             samples = samples[..., y + chosen.start : y + chosen.stop : chosen.step, x : x + self.window.xsize]
-        return _native(samples, plane)
+        values = _native(samples, plane)
+        return self._standard_bits(values) if extname == "DQ" and self.has("DQ_DEF") else values
+
+    def _standard_bits(self, dq: NDArray[Any]) -> NDArray[np.uint32]:
+        """Translate the bits that the file's DQ_DEF table names; bits without a JWST name are dropped."""
+        pairs = [(int(row["value"]), DQ.get(str(row["name"]), 0)) for row in self._dq_def]
+        moved = [(own, standard) for own, standard in pairs if own != standard]
+        if not moved:
+            return dq.astype(np.uint32, copy=False)
+        known = sum(own for own, standard in pairs if own == standard)
+        result: NDArray[np.uint32] = dq.astype(np.uint32) & np.uint32(known)
+        for own, standard in moved:
+            result |= np.where(dq & own, np.uint32(standard), np.uint32(0))
+        return result
+
+    @cached_property
+    def _dq_def(self) -> NDArray[Any]:
+        return self.table("DQ_DEF")
 
     def _samples(self, extname: str, plane: _Plane) -> NDArray[Any]:
         """Raw samples, not yet in memory unless the file is compressed."""

@@ -1,0 +1,291 @@
+"""The real CRDS: which reference and parameter files belong to an exposure, and where they are.
+
+The ``crds`` client is configured by the user's environment (CRDS_PATH, CRDS_SERVER_URL, CRDS_CONTEXT), or by the folder
+of an offline cache. It is imported when first needed, and kept quiet: what goes wrong comes as one error of ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mirific.errors import InputError, ReferenceMissing
+from mirific.references.files import ReferenceFile, Window, window_of
+
+__all__ = ["Crds"]
+
+_ENVIRONMENT = threading.RLock()
+
+#: A server name that tells the client not to try (``crds: crds/client/proxy.py``).
+_NO_SERVER = "https://jwst-serverless-mode.stsci.edu"
+
+_NOT_APPLICABLE = "NOT FOUND N/A"
+
+#: Pipelines whose parameter files may set parameters of a step, too.
+_STEPS_OF = {
+    "detector1": (
+        "group_scale dq_init emicorr saturation ipc refpix rscd firstframe lastframe linearity dark_current reset "
+        "persistence charge_migration jump clean_flicker_noise ramp_fit gain_scale"
+    ),
+    "image2": "bkg_subtract assign_wcs flat_field photom",
+    "image3": "assign_mtwcs tweakreg skymatch outlier_detection source_catalog",
+}
+
+#: Steps whose class is not named after them.
+_CLASS_OF = {"bkg_subtract": "background", "background": "background"}
+
+_BUILD_ONE = (
+    "set CRDS_PATH and CRDS_SERVER_URL, or give --references DIR (mirific cache build DIR makes an assumed one)"
+)
+
+
+class Crds:
+    """References and parameters as CRDS chooses them.
+
+    Parameters
+    ----------
+    context : str, optional
+        The rules to choose by, such as ``jwst_1413.pmap``; else CRDS_CONTEXT, else what the server or cache says.
+    path : path, optional
+        A cache to use without a server, such as :func:`mirific.references.demo.build_cache` makes; else the
+        environment decides. As the client knows no other way, CRDS_PATH, CRDS_CONTEXT and CRDS_SERVER_URL of the
+        process are set to it when it is first used (:meth:`activate`).
+    """
+
+    def __init__(self, context: str | None = None, path: str | Path | None = None) -> None:
+        self._given = context
+        self._path = None if path is None else Path(path).absolute()
+        self._chosen: dict[tuple[Any, ...], dict[str, str]] = {}
+        self._opened: dict[tuple[str, Window], ReferenceFile] = {}
+
+    def __repr__(self) -> str:
+        return f"Crds(context={self._given!r}, path={self._path and str(self._path)!r})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_given": self._given, "_path": self._path, "_chosen": {}, "_opened": {}}
+
+    def activate(self) -> None:
+        """Point the process's environment at this cache, where one was given; the official steps then use it, too.
+
+        Raises
+        ------
+        InputError
+            If the folder is not a CRDS cache.
+        """
+        if self._path is None:
+            return
+        if not (self._path / "config" / "jwst" / "server_config").is_file():
+            raise InputError(
+                "not a CRDS cache: it has no config/jwst/server_config",
+                where=self._path,
+                todo="make one by mirific cache build DIR",
+            )
+        wanted = {"CRDS_PATH": str(self._path), "CRDS_SERVER_URL": _NO_SERVER, "CRDS_CONTEXT": self._local_context()}
+        with _ENVIRONMENT:
+            if any(os.environ.get(name) != value for name, value in wanted.items()):
+                os.environ.update(wanted)
+                _forget()
+
+    def _local_context(self) -> str:
+        """Context given, or the only one or the one in operation in the given cache."""
+        if self._given:
+            return self._given
+        import ast
+
+        text = (self._path or Path()).joinpath("config", "jwst", "server_config").read_text()
+        return str(ast.literal_eval(text)["operational_context"])
+
+    def context(self) -> str:
+        """Name of the pmap in force, such as ``jwst_1413.pmap``.
+
+        Raises
+        ------
+        ReferenceMissing
+            If neither a cache nor a server answers, or the context is unknown.
+        """
+        from crds.core import heavy_client
+
+        with self._client("the context"):
+            return str(heavy_client.get_processing_mode("jwst", self._given)[1])
+
+    def open(self, meta: Mapping[str, Any], types: tuple[str, ...]) -> dict[str, ReferenceFile | None]:
+        """Open the best references of these types for an exposure.
+
+        Parameters
+        ----------
+        meta : mapping
+            Metadata of the exposure under the names of ``stdatamodels``, without the leading ``meta.``.
+        types : tuple of str
+            CRDS types, such as ``("dark", "gain")``.
+
+        Returns
+        -------
+        dict
+            Type to opened file; None where CRDS says that the type does not apply.
+
+        Raises
+        ------
+        ReferenceMissing
+            If CRDS has no answer for a type, or the file cannot be had.
+        """
+        if not types:
+            return {}
+        names = self._recommended(meta, tuple(types))
+        for kind, name in names.items():
+            if name.upper().startswith("NOT FOUND") and name.upper() != _NOT_APPLICABLE:
+                raise _no_match(kind, meta)
+        wanted = {kind: name for kind, name in names.items() if name.upper() != _NOT_APPLICABLE}
+        window = window_of(meta)
+        paths = self._fetched(wanted)
+        return {kind: self._file(paths[kind], window) if kind in paths else None for kind in types}
+
+    def parameters(self, meta: Mapping[str, Any], step: str) -> dict[str, Any]:
+        """Parameters that CRDS holds for a step; those of its pipeline's file take precedence, as in ``stpipe``.
+
+        Parameters
+        ----------
+        meta : mapping
+            As for :meth:`open`.
+        step : str
+            The calwebb name of a step (``jump``) or pipeline (``detector1``).
+        """
+        if not step.replace("_", "").isalnum():
+            return {}
+        pipeline = next((name for name, steps in _STEPS_OF.items() if step in steps.split()), None)
+        if step in _STEPS_OF:
+            return dict(self._parameter_tree(meta, f"pars-{step}pipeline").get("parameters", {}))
+        kind = f"pars-{_CLASS_OF.get(step, step).replace('_', '')}step"
+        values = dict(self._parameter_tree(meta, kind).get("parameters", {}))
+        if pipeline is not None:
+            for entry in self._parameter_tree(meta, f"pars-{pipeline}pipeline").get("steps", []):
+                if entry["name"] == step:
+                    values.update(entry["parameters"])
+        return values
+
+    def _parameter_tree(self, meta: Mapping[str, Any], kind: str) -> dict[str, Any]:
+        """Contents of a parameter file; empty where CRDS has none, which is usual."""
+        name = self._recommended(meta, (kind,)).get(kind, _NOT_APPLICABLE)
+        if name.upper().startswith("NOT FOUND"):
+            return {}
+        return self._file(self._fetched({kind: name})[kind], window_of(meta)).tree()
+
+    def _file(self, path: str, window: Window) -> ReferenceFile:
+        """Opened file, the same for all who ask for this window of it."""
+        return self._opened.setdefault((path, window), ReferenceFile(path, window))
+
+    def _recommended(self, meta: Mapping[str, Any], types: tuple[str, ...]) -> dict[str, str]:
+        """Names of the best references; ``NOT FOUND ...`` where there is none."""
+        asked = {f"meta.{key}": value for key, value in meta.items() if isinstance(value, (str, int, float, bool))}
+        key = (types, tuple(sorted((name, str(value)) for name, value in asked.items() if _selects(name))))
+        if key not in self._chosen:
+            import crds
+
+            with self._client(", ".join(types)):
+                found = crds.getrecommendations(asked, reftypes=types, context=self._given, observatory="jwst")
+            self._chosen[key] = {kind: str(found.get(kind, _NOT_APPLICABLE)) for kind in types}
+        return self._chosen[key]
+
+    def _fetched(self, names: Mapping[str, str]) -> dict[str, str]:
+        """Paths of files in the cache; what is not there yet is fetched from the server."""
+        if not names:
+            return {}
+        from crds.client import api
+        from crds.core import heavy_client
+
+        with self._client(", ".join(names)):
+            context = heavy_client.get_processing_mode("jwst", self._given)[1]
+            paths = api.cache_references(context, dict(names))
+        for kind, path in paths.items():
+            if not os.path.isfile(path):
+                raise ReferenceMissing(
+                    f"the {kind} reference is not in the cache and could not be fetched",
+                    where=path,
+                    todo="check CRDS_SERVER_URL and the network, or the references of the cache",
+                )
+        return {kind: str(path) for kind, path in paths.items()}
+
+    @contextlib.contextmanager
+    def _client(self, what: str) -> Iterator[None]:
+        """Talk to the client: configured, quiet, its errors turned into ours."""
+        from crds.core.exceptions import CrdsError
+
+        self.activate()
+        if self._path is None:
+            _check_environment()
+        try:
+            with _ENVIRONMENT, _quiet():
+                yield
+        except (CrdsError, OSError, AssertionError) as error:
+            raise self._failure(what, str(error)) from error
+        except (AttributeError, SystemExit) as error:
+            # Both are how the client reacts to finding neither a server nor a cached configuration.
+            raise self._failure(what, "there is neither a server nor a cached configuration") from error
+
+    def _failure(self, what: str, reason: str) -> ReferenceMissing:
+        place = self._given or os.environ.get("CRDS_CONTEXT") or os.environ.get("CRDS_PATH")
+        return ReferenceMissing(
+            f"CRDS cannot answer for {what}: {' '.join(reason.split())[:300]}",
+            where=place,
+            todo="check CRDS_CONTEXT, CRDS_PATH, CRDS_SERVER_URL and the network",
+        )
+
+
+def _selects(name: str) -> bool:
+    """Whether CRDS may choose by this name: not by pointing, times of day and file names."""
+    return name.startswith(("meta.instrument.", "meta.exposure.", "meta.subarray.", "meta.observation.", "meta.visit."))
+
+
+def _check_environment() -> None:
+    """Refuse early where the client would find neither cache nor server and leave the process."""
+    names = ("CRDS_PATH", "CRDS_PATH_SINGLE", "CRDS_CFGPATH", "CRDS_CONFIG_URI")
+    server = os.environ.get("CRDS_SERVER_URL", "")
+    if not any(os.environ.get(name) for name in names) and not server:
+        raise ReferenceMissing("neither CRDS_PATH nor CRDS_SERVER_URL is set", todo=_BUILD_ONE)
+    path = os.environ.get("CRDS_PATH")
+    if path and not server and not os.path.isfile(os.path.join(path, "config", "jwst", "server_config")):
+        raise ReferenceMissing("CRDS_PATH holds no cache and no CRDS_SERVER_URL is set", where=path, todo=_BUILD_ONE)
+
+
+def _forget() -> None:
+    """Let the client look at its environment anew."""
+    from crds.client import api
+    from crds.core import utils
+
+    api.set_crds_server(os.environ["CRDS_SERVER_URL"])
+    utils.clear_function_caches()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the client's log and the tracebacks that it prints off the terminal."""
+    logger = logging.getLogger("CRDS")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _no_match(kind: str, meta: Mapping[str, Any]) -> ReferenceMissing:
+    """Say for which exposure CRDS has nothing."""
+    names = {
+        "FILTER": "instrument.filter",
+        "READPATT": "exposure.readpatt",
+        "SUBARRAY": "subarray.name",
+        "EXP_TYPE": "exposure.type",
+        "DATE-OBS": "observation.date",
+    }
+    facts = ", ".join(f"{keyword} {meta.get(name, 'missing')}" for keyword, name in names.items())
+    return ReferenceMissing(
+        f"CRDS has no {kind} reference for {facts}",
+        where=meta.get("filename"),
+        todo="check the exposure's header, or choose another CRDS_CONTEXT or cache",
+    )
