@@ -102,12 +102,10 @@ def _deposited(
     along = (np.arange(owner.size) - np.repeat(np.cumsum(steps) - steps, steps)) * _STEP_PX
     y = np.floor(start[owner, 0] + along * np.sin(angle[owner])).astype(np.int32)
     x = np.floor(start[owner, 1] + along * np.cos(angle[owner])).astype(np.int32)
-    share = charge[owner] / steps[owner]
-    parts = [
-        (owner, y + dy, x + dx, share * _COUPLING[dy + 1][dx + 1]) for dy in (-1, 0, 1) for dx in (-1, 0, 1)
-    ]
-    owner, y, x, share = (np.concatenate([part[k] for part in parts]) for k in range(4))
-    keep = (y >= 0) & (y < shape[0]) & (x >= 0) & (x < shape[1])
-    order = np.argsort(group[owner[keep]], kind="stable")
-    owner, y, x, share = (values[keep][order] for values in (owner, y, x, share))
-    return Hits(group[owner].astype(np.int32), y, x, share.astype(np.float32), count)
+    steps_y, steps_x = np.repeat((-1, 0, 1), 3).astype(np.int32), np.tile((-1, 0, 1), 3).astype(np.int32)
+    rows, columns = (y + steps_y[:, None]).ravel(), (x + steps_x[:, None]).ravel()
+    share = (np.ravel(_COUPLING)[:, None] * (charge / steps)[owner]).ravel()
+    when = np.tile(group[owner], 9)
+    inside = np.flatnonzero((rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1]))
+    order = inside[np.argsort(when[inside], kind="stable")]
+    return Hits(when[order].astype(np.int32), rows[order], columns[order], share[order].astype(np.float32), count)

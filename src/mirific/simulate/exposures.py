@@ -156,7 +156,8 @@ def _exposure(
 ) -> Exposure:
     """Make one exposure; its true pointing includes the guiding scatter and what the effects do."""
     scale = aberration_scale(clock, programme.ra, programme.dec)
-    target = Pointing(programme.ra, programme.dec, programme.position_angle, *_reference_point(programme.subarray), scale)
+    v2, v3 = _reference_point(programme.subarray)
+    target = Pointing(programme.ra, programme.dec, programme.position_angle, v2, v3, scale)
     assumed = target.moved(tile[0] + offset[0], tile[1] + offset[1])
     made = Exposure(
         number, name, filter_name, programme.subarray, programme.readpatt, programme.ngroups, programme.nints,

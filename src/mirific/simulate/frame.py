@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,14 +51,15 @@ class Frame:
         """PHOTMJSR that holds for the exposure, (MJy/sr) / (DN/s)."""
         return FILTERS[self.exposure.filter_name].conversion(self.exposure.middle, self.exposure.subarray)
 
-    def cut(self, full_frame: NDArray[np.float32]) -> _Image:
+    def cut(self, full_frame: NDArray[Any]) -> NDArray[Any]:
         """Cut a full-frame map of the detector to the exposure."""
         return regions.cut(full_frame, self.exposure.subarray)
 
     @cached_property
     def flat(self) -> _Image:
         """Response to light relative to the mean, dead pixels included, shape (ny, nx)."""
-        return self.cut(self.detector.flat(self.exposure.filter_name)) * self.cut(self.detector.response)
+        flat: _Image = self.cut(self.detector.flat(self.exposure.filter_name)) * self.cut(self.detector.response)
+        return flat
 
     @cached_property
     def all_light(self) -> _Image:
@@ -71,7 +73,7 @@ class Frame:
         for contribution in self.contributions.values():
             if contribution.transmission is not None:
                 light = light * contribution.transmission
-        rate = light * self.flat * np.float32(1.0 / self.conversion)
+        rate: _Image = light * self.flat * np.float32(1.0 / self.conversion)
         for contribution in self.contributions.values():
             if contribution.charge is not None:
                 rate = rate + contribution.charge
@@ -100,7 +102,8 @@ class Frame:
         charge = mean_rate(contribution.terms, image.shape)
         if contribution.charge is not None:
             charge += contribution.charge
-        return image + charge * np.float32(self.conversion) / np.where(self.flat > 0, self.flat, 1.0)
+        responding = np.where(self.flat > 0, self.flat, np.float32(1.0))
+        return np.asarray(image + charge * np.float32(self.conversion) / responding, dtype=np.float32)
 
 
 def mean_rate(terms: tuple[RampTerm, ...], shape: tuple[int, ...]) -> _Image:
@@ -141,7 +144,7 @@ def observe(
     light = sources_on_detector(programme.sky, exposure.projection) + np.float32(background)
     frame = Frame(exposure, programme.detector, background, light, {})
     view = View(
-        exposure, programme.seed, background, frame.conversion, programme.detector.gain_level,
+        exposure, programme.seed, programme.start_mjd, background, frame.conversion, programme.detector.gain_level,
         programme.detector.noise_level, FULL_WELL / programme.detector.gain_level, light, earlier,
     )  # fmt: skip
     return replace(frame, contributions={effect.name: effect.contribute(view) for effect in programme.effects})

@@ -105,7 +105,7 @@ def _to_major_axis(angle: float) -> NDArray[np.float64]:
 def _sersic_area(index: float) -> float:
     """Flux of a round Sersic profile of unit central brightness and half-light radius (Ciotti & Bertin 1999)."""
     steepness = 2.0 * index - 1.0 / 3.0 + 0.009876 / index
-    return 2.0 * math.pi * index * math.gamma(2.0 * index) / steepness ** (2.0 * index)
+    return float(2.0 * math.pi * index * math.gamma(2.0 * index) / steepness ** (2.0 * index))
 
 
 def _convolved(image: _Image, kernel: _Image) -> _Image:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -39,7 +38,7 @@ def exposure_metadata(programme: Programme, exposure: Exposure) -> dict[str, Any
         **_identity(programme, exposure),
         **_visit(programme, exposure),
         **_instrument(exposure),
-        **_exposure(programme, exposure),
+        **_exposure(exposure),
         **_times(programme, exposure),
         **_dither(programme, exposure),
         **_pointing(exposure),
@@ -144,7 +143,7 @@ def _instrument(exposure: Exposure) -> dict[str, Any]:
     }
 
 
-def _exposure(programme: Programme, exposure: Exposure) -> dict[str, Any]:
+def _exposure(exposure: Exposure) -> dict[str, Any]:
     """How the detector was read."""
     pattern = READOUT_PATTERNS[exposure.readpatt]
     integration = exposure.ngroups * exposure.frame_time

@@ -105,11 +105,9 @@ class Pointing:
         """RA and Dec of V1 and the position angle of V3 there, degrees."""
         attitude = self.attitude()
         v1, v3 = attitude[:, 0], attitude[:, 2]
-        ra, dec = np.arctan2(v1[1], v1[0]), np.arcsin(v1[2])
-        east = np.array([-np.sin(ra), np.cos(ra), 0.0])
-        north = np.array([-np.sin(dec) * np.cos(ra), -np.sin(dec) * np.sin(ra), np.cos(dec)])
-        angle = np.degrees(np.arctan2(v3 @ east, v3 @ north)) % 360.0
-        return float(np.degrees(ra) % 360.0), float(np.degrees(dec)), float(angle)
+        ra, dec = float(np.degrees(np.arctan2(v1[1], v1[0])) % 360.0), float(np.degrees(np.arcsin(v1[2])))
+        east, north = _east_and_north(ra, dec)
+        return ra, dec, float(np.degrees(np.arctan2(v3 @ east, v3 @ north)) % 360.0)
 
 
 @dataclass(frozen=True)
@@ -131,8 +129,8 @@ class Projection:
     def to_sky(self, x: ArrayLike, y: ArrayLike) -> tuple[_Floats, _Floats]:
         """Pixels (any shape) to RA, Dec, degrees."""
         x0, y0 = self._corner
-        v2, v3 = siaf.detector_to_v2v3(np.asarray(x, dtype=float) + x0, np.asarray(y, dtype=float) + y0, self.filter_name)
-        return self.pointing.to_sky(v2, v3)
+        column, row = np.asarray(x, dtype=float) + x0, np.asarray(y, dtype=float) + y0
+        return self.pointing.to_sky(*siaf.detector_to_v2v3(column, row, self.filter_name))
 
     def to_pixel(self, ra: ArrayLike, dec: ArrayLike) -> tuple[_Floats, _Floats]:
         """RA, Dec (degrees, any shape) to pixels; meaningless for positions far outside the field."""
@@ -154,21 +152,25 @@ class Projection:
         return np.stack([east * np.cos(np.radians(dec[0])), dec[1:] - dec[0]]) * 3600.0
 
 
+def _east_and_north(ra: float, dec: float) -> tuple[_Floats, _Floats]:
+    """Unit vectors towards east and north at a position (degrees)."""
+    a, d = np.radians(ra), np.radians(dec)
+    east = np.array([-np.sin(a), np.cos(a), 0.0])
+    return east, np.array([-np.sin(d) * np.cos(a), -np.sin(d) * np.sin(a), np.cos(d)])
+
+
 def offset_position(ra: float, dec: float, east: float, north: float) -> tuple[float, float]:
     """Position (degrees) reached from ``ra, dec`` by ``east, north`` arcsec on the tangent plane."""
-    vector = _unit_vector(np.radians(np.asarray(ra)), np.radians(np.asarray(dec)))
-    a, d = np.radians(ra), np.radians(dec)
-    to_east = np.array([-np.sin(a), np.cos(a), 0.0])
-    to_north = np.array([-np.sin(d) * np.cos(a), -np.sin(d) * np.sin(a), np.cos(d)])
-    x, y, z = vector + (east * to_east + north * to_north) * _ARCSEC
+    to_east, to_north = _east_and_north(ra, dec)
+    start = _unit_vector(np.radians(np.asarray(ra)), np.radians(np.asarray(dec)))
+    x, y, z = start + (east * to_east + north * to_north) * _ARCSEC
     return float(np.degrees(np.arctan2(y, x)) % 360.0), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
 
 
 def separation(ra: ArrayLike, dec: ArrayLike, ra0: float, dec0: float) -> tuple[_Floats, _Floats]:
     """Tangent-plane offsets east and north (arcsec) of positions (degrees, any shape) from ``ra0, dec0``."""
     vector = _unit_vector(np.radians(np.asarray(ra, dtype=float)), np.radians(np.asarray(dec, dtype=float)))
-    a, d = np.radians(ra0), np.radians(dec0)
-    to_east = np.array([-np.sin(a), np.cos(a), 0.0])
-    to_north = np.array([-np.sin(d) * np.cos(a), -np.sin(d) * np.sin(a), np.cos(d)])
-    along = np.tensordot(_unit_vector(np.asarray(a), np.asarray(d)), vector, axes=1)
-    return np.tensordot(to_east, vector, axes=1) / along / _ARCSEC, np.tensordot(to_north, vector, axes=1) / along / _ARCSEC
+    origin = _unit_vector(np.radians(np.asarray(ra0)), np.radians(np.asarray(dec0)))
+    east, north = (np.tensordot(axis, vector, axes=1) for axis in _east_and_north(ra0, dec0))
+    along = np.tensordot(origin, vector, axes=1) * _ARCSEC
+    return east / along, north / along

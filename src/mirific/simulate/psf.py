@@ -102,7 +102,7 @@ def _diffraction(wavelength: float, size: int) -> NDArray[np.float64]:
     field = along_y @ pupil.astype(np.complex64) @ along_x.T
     element = np.prod(_PIXEL_ARCSEC) * (_ARCSEC / _OVERSAMPLE) ** 2
     scale = element * (DIAMETER / npix / (wavelength * 1e-6)) ** 2 / np.sum(pupil.astype(np.float64) ** 2)
-    return (field.real.astype(np.float64) ** 2 + field.imag.astype(np.float64) ** 2) * scale
+    return np.asarray((field.real.astype(np.float64) ** 2 + field.imag.astype(np.float64) ** 2) * scale)
 
 
 def _with_cruciform(optical: NDArray[np.float64], fraction: float) -> NDArray[np.float64]:
@@ -118,14 +118,14 @@ def _with_cruciform(optical: NDArray[np.float64], fraction: float) -> NDArray[np
     cross[size // 2, :] += line
     cross[:, size // 2] += line
     cross *= fraction / cross.sum()
-    return (1.0 - fraction) * optical + fftconvolve(optical, cross, mode="same")
+    return np.asarray((1.0 - fraction) * optical + fftconvolve(optical, cross, mode="same"))
 
 
 def _in_pixels(optical: NDArray[np.float64]) -> NDArray[np.float64]:
     """Integrate over square pixels and couple the neighbours."""
     from scipy.ndimage import uniform_filter
 
-    pixel = uniform_filter(optical, _OVERSAMPLE, mode="constant") * _OVERSAMPLE**2
+    pixel: NDArray[np.float64] = uniform_filter(optical, _OVERSAMPLE, mode="constant") * _OVERSAMPLE**2
     result = np.zeros_like(pixel)
     for (dy, dx), weight in np.ndenumerate(ipc_kernel()):
         result += weight * np.roll(pixel, ((dy - 1) * _OVERSAMPLE, (dx - 1) * _OVERSAMPLE), axis=(0, 1))

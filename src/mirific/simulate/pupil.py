@@ -77,7 +77,7 @@ def transmission(npix: int = 512, rotation: float = 0.0) -> NDArray[np.float32]:
         for turn in range(6):
             light |= _inside(v2, v3, _rotated(np.array(ring), 60.0 * turn))
     light &= ~_struts(v2, v3)
-    coarse = light.reshape(npix, 2, npix, 2).mean(axis=(1, 3), dtype=np.float32)
+    coarse: NDArray[np.float32] = light.reshape(npix, 2, npix, 2).mean(axis=(1, 3), dtype=np.float32)
     coarse.flags.writeable = False
     return coarse
 
@@ -85,7 +85,7 @@ def transmission(npix: int = 512, rotation: float = 0.0) -> NDArray[np.float32]:
 def _rotated(points: NDArray[np.float64], degrees: float) -> NDArray[np.float64]:
     """Rotate points (n, 2) clockwise about the origin."""
     c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
-    return points @ np.array([[c, -s], [s, c]])
+    return np.asarray(points @ np.array([[c, -s], [s, c]]))
 
 
 def _inside(x: NDArray[np.float64], y: NDArray[np.float64], corners: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -129,7 +129,8 @@ class Band:
         detector, seconds = self.frame.detector, self.frame.exposure.frame_time
         rows = self._rows(detector.dark_rate, y0) * np.float32(seconds)
         settled = np.exp(-group * seconds / DARK_SETTLING_TAU) - np.exp(-(group + 1) * seconds / DARK_SETTLING_TAU)
-        return rows + self._rows(detector.dark_settling[min(integration, 1)], y0) * np.float32(settled)
+        settling = self._rows(detector.dark_settling[min(integration, 1)], y0) * np.float32(settled)
+        return np.asarray(rows + settling, dtype=np.float32)
 
     def _offset(self, integration: int, group: int, y0: int, previous: _Image) -> _Image:
         """Level on which the signal stands in one group, DN: pedestal, reset anomaly, RSCD, last frame."""
@@ -141,5 +142,5 @@ class Band:
         if integration > 0:
             level = level + previous * np.float32(detector.rscd_scale * np.exp(-group / detector.rscd_efold))
         if group == exposure.ngroups - 1:
-            level = level + np.resize(np.array(detector.last_frame, dtype=np.float32), level.shape[0])[:, None]
+            level = level + np.resize(detector.last_frame, level.shape[0]).astype(np.float32)[:, None]
         return level

@@ -50,10 +50,10 @@ def add_stamp(
     """
     ny, nx = image.shape
     size = table.shape[0]
-    column, row = int(math.floor(x + 0.5)), int(math.floor(y + 0.5))
+    column, row = round(x), round(y)
     middle = (size - 1) // 2
     start_x, start_y = middle + (column - x) * oversample, middle + (row - y) * oversample
-    base_x, base_y = int(math.floor(start_x)), int(math.floor(start_y))
+    base_x, base_y = math.floor(start_x), math.floor(start_y)
     wx, wy = _cubic(start_x - base_x), _cubic(start_y - base_y)
     for j in range(max(-half, -row), min(half, ny - 1 - row) + 1):
         v = base_y + j * oversample

@@ -1,8 +1,8 @@
 """Known issues, injected: one file per issue, under its slug with underscores.
 
-An :class:`Effect` is a frozen dataclass of amplitudes. It says where it physically acts: on the pointing, the header, the
-light, the response, the charge, or its course in time; the simulator does the rest, and derives the truth image from
-the same contribution. Effects of zero amplitude leave every byte as it was.
+An :class:`~mirific.simulate.effects.base.Effect` is a frozen dataclass of amplitudes. It says where it physically acts:
+on the pointing, the header, the light, the response, the charge, or its course in time; the simulator does the rest,
+and derives the truth image from the same contribution. Effects of zero amplitude leave every byte as it was.
 """
 
 from __future__ import annotations

@@ -39,13 +39,14 @@ class BadPixels(Effect):
     def contribute(self, view: View) -> Contribution:
         """Charge in hot pixels, no light in dead ones."""
         charge, transmission = self._maps(view)
-        y, x = np.nonzero((charge > 0.0) | (transmission == 0.0))
+        bad = (charge > 0.0) | (transmission == 0.0)
+        y, x = np.nonzero(bad)
         listed = ~np.isin(x + self._first_column(view), self.columns)
         events = tuple(
             {"y": int(j), "x": int(i), "kind": "hot" if charge[j, i] > 0 else "dead", "rate": float(charge[j, i])}
             for j, i in zip(y[listed], x[listed], strict=True)
         )
-        return Contribution(charge=charge, transmission=transmission, mask=(charge > 0) | (transmission == 0), events=events)
+        return Contribution(charge=charge, transmission=transmission, mask=bad, events=events)
 
     def _first_column(self, view: View) -> int:
         return int(view.cut(np.broadcast_to(np.arange(SHAPE[1]), SHAPE))[0, 0])

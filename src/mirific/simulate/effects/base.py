@@ -76,6 +76,8 @@ class View:
     exposure : Exposure
     seed : int
         Of the programme.
+    programme_start : float
+        MJD (UTC) of the programme's first exposure.
     background : float
         Level of the sky and telescope background, MJy/sr.
     conversion : float
@@ -92,6 +94,7 @@ class View:
 
     exposure: Exposure
     seed: int
+    programme_start: float
     background: float
     conversion: float
     gain: float
