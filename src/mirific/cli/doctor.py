@@ -56,6 +56,6 @@ def _crds(references: Path | None) -> Iterator[str]:
             else f"{name} {os.environ.get(name, 'not set')}"
         )
     try:
-        typer.echo(f"context       {Crds(path=references).context}")
+        typer.echo(f"context       {Crds(path=references).context()}")
     except MirificError as error:
         yield str(error)

@@ -72,6 +72,7 @@ def run_request(request: Request, *, dry_run: bool, quiet: bool) -> int:
         return 0
     _check_writable(request.output)
     references = Crds(path=request.references)
+    context = references.context()
     start = time.perf_counter()
     total = len(plan.sources) + (len(plan.mosaics) if settings.to == "i2d" else 0)
     with progress("mirific", total, quiet=quiet) as advance, request.executor() as executor:
@@ -85,7 +86,7 @@ def run_request(request: Request, *, dry_run: bool, quiet: bool) -> int:
             resume=request.resume,
             advance=advance,
         )
-    results = summarise(result, request.inputs, settings, references.context, time.perf_counter() - start)
+    results = summarise(result, request.inputs, settings, context, time.perf_counter() - start)
     write_report(results, request.output)
     if not quiet:
         _print_end(results, result, request.output)

@@ -15,6 +15,7 @@ from mirific.exposure import DQ, FlagProvenance, Mosaic, StepRecord
 from mirific.issues import Picture
 from mirific.pipeline.run import RunResult
 from mirific.pipeline.settings import Settings
+from mirific.references.demo.mappings import CONTEXT as DEMONSTRATION
 from mirific.report import FlagCount, Product, Results, StepRow
 
 __all__ = ["KINDS", "summarise", "versions"]
@@ -65,7 +66,7 @@ def summarise(result: RunResult, inputs: Iterable[Path], settings: Settings, con
         flags=tuple(_flags(result)),
         references=references,
         context=context,
-        demonstration="demo" in context,
+        demonstration=context == DEMONSTRATION,
         versions=versions(),
         settings=_in_words(settings),
         seconds=seconds,
