@@ -334,7 +334,7 @@ def _moved(ra: float, dec: float, dra: float, ddec: float) -> tuple[float, float
     denominator = math.cos(dec0) - eta * math.sin(dec0)
     new_ra = math.radians(ra) + math.atan2(xi, denominator)
     new_dec = math.atan2(math.sin(dec0) + eta * math.cos(dec0), math.hypot(xi, denominator))
-    return math.degrees(new_ra) % 360.0, math.degrees(new_dec)
+    return math.degrees(new_ra) % 360.0 % 360.0, math.degrees(new_dec)
 
 
 def _repointed(wcs: WCS, meta: Metadata) -> WCS:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from mirific.detector1.reference_dq import standard_dq
 from mirific.exposure import Image
 from mirific.step import NotApplicable, Step, param
 
@@ -42,11 +43,10 @@ class FlatField(Step[Image]):
 
 def _planes(reference: Any) -> tuple[Any, Any, Any]:
     """Flat, its error and its DQ as contiguous arrays of the science shape."""
-    return (
-        np.ascontiguousarray(reference.array("SCI"), dtype=np.float32),
-        np.ascontiguousarray(reference.array("ERR"), dtype=np.float32),
-        np.ascontiguousarray(reference.array("DQ"), dtype=np.uint32),
-    )
+    flat = np.ascontiguousarray(reference.array("SCI"), dtype=np.float32)
+    if not reference.has("ERR"):
+        return flat, np.zeros_like(flat), standard_dq(reference)
+    return flat, np.ascontiguousarray(reference.array("ERR"), dtype=np.float32), standard_dq(reference)
 
 
 def _divided(exposure: Image, reference: Any) -> Image:

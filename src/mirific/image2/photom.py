@@ -129,24 +129,15 @@ def relative_throughput(mid_time: float, reference: Any) -> NDArray[np.float64]:
     """
     result = np.ones(len(reference.table("PHOTOM")))
     for extension, term in _TERMS.items():
-        table = _optional_table(reference, extension)
-        if table is not None:
-            result *= term(mid_time, table)
+        if reference.has(extension):
+            result *= term(mid_time, reference.table(extension))
     return result
-
-
-def _optional_table(reference: Any, extension: str) -> Any:
-    try:
-        return reference.table(extension)
-    except KeyError:
-        return None
 
 
 def _row(table: Any, meta: Metadata, where: str) -> int:
     """Row of the filter and subarray; else of the filter and GENERIC."""
     wanted = str(meta["instrument.filter"]).upper()
-    filters = np.char.upper(np.char.strip(_text(table["filter"])))
-    subarrays = np.char.upper(np.char.strip(_text(table["subarray"])))
+    filters, subarrays = np.char.upper(table["filter"]), np.char.upper(table["subarray"])
     for subarray in (str(meta.get("subarray.name", "")).upper(), "GENERIC"):
         rows = np.flatnonzero((filters == wanted) & (subarrays == subarray))
         if rows.size:
@@ -154,10 +145,6 @@ def _row(table: Any, meta: Metadata, where: str) -> int:
     raise ReferenceMissing(
         f"no conversion for {wanted} {meta.get('subarray.name')}", where=where, todo="use a newer CRDS context"
     )
-
-
-def _text(column: Any) -> Any:
-    return np.char.decode(column, "ascii") if column.dtype.kind == "S" else column
 
 
 def _mid_time(meta: Metadata) -> float:
@@ -188,9 +175,9 @@ _TERMS = {"TIMECOEFF_LINEAR": _linear, "TIMECOEFF_EXPONENTIAL": _exponential, "T
 def _pixel_area(references: Mapping[str, Any]) -> dict[str, float]:
     """Mean pixel area, from the area reference or, without one, from the photom reference."""
     source = references["area"] if references["area"] is not None else references["photom"]
-    header = source.header()
+    header = source.header() | (source.header("SCI") if source.has("SCI") else {})
     names = {"PIXAR_A2": "photometry.pixelarea_arcsecsq", "PIXAR_SR": "photometry.pixelarea_steradians"}
-    return {name: float(header[card]) for card, name in names.items() if card in header}
+    return {name: float(header[card]) for card, name in names.items() if header.get(card) is not None}
 
 
 def _scaled(exposure: Image, factor: Any) -> Image:

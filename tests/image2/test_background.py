@@ -1,0 +1,126 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mirific.errors import InputError
+from mirific.exposure import DQ
+from mirific.image2 import Background, kernels
+from mirific.io.models import to_model
+from mirific.references import FixedReferences
+from tests.image2 import products
+
+NONE = FixedReferences({})
+
+
+def _exposures(rng, count):
+    return tuple(products.rate_image(products.Where(exposure=k), rng) for k in range(1, count + 1))
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("count", [1, 3, 12])
+def test_parity_equals_jwst(rng, count):
+    from jwst.background.background_sub import background_sub
+
+    image, *members = _exposures(rng, count + 1)
+    if count == 12:
+        members[4].data[30, 30:40] += 500.0  # to be clipped
+    ours = Background(parity=True, backgrounds=tuple(members)).run(image, NONE)
+    model = to_model(image).copy()
+    _, theirs = background_sub(model, [to_model(member) for member in members], 3.0, None)
+    np.testing.assert_allclose(ours.data, theirs.data, rtol=0, atol=8e-6, equal_nan=True)
+    np.testing.assert_array_equal(ours.dq, theirs.dq)
+    np.testing.assert_array_equal(ours.err, theirs.err)
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    values=st.lists(st.integers(-1000, 1000), min_size=1, max_size=30),
+    sigma=st.sampled_from([1.037, 2.113, 3.071]),
+    maxiters=st.sampled_from([None, 1, 2, 3]),
+)
+def test_clipping_is_that_of_astropy(values, sigma, maxiters):
+    from astropy.stats import sigma_clip
+
+    values = np.array(values, dtype=float)
+    kept = np.empty(values.size, dtype=bool)
+    count = kernels.clip(values, values.size, sigma, -1 if maxiters is None else maxiters, kept)
+    theirs = ~np.ma.getmaskarray(sigma_clip(values, sigma=sigma, maxiters=maxiters))
+    np.testing.assert_array_equal(kept, theirs)
+    assert count == kept.sum()
+
+
+def test_errors_of_the_background_are_in_the_result(rng):
+    image, *members = _exposures(rng, 5)
+    result = Background(backgrounds=tuple(members)).run(image, NONE)
+    good = result.good()
+    expected = image.var_rnoise + sum(np.nan_to_num(m.var_rnoise) for m in members) / 16
+    whole = good & np.all([m.good() for m in members], axis=0)
+    np.testing.assert_allclose(result.var_rnoise[whole], expected[whole], rtol=1e-5)
+    np.testing.assert_allclose(result.err**2, result.var_poisson + result.var_rnoise, rtol=1e-4)
+
+
+def test_a_bad_pixel_of_one_background_costs_no_science_pixel(rng):
+    image, *members = _exposures(rng, 4)
+    image.dq[10, 10] = 0
+    for member in members:
+        member.dq[10, 10] = 0
+        member.data[10, 10] = 50.0
+    members[0].dq[10, 10] = DQ["DO_NOT_USE"]
+    members[0].data[10, 10] = 1e6
+    image.data[10, 10] = 80.0
+    result = Background(backgrounds=tuple(members)).run(image, NONE)
+    assert result.data[10, 10] == pytest.approx(30.0)
+    assert result.dq[10, 10] == 0
+
+
+def test_a_pixel_without_any_background_is_lost(rng):
+    image, *members = _exposures(rng, 3)
+    image.dq[10, 10] = 0
+    for member in members:
+        member.dq[10, 10] = DQ["DO_NOT_USE"]
+    result = Background(backgrounds=tuple(members)).run(image, NONE)
+    assert result.dq[10, 10] == DQ["DO_NOT_USE"]
+    assert result.flags.where("bkg_subtract", DQ["DO_NOT_USE"])[10, 10]
+
+
+def test_a_larger_background_is_cut_to_the_window(rng):
+    image = products.rate_image(products.Where(), rng)
+    shape = (100, 100)
+    big = replace(
+        image,
+        data=np.arange(10000, dtype=np.float32).reshape(shape),
+        dq=np.zeros(shape, dtype=np.uint32),
+        err=np.ones(shape, dtype=np.float32),
+        var_poisson=np.ones(shape, dtype=np.float32),
+        var_rnoise=np.ones(shape, dtype=np.float32),
+    ).with_meta({"subarray.ystart": 779 - 10})
+    zero = replace(image, data=np.zeros_like(image.data), dq=np.zeros_like(image.dq))
+    result = Background(backgrounds=(big,)).run(zero, NONE)
+    np.testing.assert_array_equal(result.data, -big.data[10:74, :72])
+
+
+def test_backgrounds_that_do_not_fit_are_refused(rng):
+    image, member = _exposures(rng, 2)
+    with pytest.raises(InputError, match="background in F1500W"):
+        Background(backgrounds=(member.with_meta({"instrument.filter": "F1500W"}),)).run(image, NONE)
+    with pytest.raises(InputError, match="does not cover"):
+        Background(backgrounds=(member.with_meta({"subarray.xstart": 5}),)).run(image, NONE)
+
+
+def test_without_backgrounds_the_step_is_skipped(rng):
+    image = products.rate_image(products.Where(), rng)
+    result = Background().run(image, NONE)
+    assert result.meta["cal_step.bkg_subtract"] == "SKIPPED"
+
+
+def test_the_members_survive_a_change_of_parameters(rng):
+    (member,) = _exposures(rng, 1)
+    step = Background(backgrounds=(member,)).configured({"sigma": "5.0"})
+    image = products.rate_image(products.Where(), rng)
+    assert step.sigma == 5.0
+    assert step.run(image, NONE).meta["cal_step.bkg_subtract"] == "COMPLETE"
