@@ -1,0 +1,25 @@
+"""Raw ramps to count rates, streamed in bands of rows.
+
+===================  ======================================================================================
+``group_scale``      undo an on-board division
+``dq_init``          start the data quality from the mask
+``saturation``       flag saturated groups
+``firstframe``       flag the first group (off)
+``lastframe``        flag the last group
+``reset``            subtract the reset anomaly
+``linearity``        correct the loss of response
+``rscd``             flag the first groups
+``dark_current``     subtract the dark
+``jump``             find cosmic rays
+``ramp_fit``         fit slopes
+``gain_scale``       scale for a non-standard gain
+===================  ======================================================================================
+
+:class:`Detector1` is the stage; ``engine`` streams, ``band`` is what the steps see.
+"""
+
+from __future__ import annotations
+
+from mirific.detector1.detector1 import STEPS, Detector1
+
+__all__ = ["STEPS", "Detector1"]

@@ -1,0 +1,301 @@
+"""Rows of an exposure on their way through stage 1, and the kind of step that works on them.
+
+The ramps of an exposure never exist as a whole. A :class:`Band` is a window on a few of its rows, through all
+integrations and groups; a :class:`BandStep` works on it in place. Rules that look at neighbouring pixels declare
+how many rows they reach; the engine then hands them rows whose neighbours have come as far as the step before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from mirific.errors import InputError
+from mirific.exposure import Image, Metadata
+from mirific.step import NotApplicable, Step
+
+__all__ = ["Band", "BandStep", "Census", "Exposure", "Field", "Rows"]
+
+
+@dataclass(frozen=True)
+class Census:
+    """Groups that no pixel of the exposure can use: a fact about whole frames that two rules of stage 1 ask for.
+
+    Parameters
+    ----------
+    before_jump, before_fit : bool arrays, shape (nints, ngroups)
+        True where every pixel is flagged DO_NOT_USE when jump, and when ramp_fit, begins.
+    """
+
+    before_jump: NDArray[np.bool_]
+    before_fit: NDArray[np.bool_]
+
+    def usable_groups(self) -> int:
+        """Groups of the worst integration that some pixel can use, before jump."""
+        return int((~self.before_jump).sum(axis=1).min())
+
+    def leading(self) -> int:
+        """Groups at the start of the ramps that no pixel can use in any integration, before ramp_fit."""
+        unusable = np.logical_and.reduce(self.before_fit, axis=0)
+        return int(unusable.size if unusable.all() else np.argmin(unusable))
+
+    def fitted_groups(self) -> int:
+        """Groups left to fit after the unusable ones at the start and the last, if it is unusable, are left off."""
+        unusable = np.logical_and.reduce(self.before_fit, axis=0)
+        left = unusable.size - self.leading()
+        return int(left - 1 if left and unusable[-1] else left)
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """What the steps know of the exposure as a whole.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        (nints, ngroups, ny, nx) of the file.
+    meta : Metadata
+    census : Census
+        What is assumed of whole groups; the engine checks it at the end.
+    parity : bool
+        Compute what ``jwst`` 3.0 computes, its known defects included.
+    """
+
+    shape: tuple[int, int, int, int]
+    meta: Metadata
+    census: Census
+    parity: bool = False
+
+    @property
+    def nints(self) -> int:
+        """Integrations in this file."""
+        return self.shape[0]
+
+    @property
+    def ngroups(self) -> int:
+        """Groups of an integration."""
+        return self.shape[1]
+
+    @property
+    def first_integration(self) -> int:
+        """Number of the first integration of this file in its exposure, from 1; others begin a later segment."""
+        return int(self.meta.get("exposure.integration_start") or 1)
+
+    @property
+    def exposure_nints(self) -> int:
+        """Integrations of the exposure, all its segments together."""
+        return int(self.meta.get("exposure.nints") or self.nints)
+
+    def number(self, key: str) -> float:
+        """Metadata value that must be a number.
+
+        Raises
+        ------
+        InputError
+            If it is absent.
+        """
+        value = self.meta.get(key)
+        if value is None:
+            raise InputError(f"{key} is absent", where=self.meta.get("filename"), todo=f"set it with meta.{key}=VALUE")
+        return float(value)
+
+    @property
+    def group_time(self) -> float:
+        """Time between the ends of two groups, s."""
+        return self.number("exposure.group_time")
+
+
+@dataclass(frozen=True)
+class Field:
+    """An array that a step keeps beside the ramps: ``lead`` dimensions in front of (rows, nx)."""
+
+    lead: tuple[int, ...]
+    dtype: DTypeLike
+    fill: float = 0
+
+
+@dataclass
+class Rows:
+    """Buffers of one strip of rows: a short window that rolls down the detector.
+
+    Parameters
+    ----------
+    exposure : Exposure
+    capacity : int
+        Rows that fit.
+    fields : mapping
+        What the steps keep beside the ramps.
+    inside : tuple of int
+        First row that the strip delivers and the one after its last; the rows around them are context.
+    first : int
+        Row of the detector at the start of the buffers.
+    """
+
+    exposure: Exposure
+    capacity: int
+    fields: Mapping[str, Field]
+    inside: tuple[int, int]
+    first: int = 0
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
+    tallies: dict[str, float] = field(default_factory=dict)
+    whole: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        nints, ngroups, _, nx = self.exposure.shape
+        every = {
+            "data": Field((nints, ngroups), np.float32),
+            "groupdq": Field((nints, ngroups), np.uint8),
+            "pixeldq": Field((), np.uint32),
+            "average_dark": Field((), np.float32),
+            **self.fields,
+        }
+        self.fields = every
+        self.arrays = {
+            name: np.empty((*item.lead, self.capacity, nx), dtype=item.dtype) for name, item in every.items()
+        }
+
+    def clear(self, start: int, stop: int) -> None:
+        """Fill rows ``start`` to ``stop - 1`` (of the detector) of every array with its initial value."""
+        window = slice(start - self.first, stop - self.first)
+        for name, item in self.fields.items():
+            if name != "data":
+                self.arrays[name][..., window, :] = item.fill
+
+    def roll(self, first: int, stop: int) -> None:
+        """Let ``first`` be the first row of the buffers, keeping what is known up to row ``stop - 1``."""
+        shift = first - self.first
+        if shift > 0:
+            for array in self.arrays.values():
+                array[..., : stop - first, :] = array[..., shift : stop - self.first, :]
+            self.first = first
+
+
+@dataclass(frozen=True)
+class Band:
+    """Rows ``first`` to ``last - 1`` of the detector, as a step sees them; its arrays are views to be changed.
+
+    The step has had its look at the rows before ``looked``.
+
+    Attributes
+    ----------
+    data : float32 array, shape (nints, ngroups, rows, nx)
+        Ramps, DN.
+    groupdq : uint8 array, shape (nints, ngroups, rows, nx)
+    pixeldq : uint32 array, shape (rows, nx)
+    """
+
+    buffers: Rows
+    first: int
+    last: int
+    looked: int
+
+    @property
+    def exposure(self) -> Exposure:
+        """The exposure as a whole."""
+        return self.buffers.exposure
+
+    @property
+    def rows(self) -> slice:
+        """The rows, as an index into arrays of the whole frame."""
+        return slice(self.first, self.last)
+
+    def field(self, name: str, above: int = 0, below: int = 0) -> NDArray[Any]:
+        """View of a field on these rows, and on ``above`` rows before and ``below`` rows after them."""
+        start = self.first - above - self.buffers.first
+        return self.buffers.arrays[name][..., start : self.last + below - self.buffers.first, :]
+
+    @property
+    def data(self) -> NDArray[np.float32]:
+        """Ramps, DN, shape (nints, ngroups, rows, nx)."""
+        return self.field("data")
+
+    @property
+    def groupdq(self) -> NDArray[np.uint8]:
+        """Group DQ, shape (nints, ngroups, rows, nx)."""
+        return self.field("groupdq")
+
+    @property
+    def pixeldq(self) -> NDArray[np.uint32]:
+        """Pixel DQ, shape (rows, nx)."""
+        return self.field("pixeldq")
+
+    def margins(self, reach: int) -> tuple[int, int]:
+        """Rows above and below, up to ``reach``, that a field has beyond these rows."""
+        return min(reach, self.first - self.buffers.first), min(reach, self.looked - self.last)
+
+    def inside(self) -> slice:
+        """Those of the rows that are not mere context, as an index into the row axis of the band."""
+        low, high = self.buffers.inside
+        return slice(max(0, low - self.first), max(0, min(self.last, high) - self.first))
+
+    def tally(self, name: str, value: float) -> None:
+        """Add to a sum over the exposure; the value must come from :meth:`inside` only."""
+        self.buffers.tallies[name] = self.buffers.tallies.get(name, 0.0) + float(value)
+
+    def whole(self, name: str) -> NDArray[np.bool_]:
+        """Flags (nints, ngroups) of groups in which every pixel seen so far is DO_NOT_USE; to be changed."""
+        nints, ngroups = self.exposure.shape[:2]
+        return self.buffers.whole.setdefault(name, np.ones((nints, ngroups), dtype=bool))
+
+
+@dataclass(frozen=True)
+class BandStep(Step[Image]):
+    """Base of the steps of stage 1.
+
+    A subclass gives ``name``, its parameters and :meth:`process`; where it has references or constants, also
+    :meth:`prepare`. Steps whose rule looks at other rows give :meth:`reach` and :meth:`look`: ``look`` sees each
+    row once, as soon as the step before is through with it; ``process`` follows ``reach`` rows behind.
+
+    Class attributes
+    ----------------
+    status_name : str
+        Name in ``cal_step`` where it is not the step's own.
+    group_flags : tuple of str
+        DQ bits that the step sets in the group DQ and that ramp_fit carries to the pixel DQ.
+    uses_census : bool
+        Whether :meth:`prepare` looks at ``exposure.census``.
+    """
+
+    status_name: ClassVar[str] = ""
+    group_flags: ClassVar[tuple[str, ...]] = ()
+    uses_census: ClassVar[bool] = False
+
+    def reach(self) -> int:
+        """Rows above and below a row that decide what happens to it."""
+        return 0
+
+    def fields(self, exposure: Exposure) -> Mapping[str, Field]:
+        """Arrays that the step keeps beside the ramps."""
+        return {}
+
+    def whole_groups(self, exposure: Exposure, constants: Any) -> Mapping[int, tuple[int, ...]]:
+        """Groups (from 0) that the step makes DO_NOT_USE in every pixel, by integration: an assumption."""
+        return {}
+
+    def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> Any:
+        """Return what :meth:`process` needs for this exposure, or :class:`NotApplicable`."""
+        return references
+
+    def look(self, band: Band, constants: Any) -> None:
+        """See new rows, before their neighbours below are there."""
+
+    def process(self, band: Band, constants: Any) -> None:
+        """Do the step's work on the band, in place."""
+        raise AssertionError(f"{type(self).__name__} lacks process")
+
+    def same_course(self, assumed: Any, found: Any, tallies: Mapping[str, float]) -> bool:
+        """Whether constants from an assumed census lead to the same results as those from the true one."""
+        return True
+
+    def conclude(self, exposure: Exposure, constants: Any, tallies: Mapping[str, float]) -> Mapping[str, Any]:
+        """Return the metadata that the step writes once the whole exposure has passed."""
+        return {}
+
+
+def no_reference(kind: str) -> NotApplicable:
+    """CRDS answers N/A for a type of reference: the step is skipped, as in the official pipeline."""
+    return NotApplicable(f"no {kind.upper()} reference file for this mode")

@@ -1,0 +1,97 @@
+"""Subtract the dark current, group by group and integration by integration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirific.detector1.band import Band, BandStep, Exposure, no_reference
+from mirific.detector1.reference_dq import standard_dq
+from mirific.step import NotApplicable, param
+
+__all__ = ["Dark", "DarkCurrent"]
+
+
+@dataclass(frozen=True)
+class Dark:
+    """The opened reference and what is constant over the exposure.
+
+    Parameters
+    ----------
+    reference : ReferenceFile
+    dq : uint32 array, shape (ny, nx)
+        Of all integrations together.
+    of_integration : int64 array, shape (nints,)
+        Integration of the reference that serves each one of the data.
+    average : float or float32 array, shape (ny, nx)
+        Average dark current, e/s.
+    """
+
+    reference: Any
+    dq: NDArray[np.uint32]
+    of_integration: NDArray[np.int64]
+    average: Any
+
+
+@dataclass(frozen=True)
+class DarkCurrent(BandStep):
+    """Subtract the dark ramp; its last integration serves all later ones.
+
+    Groups beyond the end of the reference continue it with its last difference. NaN counts as zero. The average dark
+    current does not change the ramps; it enters the Poisson variance of the slopes. Source: ``jwst: dark_current/``,
+    ``stcal: dark_current/dark_sub.py``; a reference whose segment does not start the exposure uses the last dark
+    integration, as there.
+    """
+
+    name: ClassVar[str] = "dark_current"
+    status_name: ClassVar[str] = "dark_sub"
+    reference_types: ClassVar[tuple[str, ...]] = ("dark",)
+
+    average_dark_current: float | None = param(
+        None, "Average dark current, in place of the reference's own.", unit="e/s", ge=0.0
+    )
+
+    def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> Dark | NotApplicable:
+        """Return the reference with what is constant over the detector."""
+        reference = references["dark"]
+        if reference is None:
+            return no_reference("dark")
+        header = reference.header()
+        if int(header.get("NFRAMES", 1)) > 1 or int(header.get("GROUPGAP", 0)) > 0:
+            return NotApplicable("the frames of the dark are averaged or dropped, those of the data are not")
+        dq = standard_dq(reference)
+        if dq.ndim > 2:
+            dq = np.bitwise_or.reduce(dq.reshape(-1, *dq.shape[-2:]), axis=0)
+        last = reference.shape("SCI")[0] - 1
+        served = np.arange(exposure.nints) if exposure.first_integration == 1 else np.full(exposure.nints, last)
+        return Dark(reference, dq, np.minimum(served, last), self._average(exposure, reference, header))
+
+    def _average(self, exposure: Exposure, reference: Any, header: Mapping[str, Any]) -> Any:
+        """Average dark current: the parameter, the reference's image or its keyword.
+
+        In parity mode the image counts as zero: ``jwst`` 3.0 compares its shape with that of an array that is not
+        there, and leaves it.
+        """
+        if self.average_dark_current is not None:
+            return self.average_dark_current
+        if reference.has("AVDRKCUR") and len(reference.shape("AVDRKCUR")) == 2:
+            image = np.nan_to_num(reference.array("AVDRKCUR").astype(np.float32))
+            if image.any():
+                return 0.0 if exposure.parity else image
+        return float(header.get("AVDRKCUR", 0.0))
+
+    def process(self, band: Band, constants: Dark) -> None:
+        """Subtract."""
+        from mirific.detector1 import elementwise_kernels
+
+        dark = constants.reference.array("SCI", band.rows)
+        elementwise_kernels.subtract(band.data, dark, constants.of_integration)
+        if band.exposure.ngroups > dark.shape[1]:
+            elementwise_kernels.subtract_extrapolated(band.data, dark, constants.of_integration)
+        band.pixeldq[...] |= constants.dq[band.rows]
+        average = constants.average
+        band.field("average_dark")[...] = average[band.rows] if isinstance(average, np.ndarray) else average

@@ -1,0 +1,94 @@
+"""The stage: its steps in the order of the flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mirific.detector1.band import BandStep
+from mirific.detector1.dark_current import DarkCurrent
+from mirific.detector1.dq_init import DqInit
+from mirific.detector1.firstframe import FirstFrame
+from mirific.detector1.gain_scale import GainScale
+from mirific.detector1.group_scale import GroupScale
+from mirific.detector1.jump import Jump
+from mirific.detector1.lastframe import LastFrame
+from mirific.detector1.linearity import Linearity
+from mirific.detector1.ramp_fit import RampFit
+from mirific.detector1.reset import Reset
+from mirific.detector1.rscd import Rscd
+from mirific.detector1.saturation import Saturation
+from mirific.exposure import Image, Metadata, Ramp
+from mirific.step import References
+
+__all__ = ["STEPS", "Detector1"]
+
+#: Kinds of steps, in the order of the flow.
+STEPS: tuple[type[BandStep], ...] = (
+    GroupScale,
+    DqInit,
+    Saturation,
+    FirstFrame,
+    LastFrame,
+    Reset,
+    Linearity,
+    Rscd,
+    DarkCurrent,
+    Jump,
+    RampFit,
+    GainScale,
+)
+
+
+def _defaults() -> tuple[BandStep, ...]:
+    return tuple(kind() for kind in STEPS)
+
+
+@dataclass(frozen=True)
+class Detector1:
+    """Raw ramps to count rates.
+
+    Parameters
+    ----------
+    parity : bool
+        Compute what ``jwst`` 3.0 computes from the same references and parameters, its known defects included.
+    steps : tuple of BandStep
+        In the order of the flow.
+    """
+
+    parity: bool = False
+    steps: tuple[BandStep, ...] = field(default_factory=_defaults)
+
+    def configured(
+        self, configure: Callable[[BandStep, Metadata, References], BandStep], meta: Metadata, references: References
+    ) -> Detector1:
+        """Return a copy whose steps ``configure`` has given the parameters of CRDS and of the user."""
+        return replace(self, steps=tuple(configure(step, meta, references) for step in self.steps))
+
+    def run(self, ramp: Ramp, references: References, map: Callable[..., Iterable[Any]] = map) -> Image:
+        """Reduce one exposure.
+
+        Parameters
+        ----------
+        ramp : Ramp
+            Raw samples, DN.
+        references : References
+        map : callable
+            Ordered map that spreads strips of rows over workers, such as ``Threads().map``.
+
+        Returns
+        -------
+        Image
+            Count rates, DN/s; ``integrations`` holds those of each integration.
+
+        Raises
+        ------
+        InputError
+            If the exposure lacks metadata or has too few usable groups.
+        ReferenceMissing
+            If a reference cannot be had.
+        """
+        from mirific.detector1.engine import stream
+
+        return stream(ramp, self.steps, references, self.parity, map)

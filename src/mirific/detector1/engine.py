@@ -1,0 +1,375 @@
+"""Stage 1 as a stream: bands of rows run through a tuple of steps, and only two-dimensional products stay.
+
+The detector is cut into strips, which workers take one after the other. In a strip a short window of rows rolls
+downwards. Each step sees a row once; a step whose rule reaches over ``n`` rows works ``n`` rows behind the one
+before it, so that nothing is computed twice but the few rows of context at the ends of a strip. Memory depends on
+the length of a row's ramps, not on the number of rows.
+
+Two rules of the official pipeline ask for facts about whole frames (:class:`~mirific.detector1.band.Census`). They
+are assumed, checked when all strips are through, and in the rare case that they were wrong the run is repeated.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirific.detector1.band import Band, BandStep, Census, Exposure, Field, Rows
+from mirific.exposure import DQ, FlagProvenance, Image, Metadata, Ramp, StepRecord
+from mirific.io.raw import RawRamp
+from mirific.step import NotApplicable, References
+
+__all__ = ["Prepared", "Strip", "stream"]
+
+#: Size of the window of rows that one worker keeps in cache, bytes.
+WINDOW_BYTES = 4_000_000
+
+#: Rows that one task takes.
+STRIP_ROWS = 128
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A step with what it needs for one exposure, or the reason why it does not run."""
+
+    step: BandStep
+    constants: Any = None
+    references: Mapping[str, str] = field(default_factory=dict)
+    reason: str = ""
+    seconds: float = 0.0
+
+    @property
+    def runs(self) -> bool:
+        """Whether the step does anything to this exposure."""
+        return not self.reason
+
+    def record(self, seconds: float) -> StepRecord:
+        """What the step did."""
+        if not self.runs:
+            return StepRecord(self.step.name, "SKIPPED", references=self.references, reason=self.reason)
+        values = {item.name: getattr(self.step, item.name) for item in fields(self.step)}
+        return StepRecord(self.step.name, "COMPLETE", self.seconds + seconds, values, self.references)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What comes out of the rows ``first`` to ``last - 1``.
+
+    Parameters
+    ----------
+    rate : float32 array, shape (4, 1 + nints, rows, nx)
+        Slope, error (DN/s), Poisson and read-noise variance (DN²/s²); combined, then by integration.
+    dq : uint32 array, shape (1 + nints, rows, nx)
+    set_by : mapping
+        Step to the bits (rows, nx) that it added to the pixel DQ.
+    tallies, seconds : mapping
+        Sums of the steps, and their time.
+    whole : mapping
+        Groups (nints, ngroups) in which every pixel is unusable, by point in the chain.
+    """
+
+    first: int
+    last: int
+    rate: NDArray[np.float32]
+    dq: NDArray[np.uint32]
+    set_by: Mapping[str, NDArray[np.uint32]]
+    tallies: Mapping[str, float]
+    seconds: Mapping[str, float]
+    whole: Mapping[str, NDArray[np.bool_]]
+
+
+def prepare(step: BandStep, exposure: Exposure, references: References) -> Prepared:
+    """Open the references of a step and compute its constants."""
+    if step.skip:
+        return Prepared(step, reason="asked for")
+    start = time.perf_counter()
+    opened = references.open(exposure.meta, step.reference_types) if step.reference_types else {}
+    names = {kind: "N/A" if reference is None else reference.name for kind, reference in opened.items()}
+    constants = step.prepare(exposure, opened)
+    if isinstance(constants, NotApplicable):
+        return Prepared(step, references=names, reason=constants.reason)
+    return Prepared(step, constants, names, seconds=time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class _Course:
+    """One run over the detector: what every strip needs to know."""
+
+    raw: RawRamp
+    exposure: Exposure
+    steps: tuple[Prepared, ...]
+
+    @property
+    def lag(self) -> int:
+        """Rows by which the last step is behind the first."""
+        return sum(item.step.reach() for item in self.steps)
+
+    def strips(self) -> list[tuple[int, int]]:
+        """First row and the one after the last, of each strip."""
+        ny = self.exposure.shape[2]
+        count = max(1, round(ny / STRIP_ROWS))
+        edges = [ny * k // count for k in range(count + 1)]
+        return list(itertools.pairwise(edges))
+
+    def new_rows(self) -> int:
+        """Rows to read at a time, so that the window stays in cache."""
+        nints, ngroups, ny, nx = self.exposure.shape
+        return int(np.clip(WINDOW_BYTES // (6 * nints * ngroups * nx), 2, ny))
+
+    def run(self, rows: tuple[int, int]) -> Strip:
+        """Take the rows of one strip through all steps."""
+        return _Passage(self, *rows).run()
+
+
+class _Passage:
+    """One strip on its way: the buffers, and how far each step has come."""
+
+    def __init__(self, course: _Course, first: int, last: int) -> None:
+        self.course = course
+        self.first, self.last = first, last
+        ny = course.exposure.shape[2]
+        self.top, self.bottom = max(0, first - course.lag), min(ny, last + course.lag)
+        kept: dict[str, Field] = {}
+        for item in course.steps:
+            kept.update(item.step.fields(course.exposure))
+        capacity = min(course.new_rows() + 2 * course.lag, self.bottom - self.top)
+        self.buffers = Rows(course.exposure, capacity, kept, (first, last), self.top)
+        self.looked = [self.top] * len(course.steps)
+        self.done = [self.top] * len(course.steps)
+        self.seconds: dict[str, float] = {}
+        self.set_by: dict[str, NDArray[np.uint32]] = {}
+        self._allocate_results()
+
+    def _allocate_results(self) -> None:
+        nints, _, _, nx = self.course.exposure.shape
+        rows = self.last - self.first
+        self.rate = np.zeros((4, 1 + nints, rows, nx), dtype=np.float32)
+        self.dq = np.zeros((1 + nints, rows, nx), dtype=np.uint32)
+
+    def run(self) -> Strip:
+        """Roll the window down the strip."""
+        read = self.top
+        while read < self.bottom:
+            stop = min(self.bottom, self.buffers.first + self.buffers.capacity)
+            self._load(read, stop)
+            read = stop
+            before = self.done[-1]
+            self._advance(read)
+            self._deliver(before, self.done[-1])
+            reaches = [item.step.reach() for item in self.course.steps]
+            needed = min(done - reach for done, reach in zip(self.done, reaches, strict=True))
+            self.buffers.roll(max(self.top, needed), read)
+        buffers = self.buffers
+        return Strip(
+            self.first, self.last, self.rate, self.dq, self.set_by, buffers.tallies, self.seconds, buffers.whole
+        )
+
+    def _load(self, start: int, stop: int) -> None:
+        """Read rows ``start`` to ``stop - 1`` into the buffers."""
+        clock = time.perf_counter()
+        self.buffers.clear(start, stop)
+        window = slice(start - self.buffers.first, stop - self.buffers.first)
+        self.buffers.arrays["data"][:, :, window] = self.course.raw.band(start, stop)
+        self._count("read", clock)
+
+    def _advance(self, available: int) -> None:
+        """Let every step catch up with the rows that the step before has finished."""
+        for k, item in enumerate(self.course.steps):
+            clock = time.perf_counter()
+            reach = item.step.reach()
+            if available > self.looked[k]:
+                item.step.look(Band(self.buffers, self.looked[k], available, available), item.constants)
+                self.looked[k] = available
+            ready = available if available == self.bottom else available - reach
+            if ready > self.done[k]:
+                self._process(item, Band(self.buffers, self.done[k], ready, available))
+                self.done[k] = ready
+            available = max(self.done[k], self.top)
+            self._count(item.step.name, clock)
+
+    def _process(self, item: Prepared, band: Band) -> None:
+        """Run one step on a band, and note which bits of the pixel DQ it set."""
+        before = band.pixeldq.copy()
+        item.step.process(band, item.constants)
+        inside = band.inside()
+        new = (band.pixeldq & ~before)[inside]
+        if not new.any():
+            return
+        if item.step.name not in self.set_by:
+            self.set_by[item.step.name] = np.zeros(self.dq.shape[1:], dtype=np.uint32)
+        start = band.first + inside.start - self.first
+        self.set_by[item.step.name][start : start + new.shape[0]] |= new
+
+    def _deliver(self, start: int, stop: int) -> None:
+        """Copy finished rows from the buffers to the results."""
+        start, stop = max(start, self.first), min(stop, self.last)
+        if stop > start:
+            window = slice(start - self.buffers.first, stop - self.buffers.first)
+            rows = slice(start - self.first, stop - self.first)
+            self.rate[:, :, rows] = self.buffers.arrays["rate"][:, :, window]
+            self.dq[:, rows] = self.buffers.arrays["rate_dq"][:, window]
+
+    def _count(self, name: str, clock: float) -> None:
+        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - clock
+
+
+@dataclass
+class _Collected:
+    """The strips put together."""
+
+    rate: NDArray[np.float32]
+    dq: NDArray[np.uint32]
+    set_by: dict[str, NDArray[np.uint32]] = field(default_factory=dict)
+    tallies: dict[str, float] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    whole: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, shape: tuple[int, int, int, int]) -> _Collected:
+        """Empty, for an exposure of this shape."""
+        nints, _, ny, nx = shape
+        rate = np.empty((4, 1 + nints, ny, nx), dtype=np.float32)
+        return cls(rate, np.empty((1 + nints, ny, nx), dtype=np.uint32))
+
+    def add(self, strip: Strip) -> None:
+        """Put a strip into its place."""
+        rows = slice(strip.first, strip.last)
+        self.rate[:, :, rows] = strip.rate
+        self.dq[:, rows] = strip.dq
+        for name, bits in strip.set_by.items():
+            frame = self.set_by.setdefault(name, np.zeros(self.dq.shape[1:], dtype=np.uint32))
+            frame[rows] = bits
+        for total, part in ((self.tallies, strip.tallies), (self.seconds, strip.seconds)):
+            for name, value in part.items():
+                total[name] = total.get(name, 0.0) + value
+        for name, groups in strip.whole.items():
+            self.whole[name] = self.whole.get(name, True) & groups
+
+
+def _assumed(exposure: Exposure, steps: Iterable[Prepared]) -> Census:
+    """Census that holds if no ramp makes an exception: what the steps say they flag in every pixel.
+
+    Before the fit only the last group, and those that the user leaves out, are taken for granted: leaving off others
+    at the start seldom changes anything, and :func:`_stands` knows when it does.
+    """
+    before_jump = np.zeros(exposure.shape[:2], dtype=bool)
+    before_fit = before_jump.copy()
+    for item in steps:
+        if not item.runs:
+            continue
+        for integration, groups in item.step.whole_groups(exposure, item.constants).items():
+            by_user = item.step.name == "ramp_fit"
+            before_jump[integration, list(groups)] |= not by_user
+            before_fit[integration, [g for g in groups if by_user or g == exposure.ngroups - 1]] = True
+    return Census(before_jump, before_fit)
+
+
+def _stands(assumed: tuple[Prepared, ...], found: tuple[Prepared, ...], tallies: Mapping[str, float]) -> bool:
+    """Whether the steps would have done the same, had they known the census beforehand."""
+    return all(
+        old.step.same_course(old.constants, new.constants, tallies)
+        for old, new in zip(assumed, found, strict=True)
+        if old.runs
+    )
+
+
+def stream(
+    ramp: Ramp, steps: tuple[BandStep, ...], references: References, parity: bool, map: Callable[..., Iterable[Any]]
+) -> Image:
+    """Run the steps on an exposure.
+
+    Parameters
+    ----------
+    ramp : Ramp
+    steps : tuple of BandStep
+        In the order of the flow; ramp_fit must be among them.
+    references : References
+    parity : bool
+        Compute what ``jwst`` 3.0 computes, its known defects included.
+    map : callable
+        Ordered map that spreads the strips over workers.
+
+    Returns
+    -------
+    Image
+        Count rates, DN/s; ``integrations`` holds those of each integration.
+    """
+    nothing = np.zeros(ramp.shape[:2], dtype=bool)
+    exposure = Exposure(ramp.shape, ramp.meta, Census(nothing, nothing), parity)
+    prepared = tuple(prepare(step, exposure, references) for step in steps)
+    exposure = replace(exposure, census=_assumed(exposure, prepared))
+    while True:
+        prepared = _again(prepared, exposure, references)
+        course = _Course(ramp.raw, exposure, tuple(item for item in prepared if item.runs))
+        collected = _Collected.of(ramp.shape)
+        for strip in map(course.run, course.strips()):
+            collected.add(strip)
+        exposure = replace(exposure, census=replace(exposure.census, **collected.whole))
+        known = _again(prepared, exposure, references)
+        if _stands(prepared, known, collected.tallies):
+            return _image(ramp, exposure, known, collected)
+
+
+def _again(prepared: tuple[Prepared, ...], exposure: Exposure, references: References) -> tuple[Prepared, ...]:
+    """Prepare anew the steps that depend on the census."""
+    return tuple(
+        prepare(item.step, exposure, references) if item.runs and item.step.uses_census else item for item in prepared
+    )
+
+
+def _image(ramp: Ramp, exposure: Exposure, steps: tuple[Prepared, ...], collected: _Collected) -> Image:
+    """Make the product."""
+    values: dict[str, Any] = {}
+    history = ramp.history
+    for item in steps:
+        record = item.record(collected.seconds.get(item.step.name, 0.0))
+        history = (*history, record)
+        values[f"cal_step.{item.step.status_name or item.step.name}"] = record.status
+        for kind, name in item.references.items():
+            values[f"ref_file.{kind}.name"] = name if name == "N/A" else f"crds://{name}"
+        if item.runs:
+            values.update(item.step.conclude(exposure, item.constants, collected.tallies))
+    meta = ramp.meta.with_values(values)
+    flags = _provenance(steps, collected)
+    every = _product(collected, slice(1, None), meta, flags, history)
+    return replace(_product(collected, 0, meta, flags, history), integrations=every)
+
+
+def _product(
+    collected: _Collected, which: Any, meta: Metadata, flags: FlagProvenance, history: tuple[StepRecord, ...]
+) -> Image:
+    slope, err, var_poisson, var_rnoise = collected.rate[:, which]
+    return Image(
+        data=slope,
+        err=err,
+        dq=collected.dq[which],
+        var_poisson=var_poisson,
+        var_rnoise=var_rnoise,
+        meta=meta,
+        flags=flags,
+        history=history,
+    )
+
+
+def _provenance(steps: tuple[Prepared, ...], collected: _Collected) -> FlagProvenance:
+    """Credit each bit of the combined DQ to the step that set it."""
+    dq = collected.dq[0]
+    flags = FlagProvenance(dq.shape)
+    known = np.zeros_like(dq)
+    for item in steps:
+        bits = collected.set_by.get(item.step.name)
+        if bits is not None:
+            flags = flags.add_changes(item.step.name, known, known | bits)
+            known |= bits
+        for name in item.step.group_flags if item.runs else ():
+            bit = np.uint32(DQ[name])
+            where = (dq & ~known & bit) != 0
+            flags = flags.add(item.step.name, DQ[name], where)
+            known |= np.where(where, bit, np.uint32(0))
+    return flags.add_changes("ramp_fit", known, dq)

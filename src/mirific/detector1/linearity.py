@@ -1,0 +1,56 @@
+"""Correct the loss of response as a pixel fills."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirific.detector1.band import Band, BandStep, Exposure, no_reference
+from mirific.detector1.reference_dq import standard_dq
+from mirific.exposure import DQ
+from mirific.step import NotApplicable
+
+__all__ = ["Linearity", "Polynomials"]
+
+
+@dataclass(frozen=True)
+class Polynomials:
+    """The opened reference and its DQ (ny, nx)."""
+
+    reference: Any
+    dq: NDArray[np.uint32]
+
+
+@dataclass(frozen=True)
+class Linearity(BandStep):
+    """Evaluate each pixel's polynomial in the samples that are not saturated.
+
+    A pixel without a polynomial (NO_LIN_CORR, a coefficient of NaN or a linear term of zero) stays as it is and is
+    flagged NO_LIN_CORR. Source: ``stcal: linearity/linearity.py``.
+    """
+
+    name: ClassVar[str] = "linearity"
+    reference_types: ClassVar[tuple[str, ...]] = ("linearity",)
+
+    def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> Polynomials | NotApplicable:
+        """Return the reference."""
+        reference = references["linearity"]
+        return no_reference("linearity") if reference is None else Polynomials(reference, standard_dq(reference))
+
+    def process(self, band: Band, constants: Polynomials) -> None:
+        """Correct the samples."""
+        from mirific.detector1 import elementwise_kernels
+
+        coefficients = constants.reference.array("COEFFS", band.rows).astype(np.float32, copy=False)
+        dq = constants.dq[band.rows].copy()
+        flagged = (dq & np.uint32(DQ["NO_LIN_CORR"])) != 0
+        bad = ~flagged & (np.isnan(coefficients).any(axis=0) | (coefficients[1] == 0))
+        dq[bad] |= np.uint32(DQ["NO_LIN_CORR"])
+        coefficients[:, flagged | bad] = 0.0
+        coefficients[1, flagged | bad] = 1.0
+        elementwise_kernels.linearize(band.data, band.groupdq, coefficients)
+        band.pixeldq[...] |= dq

@@ -1,0 +1,167 @@
+"""Fit the slopes of the ramps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirific.detector1.band import Band, BandStep, Exposure, Field
+from mirific.errors import InputError, ReferenceMissing
+from mirific.exposure import DQ
+from mirific.step import param
+
+__all__ = ["POWERS", "FitConstants", "RampFit"]
+
+#: Exponents of the weights for signal-to-noise ratios below 5, 10, 20, 50, 100 and above (Fixsen et al. 2000,
+#: PASP 112, 1350; ``stcal: ramp_fitting/src/slope_fitter.c``).
+POWERS = (0.0, 0.4, 1.0, 3.0, 6.0, 10.0)
+
+
+@dataclass(frozen=True)
+class FitConstants:
+    """What is constant over the exposure.
+
+    Parameters
+    ----------
+    gain, read_noise : float32 arrays, shape (ny, nx)
+        e/DN, and e per read.
+    timing : tuple of float
+        Group time, and time of a first group that stands alone, s.
+    table : float64 array
+        Coefficients of the slopes (:func:`mirific.detector1.ramp_fit_kernels.pair_coefficients`).
+    options : tuple
+        Whether to suppress ramps of one usable group; first group and last but one to fit.
+    dropped : tuple of int
+        Groups that the user leaves out.
+    gain_factor : float, optional
+        GAINFACT of the gain reference.
+    """
+
+    gain: NDArray[np.float32]
+    read_noise: NDArray[np.float32]
+    timing: tuple[float, float]
+    table: NDArray[np.float64]
+    options: tuple[bool, int, int]
+    dropped: tuple[int, ...]
+    gain_factor: float | None
+
+
+@dataclass(frozen=True)
+class RampFit(BandStep):
+    """Fit weighted lines to the segments between jumps, and combine them by their read-noise variance.
+
+    Source: ``jwst: ramp_fitting/`` and ``stcal: ramp_fitting/`` (algorithm OLS_C, the default).
+    """
+
+    name: ClassVar[str] = "ramp_fit"
+    reference_types: ClassVar[tuple[str, ...]] = ("readnoise", "gain")
+    uses_census: ClassVar[bool] = True
+
+    algorithm: str = param("OLS_C", "How to fit.", choices=("OLS_C",))
+    suppress_one_group: bool = param(True, "Make ramps with only one usable group DO_NOT_USE.")
+    firstgroup: int | None = param(None, "Ignore the groups before this one, counted from 0.", ge=0)
+    lastgroup: int | None = param(None, "Ignore the groups after this one, counted from 0.", ge=0)
+
+    def fields(self, exposure: Exposure) -> Mapping[str, Field]:
+        """Slope, error and the two variances, combined and by integration, and their DQ."""
+        return {
+            "rate": Field((4, 1 + exposure.nints), np.float32),
+            "rate_dq": Field((1 + exposure.nints,), np.uint32),
+        }
+
+    def whole_groups(self, exposure: Exposure, constants: FitConstants) -> Mapping[int, tuple[int, ...]]:
+        """The groups that the user leaves out."""
+        return dict.fromkeys(range(exposure.nints), constants.dropped)
+
+    def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> FitConstants:
+        """Return noise, timing and the table of coefficients."""
+        from mirific.detector1 import ramp_fit_kernels
+
+        gain, read_noise = _noise(exposure, references)
+        frames = exposure.number("exposure.nframes")
+        alone = float(np.float32(frames + 1.0) * np.float32(exposure.number("exposure.frame_time")) / 2.0)
+        low, high = self._window(exposure)
+        return FitConstants(
+            gain=gain,
+            read_noise=read_noise,
+            timing=(float(np.float32(exposure.group_time)), alone),
+            table=ramp_fit_kernels.pair_coefficients(high - low, np.array(POWERS, dtype=np.float32)),
+            options=(self.suppress_one_group and exposure.ngroups > 1, low, high),
+            dropped=self._dropped(exposure.ngroups),
+            gain_factor=references["gain"].header().get("GAINFACT"),
+        )
+
+    def _window(self, exposure: Exposure) -> tuple[int, int]:
+        """First group and last but one to fit: unusable ones at the start and end are left off.
+
+        Raises
+        ------
+        InputError
+            If fewer than two groups are left.
+        """
+        if exposure.ngroups == 1:
+            return 0, 1
+        low = exposure.census.leading()
+        left = exposure.census.fitted_groups()
+        if left < 2:
+            raise InputError(
+                f"{left} of {exposure.ngroups} groups can be used, a slope needs two",
+                where=exposure.meta.get("filename"),
+                todo="leave this exposure out",
+            )
+        return low, low + left
+
+    def _dropped(self, ngroups: int) -> tuple[int, ...]:
+        """Groups outside ``firstgroup`` to ``lastgroup``; none if these leave fewer than two."""
+        first = 0 if self.firstgroup is None else self.firstgroup
+        last = ngroups - 1 if self.lastgroup is None else self.lastgroup
+        return () if first >= last else tuple(g for g in range(ngroups) if g < first or g > last)
+
+    def process(self, band: Band, constants: FitConstants) -> None:
+        """Fit."""
+        from mirific.detector1 import jump_kernels, ramp_fit_kernels
+
+        for group in constants.dropped:
+            band.groupdq[:, group] |= np.uint8(DQ["DO_NOT_USE"])
+        noise = np.stack((constants.gain[band.rows], constants.read_noise[band.rows], band.field("average_dark")))
+        sensitive = np.zeros(band.pixeldq.shape[0], dtype=np.int64)
+        ramp_fit_kernels.fit(
+            band.data,
+            band.groupdq,
+            band.pixeldq,
+            noise,
+            constants.timing,
+            constants.table,
+            constants.options,
+            band.field("rate"),
+            band.field("rate_dq"),
+            sensitive,
+        )
+        band.tally("ramps that depend on their first group", sensitive[band.inside()].sum())
+        jump_kernels.usable(band.groupdq[:, :, band.inside()], band.whole("before_fit"))
+
+    def same_course(self, assumed: FitConstants, found: FitConstants, tallies: Mapping[str, float]) -> bool:
+        """Whether the same groups were fitted, or leaving off the unusable ones at the start changes nothing."""
+        (_, low, high), (_, true_low, true_high) = assumed.options, found.options
+        indifferent = low < true_low and not tallies.get("ramps that depend on their first group")
+        return high == true_high and (low == true_low or indifferent)
+
+    def conclude(self, exposure: Exposure, constants: FitConstants, tallies: Mapping[str, float]) -> Mapping[str, Any]:
+        """Units, and the gain factor for the step that applies it."""
+        return {"bunit_data": "DN/s", "bunit_err": "DN/s", "exposure.gain_factor": constants.gain_factor}
+
+
+def _noise(exposure: Exposure, references: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Gain (e/DN) and read noise (e per read): the reference has that of a correlated double sample, in DN."""
+    images = []
+    for kind in ("gain", "readnoise"):
+        if references[kind] is None:
+            raise ReferenceMissing(f"CRDS has no {kind} reference", where=kind, todo="check the CRDS context")
+        images.append(np.asarray(references[kind].array("SCI")).astype(np.float32))
+    gain, readnoise = images
+    scale = gain / np.sqrt(2.0 * np.float64(exposure.number("exposure.nframes")))
+    return gain, (readnoise * scale).astype(np.float32)

@@ -1,0 +1,50 @@
+"""Loop of the rscd step."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+__all__ = ["flag_first_groups"]
+
+_DO_NOT_USE = np.uint8(1)
+_SATURATED = np.uint8(2)
+
+
+@njit(nogil=True, cache=True)
+def flag_first_groups(groupdq: Any, skip: int, lowered: Any, alone: Any, early: Any) -> None:
+    """Flag the first groups DO_NOT_USE, fewer of them in ramps that saturate early.
+
+    A ramp keeps two groups before it saturates, if it has them: with ``s`` the index of its first saturated group,
+    ``min(skip, max(s - 2, 0))`` groups are flagged if ``1 <= s <= skip + 1``, else ``skip``.
+
+    Parameters
+    ----------
+    groupdq : uint8 array, shape (nints, ngroups, rows, nx)
+        Changed in place.
+    skip : int
+        Groups to flag.
+    lowered, alone, early : bool arrays, shape (rows, nx)
+        Receive True where fewer were flagged, where none was, and where a ramp saturates early, in some integration.
+    """
+    nints, ngroups, rows, nx = groupdq.shape
+    for i in range(nints):
+        for r in range(rows):
+            for x in range(nx):
+                if groupdq[i, 0, r, x] & _SATURATED:
+                    here = skip
+                else:
+                    s = 1
+                    while s < min(skip + 2, ngroups) and not groupdq[i, s, r, x] & _SATURATED:
+                        s += 1
+                    problem = s <= skip + 1
+                    early[r, x] |= problem
+                    here = min(skip, max(s - 2, 0)) if problem else skip
+                if here < skip:
+                    lowered[r, x] = True
+                if here == 0:
+                    alone[r, x] = True
+                for g in range(here):
+                    groupdq[i, g, r, x] |= _DO_NOT_USE

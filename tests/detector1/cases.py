@@ -1,0 +1,259 @@
+"""Small exposures with everything that can happen to a pixel, their references, and the official pipeline on them."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mirific.exposure import DQ, Metadata, Ramp
+from mirific.io.raw import ArrayRamp
+from mirific.references.files import FixedReferences
+
+GROUP_TIME = 2.77504
+
+
+@dataclass(frozen=True)
+class Case:
+    """What to make: dimensions, references' sizes, and how much goes wrong."""
+
+    nints: int = 2
+    ngroups: int = 12
+    ny: int = 64
+    nx: int = 72
+    seed: int = 1
+    rate: float = 30.0
+    bright: float = 0.02
+    cosmic_rays: float = 0.01
+    skip_int1: int = 4
+    skip_int2: int = 4
+    dark_groups: int = 50
+    dark_ints: int = 2
+    nan_references: bool = True
+    mask_bad: float = 0.01
+    average_dark: float = 0.1
+    floor: float = 0.0005
+    integration_start: int | None = None
+    exposure_nints: int | None = None
+    steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def but(self, **changes: Any) -> Case:
+        return replace(self, **changes)
+
+
+def meta_of(case: Case) -> dict[str, Any]:
+    values = {
+        "telescope": "JWST",
+        "instrument.name": "MIRI",
+        "instrument.detector": "MIRIMAGE",
+        "instrument.filter": "F770W",
+        "exposure.type": "MIR_IMAGE",
+        "exposure.readpatt": "FASTR1",
+        "exposure.nints": case.exposure_nints or case.nints,
+        "exposure.ngroups": case.ngroups,
+        "exposure.nframes": 1,
+        "exposure.groupgap": 0,
+        "exposure.frame_divisor": 1,
+        "exposure.nsamples": 1,
+        "exposure.frame_time": GROUP_TIME,
+        "exposure.group_time": GROUP_TIME,
+        "subarray.name": "SUB64",
+        "subarray.xstart": 1,
+        "subarray.ystart": 779,
+        "subarray.xsize": case.nx,
+        "subarray.ysize": case.ny,
+        "subarray.fastaxis": 1,
+        "subarray.slowaxis": 2,
+        "observation.date": "2024-01-01",
+        "observation.time": "00:00:00",
+        "filename": "jw00001001001_01101_00001_mirimage_uncal.fits",
+    }
+    if case.integration_start is not None:
+        values["exposure.integration_start"] = case.integration_start
+        values["exposure.integration_end"] = case.integration_start + case.nints - 1
+    return values
+
+
+def samples_of(case: Case) -> np.ndarray:
+    """Raw ramps, uint16, with stars that saturate, cosmic rays up and down, and samples at the converter's floor."""
+    rng = np.random.default_rng(case.seed)
+    shape = (case.nints, case.ngroups, case.ny, case.nx)
+    rate = rng.gamma(2.0, case.rate / 2.0, size=shape[-2:])
+    star = rng.random(shape[-2:]) < case.bright
+    rate[star] = 10 ** rng.uniform(2.5, 5.0, size=star.sum())
+    electrons = rng.poisson(np.broadcast_to(rate * GROUP_TIME * 4.0, shape)).astype(float)
+    hits = rng.random(shape) < case.cosmic_rays
+    electrons[hits] += 10 ** rng.uniform(1.5, 5.0, size=hits.sum()) * rng.choice([1, 1, 1, -0.2], size=hits.sum())
+    ramps = 10000.0 + np.cumsum(electrons, axis=1) / 4.0 + rng.normal(0.0, 5.0, size=shape)
+    ramps = ramps - 1e-6 * (ramps - 10000.0) ** 2
+    ramps[rng.random(shape) < case.floor] = 0.0
+    return np.clip(np.rint(ramps), 0, 65535).astype(np.uint16)
+
+
+def ramp_of(case: Case) -> Ramp:
+    return Ramp(ArrayRamp(samples_of(case)), Metadata(meta_of(case)))
+
+
+def _spots(rng: np.random.Generator, shape: tuple[int, ...], probability: float) -> np.ndarray:
+    return rng.random(shape) < probability
+
+
+def _save(model: Any, path: Path, case: Case) -> str:
+    meta = meta_of(case)
+    if type(model).__name__ != "RSCDModel":
+        for key in ("name", "xstart", "ystart", "xsize", "ysize", "fastaxis", "slowaxis"):
+            setattr(model.meta.subarray, key, meta[f"subarray.{key}"])
+    model.meta.instrument.name = "MIRI"
+    model.meta.instrument.detector = "MIRIMAGE"
+    model.meta.description = model.meta.author = "test"
+    model.meta.pedigree = "DUMMY"
+    model.meta.useafter = "2020-01-01T00:00:00"
+    model.meta.reftype = path.stem
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save(str(path))
+    return str(path)
+
+
+def references_of(case: Case, folder: Path) -> dict[str, str]:
+    """Write reference files for stage 1, with NaN and flags sprinkled over them."""
+    from stdatamodels.jwst import datamodels
+
+    folder.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(case.seed + 1000)
+    frame = (case.ny, case.nx)
+    few = 0.004 if case.nan_references else 0.0
+    files = {}
+
+    def dq_of(*bits: str, probability: float = few) -> np.ndarray:
+        dq = np.zeros(frame, dtype=np.uint32)
+        for bit in bits:
+            dq[_spots(rng, frame, probability)] |= np.uint32(DQ[bit])
+        return dq
+
+    mask = datamodels.MaskModel(dq=dq_of("HOT") | dq_of("DO_NOT_USE", "DEAD", probability=case.mask_bad))
+    mask.dq[:, :4] |= np.uint32(DQ["REFERENCE_PIXEL"])
+    mask.dq_def = np.array(
+        [(0, 1, "DO_NOT_USE", ""), (1, 2, "DEAD", ""), (2, 4, "HOT", ""), (3, 8, "REFERENCE_PIXEL", "")],
+        dtype=mask.get_dtype("dq_def"),
+    )
+    files["mask"] = _save(mask, folder / "mask.fits", case)
+
+    threshold = rng.normal(55000.0, 800.0, size=frame).astype(np.float32)
+    threshold[_spots(rng, frame, few)] = np.nan
+    model = datamodels.SaturationModel(data=threshold, dq=dq_of("NO_SAT_CHECK"))
+    files["saturation"] = _save(model, folder / "saturation.fits", case)
+
+    anomaly = rng.normal(0.0, 20.0, size=(2, 8, *frame)).astype(np.float32)
+    anomaly[_spots(rng, anomaly.shape, few)] = np.nan
+    model = datamodels.ResetModel(data=anomaly, dq=dq_of("UNRELIABLE_BIAS"))
+    model.meta.exposure.nints, model.meta.exposure.ngroups = 2, 8
+    files["reset"] = _save(model, folder / "reset.fits", case)
+
+    coefficients = np.zeros((5, *frame), dtype=np.float32)
+    coefficients[0] = rng.normal(-3.0, 1.0, size=frame)
+    coefficients[1] = rng.normal(0.98, 0.01, size=frame)
+    coefficients[2] = rng.normal(1e-6, 1e-7, size=frame)
+    coefficients[3] = rng.normal(1e-11, 1e-12, size=frame)
+    coefficients[4] = rng.normal(1e-17, 1e-18, size=frame)
+    coefficients[2, _spots(rng, frame, few)] = np.nan
+    coefficients[1, _spots(rng, frame, few)] = 0.0
+    model = datamodels.LinearityModel(coeffs=coefficients, dq=dq_of("NO_LIN_CORR", "NONLINEAR"))
+    files["linearity"] = _save(model, folder / "linearity.fits", case)
+
+    model = datamodels.RSCDModel()
+    dtype = model.get_dtype("rscd_group_skip_table")
+    rows = [("FULL", "FASTR1", 9, 9), ("SUB64", "SLOWR1", 8, 8), ("SUB64", "FASTR1", case.skip_int1, case.skip_int2)]
+    model.rscd_group_skip_table = np.array(rows, dtype=dtype)
+    files["rscd"] = _save(model, folder / "rscd.fits", case)
+
+    dark = np.cumsum(rng.normal(0.3, 0.5, size=(case.dark_ints, case.dark_groups, *frame)), axis=1).astype(np.float32)
+    dark[_spots(rng, dark.shape, few / 10)] = np.nan
+    dq = np.zeros((case.dark_ints, 1, *frame), dtype=np.uint32)
+    dq[0, 0], dq[-1, 0] = dq_of("UNRELIABLE_DARK"), dq_of("UNRELIABLE_DARK", "RC")
+    model = datamodels.DarkMIRIModel(data=dark, dq=dq)
+    model.meta.exposure.nframes, model.meta.exposure.ngroups, model.meta.exposure.groupgap = 1, case.dark_groups, 0
+    model.meta.exposure.average_dark_current = case.average_dark
+    files["dark"] = _save(model, folder / "dark.fits", case)
+
+    gain = rng.normal(4.0, 0.2, size=frame).astype(np.float32)
+    gain[_spots(rng, frame, few)] = np.nan
+    gain[_spots(rng, frame, few)] = -1.0
+    files["gain"] = _save(datamodels.GainModel(data=gain), folder / "gain.fits", case)
+
+    noise = np.abs(rng.normal(7.0, 1.0, size=frame)).astype(np.float32)
+    noise[_spots(rng, frame, few)] = np.nan
+    noise[_spots(rng, frame, few)] = 0.0
+    files["readnoise"] = _save(datamodels.ReadnoiseModel(data=noise), folder / "readnoise.fits", case)
+    return files
+
+
+def fixed(files: dict[str, str]) -> FixedReferences:
+    return FixedReferences({**dict.fromkeys(("ipc", "emicorr", "superbias"), None), **files})
+
+
+def configured(engine: Any, case: Case) -> Any:
+    """The engine with the parameters of the case."""
+    return engine.configured(lambda step, meta, references: step.configured(case.steps.get(step.name, {})), {}, None)
+
+
+def model_of(ramp: Ramp) -> Any:
+    """The same exposure as the official pipeline takes it."""
+    from stdatamodels.jwst import datamodels
+
+    nints, ngroups, ny, nx = ramp.shape
+    model = datamodels.RampModel(data=ramp.raw.band(0, ny).astype(np.float32))
+    model.groupdq = np.zeros((nints, ngroups, ny, nx), dtype=np.uint8)
+    model.pixeldq = np.zeros((ny, nx), dtype=np.uint32)
+    for key, value in ramp.meta.items():
+        model[f"meta.{key}"] = value
+    return model
+
+
+OFF = ("emicorr", "ipc", "refpix", "persistence", "clean_flicker_noise", "firstframe", "charge_migration")
+OFF += ("picture_frame", "superbias")
+
+
+def official(case: Case, files: dict[str, str], ramp: Ramp) -> tuple[Any, Any]:
+    """Rate and rateints of the official pipeline, run in memory step by step as its pipeline does."""
+    from jwst.dark_current import DarkCurrentStep
+    from jwst.dq_init import DQInitStep
+    from jwst.gain_scale import GainScaleStep
+    from jwst.group_scale import GroupScaleStep
+    from jwst.jump import JumpStep
+    from jwst.lastframe import LastFrameStep
+    from jwst.linearity import LinearityStep
+    from jwst.ramp_fitting import RampFitStep
+    from jwst.reset import ResetStep
+    from jwst.rscd import RscdStep
+    from jwst.saturation import SaturationStep
+
+    model = model_of(ramp)
+    steps = (
+        (GroupScaleStep, "group_scale", {}),
+        (DQInitStep, "dq_init", {"mask": 1}),
+        (SaturationStep, "saturation", {"saturation": 1, "superbias": 0}),
+        (LastFrameStep, "lastframe", {}),
+        (ResetStep, "reset", {"reset": 1}),
+        (LinearityStep, "linearity", {"linearity": 1}),
+        (RscdStep, "rscd", {"rscd": 1}),
+        (DarkCurrentStep, "dark_current", {"dark": 1}),
+        (JumpStep, "jump", {"gain": 1, "readnoise": 1}),
+        (RampFitStep, "ramp_fit", {"gain": 1, "readnoise": 1}),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for kind, name, needed in steps:
+            step = kind(**case.steps.get(name, {}))
+            for reference, given in needed.items():
+                setattr(step, f"override_{reference}", files[reference] if given else "N/A")
+            model = step.process(model)
+        rate, ints = model
+        if rate is None:
+            return None, None
+        scale = GainScaleStep()
+        scale.override_gain = files["gain"]
+        return scale.process(rate), scale.process(ints)

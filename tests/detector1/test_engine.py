@@ -1,0 +1,119 @@
+"""The stream: nothing depends on how the detector is cut, and what it says of itself is true."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from mirific.detector1 import STEPS, Detector1, engine
+from mirific.errors import InputError, ParameterError, ReferenceMissing
+from mirific.exposure import DQ
+from mirific.step import parameters_of
+from tests.detector1.cases import Case, fixed, ramp_of, references_of
+
+CASE = Case(ngroups=14, nints=2, cosmic_rays=0.05, bright=0.1)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return references_of(CASE, tmp_path_factory.mktemp("references"))
+
+
+@pytest.fixture(scope="module")
+def whole(files):
+    return Detector1().run(ramp_of(CASE), fixed(files))
+
+
+def assert_identical(one, other):
+    for name in ("data", "err", "dq", "var_poisson", "var_rnoise"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+
+
+@pytest.mark.parametrize(("strip_rows", "window_rows"), [(1, 1), (3, 2), (7, 5), (20, 3), (64, 1)])
+def test_cuts_do_not_show(files, whole, monkeypatch, strip_rows, window_rows):
+    monkeypatch.setattr(engine, "STRIP_ROWS", strip_rows)
+    monkeypatch.setattr(engine, "WINDOW_BYTES", window_rows * 6 * CASE.nints * CASE.ngroups * CASE.nx)
+    cut = Detector1().run(ramp_of(CASE), fixed(files))
+    assert_identical(cut, whole)
+    assert_identical(cut.integrations, whole.integrations)
+    assert set(cut.flags.labels()) == set(whole.flags.labels())
+    for label in whole.flags.labels():
+        source, _, name = label.rpartition(":")
+        np.testing.assert_array_equal(cut.flags.where(source, DQ[name]), whole.flags.where(source, DQ[name]))
+    assert dict(cut.meta) == dict(whole.meta)
+
+
+def test_workers_do_not_show(files, whole):
+    with ThreadPoolExecutor(3) as pool:
+        assert_identical(Detector1().run(ramp_of(CASE), fixed(files), pool.map), whole)
+
+
+def test_wide_growth_is_cut_well(files, monkeypatch):
+    steps = tuple(
+        step.configured({"n_pix_grow_sat": 4}) if step.name == "saturation" else step for step in Detector1().steps
+    )
+    expected = Detector1(steps=steps).run(ramp_of(CASE), fixed(files))
+    monkeypatch.setattr(engine, "STRIP_ROWS", 5)
+    monkeypatch.setattr(engine, "WINDOW_BYTES", 1)
+    assert_identical(Detector1(steps=steps).run(ramp_of(CASE), fixed(files)), expected)
+
+
+def test_every_flag_has_one_source(whole):
+    """The provenance explains every bit of the DQ, once."""
+    total = np.zeros(whole.dq.shape, dtype=np.int64)
+    for label in whole.flags.labels():
+        source, _, name = label.rpartition(":")
+        total += DQ[name] * whole.flags.where(source, DQ[name]).astype(np.int64)
+    np.testing.assert_array_equal(total, whole.dq.astype(np.int64))
+
+
+def test_groups_credit_the_step_that_flagged_them(whole):
+    for source, name in (("saturation", "SATURATED"), ("jump", "JUMP_DET"), ("rscd", "FLUX_ESTIMATED")):
+        np.testing.assert_array_equal(whole.flags.where(source, DQ[name]), (whole.dq & DQ[name]) != 0)
+
+
+def test_history_names_every_step_with_references(whole):
+    assert [record.step for record in whole.history] == [kind.name for kind in STEPS]
+    by_name = {record.step: record for record in whole.history}
+    assert by_name["dark_current"].references == {"dark": "dark.fits"}
+    assert by_name["firstframe"].status == "SKIPPED"
+    assert by_name["jump"].parameters["rejection_threshold"] == 4.0
+    assert by_name["jump"].seconds > 0
+    assert whole.meta["ref_file.dark.name"] == "crds://dark.fits"
+    assert whole.meta["cal_step.dark_sub"] == "COMPLETE"
+    assert whole.meta["bunit_data"] == "DN/s"
+
+
+def test_the_input_is_untouched(files):
+    ramp = ramp_of(CASE)
+    before, meta = ramp.raw.array.copy(), dict(ramp.meta)
+    Detector1().run(ramp, fixed(files))
+    np.testing.assert_array_equal(ramp.raw.array, before)
+    assert dict(ramp.meta) == meta
+
+
+def test_a_missing_reference_raises(files):
+    with pytest.raises(ReferenceMissing, match="dark"):
+        Detector1().run(ramp_of(CASE), fixed({kind: path for kind, path in files.items() if kind != "dark"}))
+
+
+def test_a_reference_that_does_not_apply_skips_the_step(files):
+    rate = Detector1().run(ramp_of(CASE), fixed({**files, "reset": None}))
+    assert rate.meta["cal_step.reset"] == "SKIPPED"
+    assert rate.meta["ref_file.reset.name"] == "N/A"
+
+
+def test_an_exposure_without_its_timing_says_so(files):
+    ramp = ramp_of(CASE)
+    with pytest.raises(InputError, match=r"exposure\.group_time"):
+        Detector1().run(ramp.with_meta({"exposure.group_time": None}), fixed(files))
+
+
+@pytest.mark.parametrize("kind", STEPS, ids=lambda kind: kind.name)
+def test_parameters_are_documented(kind):
+    for parameter in parameters_of(kind).values():
+        assert parameter.doc.endswith(".")
+    with pytest.raises(ParameterError, match="unknown parameter"):
+        kind().configured({"no_such_parameter": 1})

@@ -1,0 +1,88 @@
+"""Stage 1 beside the official pipeline: the same small exposures, references and parameters through both."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mirific.detector1 import Detector1
+from mirific.errors import InputError
+from tests.detector1.cases import Case, configured, fixed, official, ramp_of, references_of
+
+pytestmark = pytest.mark.oracle
+
+PLAIN = Case()
+CASES = {
+    "two groups": PLAIN.but(ngroups=2),
+    "three groups": PLAIN.but(ngroups=3),
+    "four groups": PLAIN.but(ngroups=4),
+    "four groups, no star saturates early": PLAIN.but(ngroups=4, bright=0.0, nan_references=False),
+    "five groups": PLAIN.but(ngroups=5, nints=1),
+    "five groups, two integrations": PLAIN.but(ngroups=5),
+    "eight groups": PLAIN.but(ngroups=8, cosmic_rays=0.05),
+    "twelve groups": PLAIN,
+    "fourteen groups, the number of usable ones depends on the frame": PLAIN.but(ngroups=14, bright=0.0, rate=5.0),
+    "forty groups": PLAIN.but(ngroups=40, cosmic_rays=0.02),
+    "forty groups, one integration": PLAIN.but(ngroups=40, nints=1),
+    "heavy saturation": PLAIN.but(ngroups=20, bright=0.5, rate=300.0),
+    "heavy cosmic rays": PLAIN.but(ngroups=20, cosmic_rays=0.2),
+    "science longer than the dark": PLAIN.but(ngroups=20, dark_groups=11),
+    "many samples at the converter's floor": PLAIN.but(ngroups=9, floor=0.2),
+    "ramps of one group are used": PLAIN.but(
+        ngroups=6, bright=0.5, floor=0.1, steps={"ramp_fit": {"suppress_one_group": False}}
+    ),
+    "single pass with few groups": PLAIN.but(ngroups=6, steps={"jump": {"min_diffs_single_pass": 2}}),
+    "iterative with many groups": PLAIN.but(
+        ngroups=25, cosmic_rays=0.05, steps={"jump": {"min_diffs_single_pass": 40}}
+    ),
+    "after large jumps": PLAIN.but(
+        ngroups=30,
+        steps={
+            "jump": {
+                "after_jump_flag_dn1": 100.0,
+                "after_jump_flag_time1": 9.0,
+                "after_jump_flag_dn2": 1000.0,
+                "after_jump_flag_time2": 30.0,
+            }
+        },
+    ),
+    "no neighbours": PLAIN.but(steps={"jump": {"flag_4_neighbors": False}, "saturation": {"n_pix_grow_sat": 0}}),
+    "wide growth": PLAIN.but(bright=0.01, steps={"saturation": {"n_pix_grow_sat": 3}}),
+    "chosen groups": PLAIN.but(ngroups=15, steps={"ramp_fit": {"firstgroup": 6, "lastgroup": 12}}),
+    "average dark current": PLAIN.but(steps={"dark_current": {"average_dark_current": 5.0}}),
+    "a hundred integrations": PLAIN.but(nints=100, ngroups=5, ny=12, nx=16, cosmic_rays=0.03),
+    "a later segment": PLAIN.but(integration_start=3, exposure_nints=10),
+    "the first segment": PLAIN.but(integration_start=1, exposure_nints=10),
+    "long RSCD": PLAIN.but(ngroups=30, skip_int1=18, skip_int2=17),
+    "RSCD longer than the ramp": PLAIN.but(ngroups=12, skip_int1=18, skip_int2=3),
+    "an old RSCD reference": PLAIN.but(skip_int1=-1, skip_int2=6),
+    "a few pixels": PLAIN.but(ny=4, nx=5, mask_bad=0.0),
+}
+
+
+def assert_same(ours, theirs):
+    """DQ identical; values the same to the last bits."""
+    np.testing.assert_array_equal(ours.dq, theirs.dq)
+    for name in ("data", "err", "var_poisson", "var_rnoise"):
+        np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), rtol=3e-7, atol=0.0, err_msg=name)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rates_are_those_of_the_official_pipeline(name, tmp_path):
+    case = CASES[name]
+    files, ramp = references_of(case, tmp_path), ramp_of(case)
+    rate, integrations = official(case, files, ramp)
+    engine = configured(Detector1(parity=True), case)
+    if rate is None:
+        with pytest.raises(InputError):
+            engine.run(ramp, fixed(files))
+        return
+    ours = engine.run(ramp, fixed(files))
+    assert_same(ours.integrations, integrations)
+    assert_same(ours, rate)
+    for key, value in rate.meta.rscd.instance.items() if rate.meta.hasattr("rscd") else ():
+        assert ours.meta[f"rscd.{key}"] == value
+    for key, value in rate.meta.cal_step.instance.items():
+        assert ours.meta[f"cal_step.{key}"] == value, key
+    if rate.meta.exposure.primary_cosmic_rays is not None:
+        assert ours.meta["exposure.primary_cosmic_rays"] == pytest.approx(rate.meta.exposure.primary_cosmic_rays)
