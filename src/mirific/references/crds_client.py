@@ -6,6 +6,7 @@ of an offline cache. It is imported when first needed, and kept quiet: what goes
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import logging
@@ -21,6 +22,7 @@ from mirific.references.files import ReferenceFile, Window, window_of
 __all__ = ["Crds"]
 
 _ENVIRONMENT = threading.RLock()
+_heeded: tuple[str | None, ...] | None = None
 
 #: A server name that tells the client not to try (``crds: crds/client/proxy.py``).
 _NO_SERVER = "https://jwst-serverless-mode.stsci.edu"
@@ -78,28 +80,22 @@ class Crds:
         InputError
             If the folder is not a CRDS cache.
         """
-        if self._path is None:
-            return
-        if not (self._path / "config" / "jwst" / "server_config").is_file():
+        with _ENVIRONMENT:
+            if self._path is not None:
+                os.environ.update(self._wanted())
+            _heed_environment()
+
+    def _wanted(self) -> dict[str, str]:
+        """Environment that makes the client use the given cache and nothing else."""
+        config = (self._path or Path()) / "config" / "jwst" / "server_config"
+        if not config.is_file():
             raise InputError(
                 "not a CRDS cache: it has no config/jwst/server_config",
                 where=self._path,
                 todo="make one by mirific cache build DIR",
             )
-        wanted = {"CRDS_PATH": str(self._path), "CRDS_SERVER_URL": _NO_SERVER, "CRDS_CONTEXT": self._local_context()}
-        with _ENVIRONMENT:
-            if any(os.environ.get(name) != value for name, value in wanted.items()):
-                os.environ.update(wanted)
-                _forget()
-
-    def _local_context(self) -> str:
-        """Context given, or the only one or the one in operation in the given cache."""
-        if self._given:
-            return self._given
-        import ast
-
-        text = (self._path or Path()).joinpath("config", "jwst", "server_config").read_text()
-        return str(ast.literal_eval(text)["operational_context"])
+        context = self._given or str(ast.literal_eval(config.read_text())["operational_context"])
+        return {"CRDS_PATH": str(self._path), "CRDS_SERVER_URL": _NO_SERVER, "CRDS_CONTEXT": context}
 
     def context(self) -> str:
         """Name of the pmap in force, such as ``jwst_1413.pmap``.
@@ -215,9 +211,9 @@ class Crds:
         """Talk to the client: configured, quiet, its errors turned into ours."""
         from crds.core.exceptions import CrdsError
 
-        self.activate()
         if self._path is None:
             _check_environment()
+        self.activate()
         try:
             with _ENVIRONMENT, _quiet():
                 yield
@@ -252,13 +248,18 @@ def _check_environment() -> None:
         raise ReferenceMissing("CRDS_PATH holds no cache and no CRDS_SERVER_URL is set", where=path, todo=_BUILD_ONE)
 
 
-def _forget() -> None:
-    """Let the client look at its environment anew."""
-    from crds.client import api
-    from crds.core import utils
+def _heed_environment() -> None:
+    """Let the client look at its environment anew where it changed; it remembers what it found there before."""
+    global _heeded
+    now = tuple(os.environ.get(name) for name in ("CRDS_PATH", "CRDS_SERVER_URL", "CRDS_CONTEXT"))
+    if now != _heeded:
+        from crds.client import api
+        from crds.core import utils
 
-    api.set_crds_server(os.environ["CRDS_SERVER_URL"])
-    utils.clear_function_caches()
+        with _quiet():
+            api.set_crds_server(os.environ.get("CRDS_SERVER_URL") or _NO_SERVER)
+        utils.clear_function_caches()
+        _heeded = now
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ _OTHER_TYPES = """
     fringefreq ifufore ifupost ifuslicer ipc lastframe mrsptcorr mrsxartcorr msa msaoper nrm ote pastasoss pathloss
     persat pictureframe psf psfmask refpix regions sflat sirskernel speckernel specprofile spectrace specwcs straymask
     superbias throughput trapdensity trappars tsophot wavecorr wavelengthrange wavemap wcsregions wfssbkg
+    pars-chargemigrationstep pars-cleanflickernoisestep pars-pictureframestep pars-targcentroidstep
 """
 
 

@@ -119,7 +119,7 @@ def _describe(model: Any, kind: str, description: str, subarray: Subarray | None
     """Fill in the metadata that every reference has; with a subarray, its corner and size too."""
     meta = model.meta
     meta.reftype = kind
-    meta.description = f"{description} (simulated)"
+    meta.description = f"{description} (simulated by mirific)"
     meta.author = "mirific"
     meta.pedigree = "SIMULATION"
     meta.useafter = USE_AFTER.replace(" ", "T")

@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import itertools
+import os
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mirific.errors import InputError, ReferenceMissing
+from mirific.instrument.filters import FILTERS
+from mirific.instrument.subarrays import IMAGING, SUBARRAYS
+from mirific.references import Crds, FixedReferences
+from mirific.references.demo.mappings import CONTEXT
+
+from .conftest import exposure
+
+IMAGING_TYPES = (
+    "mask saturation linearity reset dark rscd gain readnoise emicorr flat distortion filteroffset area photom apcorr "
+    "abvegaoffset"
+)
+INAPPLICABLE = ("superbias", "ipc", "refpix", "persat", "trapdensity", "bkg", "regions", "specwcs", "wavelengthrange")
+MODES = [("FASTR1", name) for name in IMAGING] + [("SLOWR1", "FULL"), ("FAST", "SUB64")]
+
+
+@pytest.mark.parametrize(("mode", "filter_name"), list(itertools.product(MODES, FILTERS)))
+def test_every_mode_and_filter_finds_all_references(crds, mode, filter_name):
+    meta = exposure(instrument__filter=filter_name, exposure__readpatt=mode[0], subarray__name=mode[1])
+    opened = crds.open(meta, tuple(IMAGING_TYPES.split()))
+    assert all(reference is not None for reference in opened.values())
+    assert opened["flat"].header()["FILTER"] == filter_name
+    dark = opened["dark"].header()
+    assert (dark["READPATT"], dark["SUBARRAY"]) == (mode[0].replace("FAST", "FASTR1")[:6], mode[1])
+    assert opened["dark"].array("SCI", slice(0, 2)).shape == (2, 3, 2, SUBARRAYS[mode[1]].ncols)
+    assert opened["gain"].array("SCI").shape == SUBARRAYS[mode[1]].shape
+
+
+@pytest.mark.parametrize("kind", INAPPLICABLE)
+def test_what_does_not_apply_is_none(crds, kind):
+    assert crds.open(exposure(), (kind,)) == {kind: None}
+
+
+def test_no_types_need_no_crds():
+    assert Crds(path="/nowhere").open(exposure(), ()) == {}
+
+
+def test_references_are_opened_once(crds):
+    first, second = (crds.open(exposure(), ("dark",))["dark"] for _ in range(2))
+    assert first is second
+
+
+def test_parameters_depend_on_the_filter(crds):
+    short, long = exposure(instrument__filter="F770W"), exposure(instrument__filter="F2550W")
+    assert crds.parameters(short, "jump")["find_showers"] is True
+    assert crds.parameters(long, "jump")["find_showers"] is False
+    assert crds.parameters(short, "tweakreg")["kernel_fwhm"] == 2.19
+    assert crds.parameters(long, "tweakreg")["fitgeometry"] == "shift"
+
+
+def test_parameters_are_empty_where_crds_has_none(crds):
+    assert crds.parameters(exposure(), "ramp_fit") == {}
+    assert crds.parameters(exposure(), "tree-rings") == {}
+    assert crds.parameters(exposure(), "refpix") == {"skip": True}
+
+
+def test_context_is_the_one_of_the_cache(crds):
+    assert crds.context() == CONTEXT
+
+
+def test_the_environment_is_pointed_at_the_cache(crds, cache):
+    crds.open(exposure(), ("gain",))
+    assert os.environ["CRDS_PATH"] == str(cache)
+    assert os.environ["CRDS_CONTEXT"] == CONTEXT
+
+
+def test_the_users_environment_is_enough(cache, monkeypatch):
+    monkeypatch.setenv("CRDS_PATH", str(cache))
+    monkeypatch.setenv("CRDS_CONTEXT", CONTEXT)
+    monkeypatch.setenv("CRDS_SERVER_URL", "https://nowhere.invalid")
+    assert Crds().open(exposure(), ("gain",))["gain"].path.startswith(str(cache))
+
+
+def test_it_can_be_sent_to_another_process(crds):
+    crds.open(exposure(), ("gain",))
+    again = pickle.loads(pickle.dumps(crds))
+    assert again.open(exposure(), ("gain",)) == crds.open(exposure(), ("gain",))
+
+
+def test_fixed_references_behave_alike(crds):
+    meta = exposure(subarray__name="SUB64")
+    real = crds.open(meta, ("gain", "ipc"))
+    fixed = FixedReferences({"gain": real["gain"].path, "ipc": None}).open(meta, ("gain", "ipc"))
+    assert fixed == real
+    np.testing.assert_array_equal(fixed["gain"].array("SCI"), real["gain"].array("SCI"))
+
+
+def test_filter_without_reference_is_named(crds):
+    with pytest.raises(ReferenceMissing, match="no flat reference for FILTER F1065C") as caught:
+        crds.open(exposure(instrument__filter="F1065C"), ("flat",))
+    assert "\n" not in str(caught.value)
+
+
+def test_missing_filter_is_named(crds):
+    meta = exposure()
+    del meta["instrument.filter"]
+    with pytest.raises(ReferenceMissing, match="FILTER missing"):
+        crds.open(meta, ("flat",))
+
+
+def test_unknown_type(crds):
+    with pytest.raises(ReferenceMissing, match="no nonsense reference"):
+        crds.open(exposure(), ("nonsense",))
+
+
+@pytest.mark.parametrize("context", ["jwst_1234.pmap", "nonsense"])
+def test_unknown_context(crds, cache, context, capfd):
+    with pytest.raises(ReferenceMissing, match=f"{context}: CRDS cannot answer for flat"):
+        Crds(context=context, path=cache).open(exposure(), ("flat",))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_reference_that_is_gone_from_the_disk(crds, cache, tmp_path, capfd):
+    copy = tmp_path / "cache"
+    shutil.copytree(cache, copy, copy_function=os.link)
+    Path(copy, "references", "jwst", "miri", "jwst_miri_rscd_9001.fits").unlink()
+    with pytest.raises(ReferenceMissing, match="rscd"):
+        Crds(path=copy).open(exposure(), ("rscd",))
+    assert capfd.readouterr() == ("", "")
+
+
+def test_folder_that_is_no_cache(tmp_path):
+    with pytest.raises(InputError, match="not a CRDS cache"):
+        Crds(path=tmp_path).open(exposure(), ("flat",))
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """An environment without CRDS."""
+    for name in list(os.environ):
+        if name.startswith("CRDS"):
+            monkeypatch.delenv(name)
+    return monkeypatch
+
+
+def test_neither_path_nor_server(bare):
+    with pytest.raises(ReferenceMissing, match="neither CRDS_PATH nor CRDS_SERVER_URL is set"):
+        Crds().open(exposure(), ("flat",))
+
+
+def test_empty_path_and_no_server(bare, tmp_path):
+    bare.setenv("CRDS_PATH", str(tmp_path))
+    with pytest.raises(ReferenceMissing, match="CRDS_PATH holds no cache"):
+        Crds().open(exposure(), ("flat",))
+
+
+def test_empty_path_and_a_server_that_does_not_answer(bare, tmp_path, capfd):
+    bare.setenv("CRDS_PATH", str(tmp_path / "empty"))
+    bare.setenv("CRDS_SERVER_URL", "https://nowhere.invalid")
+    with pytest.raises(ReferenceMissing, match="CRDS cannot answer"):
+        Crds().open(exposure(), ("flat",))
+    assert capfd.readouterr() == ("", "")
