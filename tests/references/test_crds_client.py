@@ -22,7 +22,7 @@ IMAGING_TYPES = (
     "abvegaoffset"
 )
 INAPPLICABLE = ("superbias", "ipc", "refpix", "persat", "trapdensity", "bkg", "regions", "specwcs", "wavelengthrange")
-MODES = [("FASTR1", name) for name in IMAGING] + [("SLOWR1", "FULL"), ("FAST", "SUB64")]
+MODES = [("FASTR1", name) for name in IMAGING] + [("SLOWR1", "FULL")]
 
 
 @pytest.mark.parametrize(("mode", "filter_name"), list(itertools.product(MODES, FILTERS)))
@@ -32,7 +32,7 @@ def test_every_mode_and_filter_finds_all_references(crds, mode, filter_name):
     assert all(reference is not None for reference in opened.values())
     assert opened["flat"].header()["FILTER"] == filter_name
     dark = opened["dark"].header()
-    assert (dark["READPATT"], dark["SUBARRAY"]) == (mode[0].replace("FAST", "FASTR1")[:6], mode[1])
+    assert (dark["READPATT"], dark["SUBARRAY"]) == mode
     assert opened["dark"].array("SCI", slice(0, 2)).shape == (2, 3, 2, SUBARRAYS[mode[1]].ncols)
     assert opened["gain"].array("SCI").shape == SUBARRAYS[mode[1]].shape
 
@@ -40,6 +40,12 @@ def test_every_mode_and_filter_finds_all_references(crds, mode, filter_name):
 @pytest.mark.parametrize("kind", INAPPLICABLE)
 def test_what_does_not_apply_is_none(crds, kind):
     assert crds.open(exposure(), (kind,)) == {kind: None}
+
+
+def test_fast_has_no_dark_and_no_reset_but_all_else(crds):
+    meta = exposure(exposure__readpatt="FAST", subarray__name="SUB64", observation__date="2018-03-08")
+    opened = crds.open(meta, tuple(IMAGING_TYPES.split()))
+    assert [kind for kind, reference in opened.items() if reference is None] == ["reset", "dark"]
 
 
 def test_no_types_need_no_crds():

@@ -13,7 +13,7 @@ from mirific.errors import OutputError, ParameterError
 from mirific.instrument.filters import FILTERS
 from mirific.instrument.subarrays import IMAGING, SUBARRAYS
 from mirific.references.demo.detector import DemoDetector
-from mirific.references.demo.mappings import Rule, write_mappings, write_server_config
+from mirific.references.demo.mappings import NOT_APPLICABLE, Rule, write_mappings, write_server_config
 from mirific.references.demo.measurement import Measurement
 from mirific.references.demo.parameters import parameter_files, parameter_rules
 
@@ -91,28 +91,28 @@ def _by_filter(request: _Request) -> Iterator[_Entry]:
 
 
 def _by_mode(request: _Request) -> Iterator[_Entry]:
-    """Files that depend on the readout pattern and the subarray; FAST takes those of FASTR1."""
+    """Files that depend on the readout pattern and the subarray.
+
+    FAST, the pattern of ground tests and target acquisition, takes the read noise of FASTR1, but no dark and no reset
+    anomaly: those of the assumed detector say nothing about real ramps.
+    """
     from mirific.references.demo import maps
 
     measured = request.measured
     for readpatt in dict.fromkeys(readpatt for readpatt, _ in request.modes):
-        key = (*_MIRIMAGE, (_READPATT, _patterns(readpatt)))
+        key = (*_MIRIMAGE, (_READPATT, "FASTR1|FAST" if readpatt == "FASTR1" else readpatt))
         serial = 9001 + (readpatt == "SLOWR1")
         yield _Entry("readnoise", key, partial(maps.write_readnoise, measured=measured, readpatt=readpatt), serial)
     for name in dict.fromkeys(name for _, name in request.modes):
-        key = (*_MIRIMAGE, (_SUBARRAY, name))
+        both = (*_MIRIMAGE, (_READPATT, "FASTR1|SLOWR1"), (_SUBARRAY, name))
         serial, array = 9001 + list(SUBARRAYS).index(name), SUBARRAYS[name]
-        yield _Entry("reset", key, partial(maps.write_reset, measured=measured, subarray=array), serial)
+        yield _Entry("reset", both, partial(maps.write_reset, measured=measured, subarray=array), serial)
     for readpatt, name in request.modes:
-        mode = (*_MIRIMAGE, (_READPATT, _patterns(readpatt)), (_SUBARRAY, name))
+        mode = (*_MIRIMAGE, (_READPATT, readpatt), (_SUBARRAY, name))
         serial = 9001 + list(SUBARRAYS).index(name) + 100 * (readpatt == "SLOWR1")
         groups, array = request.dark_groups[readpatt, name], SUBARRAYS[name]
         write = partial(maps.write_dark, measured=measured, subarray=array, readpatt=readpatt, ngroups=groups)
         yield _Entry("dark", mode, write, serial)
-
-
-def _patterns(readpatt: str) -> str:
-    return "FASTR1|FAST" if readpatt == "FASTR1" else readpatt
 
 
 def _rules(entries: list[_Entry]) -> dict[str, Rule]:
@@ -122,6 +122,9 @@ def _rules(entries: list[_Entry]) -> dict[str, Rule]:
     for entry in entries:
         parkeys[entry.kind] = tuple(parkey for parkey, _ in entry.key)
         chosen.setdefault(entry.kind, {})[tuple(value for _, value in entry.key)] = entry.name
+    for kind in ("dark", "reset"):
+        for detector, _, subarray in tuple(chosen[kind]):
+            chosen[kind][detector, "FAST", subarray] = NOT_APPLICABLE
     return {kind: Rule(parkeys[kind], files) for kind, files in chosen.items()}
 
 

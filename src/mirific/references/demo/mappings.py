@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-__all__ = ["CONTEXT", "USE_AFTER", "Rule", "write_mappings", "write_server_config"]
+__all__ = ["CONTEXT", "NOT_APPLICABLE", "USE_AFTER", "Rule", "write_mappings", "write_server_config"]
 
 #: Name of the context; the serial numbers of genuine files do not reach 9000 yet.
 CONTEXT = "jwst_9001.pmap"
@@ -18,6 +18,9 @@ _IMAP = "jwst_miri_9001.imap"
 
 #: Date from which the references apply; early, so that ground-test ramps find them too.
 USE_AFTER = "2015-01-01 00:00:00"
+
+#: What a mapping says where no reference applies.
+NOT_APPLICABLE = "N/A"
 
 #: Types that steps of ``jwst`` 3.0 ask for in other modes or of other instruments; CRDS answers N/A for all of them.
 _OTHER_TYPES = """
@@ -38,7 +41,7 @@ class Rule:
     parkeys : tuple of str
         Metadata on which the choice depends, as CRDS spells them: ``META.INSTRUMENT.FILTER``.
     files : mapping
-        Values of the parkeys to file name; ``A|B`` matches either value.
+        Values of the parkeys to file name, or to :data:`NOT_APPLICABLE`; ``A|B`` matches either value.
     """
 
     parkeys: tuple[str, ...]
@@ -69,12 +72,14 @@ def _rmap_text(name: str, kind: str, rule: Rule) -> str:
     parkey = (rule.parkeys, ("META.OBSERVATION.DATE", "META.OBSERVATION.TIME"))
     suffix = Path(next(iter(rule.files.values()))).suffix
     more = {"filekind": kind.upper(), "filetype": kind.upper(), "instrument": "MIRI", "file_ext": suffix}
-    entries = [
-        f"    {key!r} : UseAfter({{\n        {USE_AFTER!r} : {file!r},\n    }}),\n"
-        for key, file in sorted(rule.files.items())
-    ]
+    entries = [f"    {key!r} : {_choice(file)},\n" for key, file in sorted(rule.files.items())]
     selector = "\nselector = Match({\n" + "".join(entries) + "})\n"
     return _header(name, "REFERENCE", parkey, {**more, "classes": ("Match", "UseAfter")}) + selector
+
+
+def _choice(file: str) -> str:
+    """Text of what one match leads to."""
+    return repr(file) if file == NOT_APPLICABLE else f"UseAfter({{\n        {USE_AFTER!r} : {file!r},\n    }})"
 
 
 def _not_applicable() -> list[str]:
@@ -100,7 +105,7 @@ def write_mappings(folder: Path, rules: Mapping[str, Rule]) -> None:
     place = folder / "mappings" / "jwst"
     place.mkdir(parents=True, exist_ok=True)
     texts = {f"jwst_miri_{kind}_9001.rmap": (kind, rule) for kind, rule in rules.items()}
-    selections = dict.fromkeys(_not_applicable(), "N/A") | {kind: name for name, (kind, _) in texts.items()}
+    selections = dict.fromkeys(_not_applicable(), NOT_APPLICABLE) | {kind: name for name, (kind, _) in texts.items()}
     written = {name: _rmap_text(name, kind, rule) for name, (kind, rule) in texts.items()}
     written[_IMAP] = (
         _header(_IMAP, "INSTRUMENT", ("REFTYPE",), {"instrument": "MIRI"}) + "\nselector = " + _dict_text(selections)

@@ -217,9 +217,9 @@ def write_dark(path: Path, measured: Measurement, subarray: Subarray, readpatt: 
 
 
 def write_rscd(path: Path) -> None:
-    """Write the number of groups to skip, per subarray and readout pattern."""
+    """Write the number of groups to skip, per subarray and readout pattern; in FAST the first frame only (assumed)."""
     rows = [
-        (name, readpatt, RSCD_GROUPS_FIRST, groups)
+        (name, readpatt, RSCD_GROUPS_FIRST, RSCD_GROUPS_FIRST if readpatt == "FAST" else groups)
         for name, groups in RSCD_GROUPS.items()
         for readpatt in ("FASTR1", "FAST", *(("SLOWR1",) if name == "FULL" else ()))
     ]
