@@ -86,7 +86,9 @@ def run_request(request: Request, *, dry_run: bool, quiet: bool) -> int:
             resume=request.resume,
             advance=advance,
         )
-    results = summarise(result, request.inputs, settings, context, time.perf_counter() - start)
+    results = summarise(
+        result, [source.path for source in plan.sources], settings, context, time.perf_counter() - start
+    )
     write_report(results, request.output)
     if not quiet:
         _print_end(results, result, request.output)

@@ -77,7 +77,8 @@ def picture_png(picture: Picture) -> str:
         axes.plot(x, y, "o", ms=12, mfc="none", mec="tab:orange", mew=1.5)
     axes.set_xlabel("x, pixel")
     axes.set_ylabel("y, pixel")
-    figure.colorbar(drawn, ax=axes, label=picture.unit, shrink=0.85)
+    ticks = norm.inverse(np.linspace(0, 1, 5))
+    figure.colorbar(drawn, ax=axes, label=picture.unit, shrink=0.85, ticks=ticks, format="%.4g")
     return _encode(figure)
 
 

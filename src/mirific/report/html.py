@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
-from mirific.issues import SLUGS, Finding, explain
+from mirific.issues import SLUGS, Evidence, Finding, explain
 from mirific.report.figures import chart_png, picture_png
 from mirific.report.results import Results
 from mirific.report.text import number, verdict
 
 __all__ = ["as_html"]
 
-#: Findings of one issue that are drawn in full; the others are rows of its table.
+#: Pieces of evidence of one issue that are drawn; the other findings are rows of its table.
 _DRAWN = 3
 
 
@@ -27,7 +27,7 @@ class IssueSection:
     title: str
     summary: str
     findings: tuple[Finding, ...]
-    drawn: tuple[Finding, ...]
+    evidence: tuple[Evidence, ...]
 
     @property
     def verdict(self) -> str:
@@ -49,9 +49,17 @@ def _sections(findings: Iterable[Finding]) -> list[IssueSection]:
         if slug in by_slug:
             (text,) = explain(slug)
             ordered = tuple(sorted(by_slug[slug], key=_rank))
-            drawn = tuple(item for item in ordered if item.present is not None)[:_DRAWN]
-            sections.append(IssueSection(slug, text.code, text.title, text.summary, ordered, drawn))
+            sections.append(IssueSection(slug, text.code, text.title, text.summary, ordered, _drawn(ordered)))
     return sections
+
+
+def _drawn(findings: tuple[Finding, ...]) -> tuple[Evidence, ...]:
+    """Evidence of the first findings; what several findings share is drawn once."""
+    shown: list[Evidence] = []
+    for finding in findings:
+        if finding.present is not None and not any(finding.evidence is item for item in shown):
+            shown.append(finding.evidence)
+    return tuple(shown[:_DRAWN])
 
 
 def as_html(results: Results) -> str:
