@@ -105,7 +105,11 @@ def _deposited(
     steps_y, steps_x = np.repeat((-1, 0, 1), 3).astype(np.int32), np.tile((-1, 0, 1), 3).astype(np.int32)
     rows, columns = (y + steps_y[:, None]).ravel(), (x + steps_x[:, None]).ravel()
     share = (np.ravel(_COUPLING)[:, None] * (charge / steps)[owner]).ravel()
-    when = np.tile(group[owner], 9)
     inside = np.flatnonzero((rows >= 0) & (rows < shape[0]) & (columns >= 0) & (columns < shape[1]))
-    order = inside[np.argsort(when[inside], kind="stable")]
-    return Hits(when[order].astype(np.int32), rows[order], columns[order], share[order].astype(np.float32), count)
+    pixels = shape[0] * shape[1]
+    keys = np.tile(group[owner], 9)[inside].astype(np.int64) * pixels + rows[inside] * shape[1] + columns[inside]
+    unique, place = np.unique(keys, return_inverse=True)
+    total = np.bincount(place, weights=share[inside]).astype(np.float32)
+    pixel = unique % pixels
+    y, x = (values.astype(np.int32) for values in np.divmod(pixel, shape[1]))
+    return Hits((unique // pixels).astype(np.int32), y, x, total, count)

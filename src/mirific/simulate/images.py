@@ -92,26 +92,38 @@ def _image_of(programme: Programme, frame: Frame, level: str) -> Image:
     return rate if level == "rate" else _calibrated(frame, rate)
 
 
-def _good_groups(frame: Frame, rate: _Float) -> _Float:
-    """Groups per integration from which each pixel's slope comes: the last and RSCD's left out, saturation seen."""
+def _good_groups(frame: Frame, rate: _Float, integration: int) -> _Float:
+    """Groups from which each pixel's slope comes: without the last, without those of RSCD, without saturated ones."""
     exposure, detector = frame.exposure, frame.detector
-    skipped = 1 if exposure.ngroups <= 5 else min(detector.rscd_groups(exposure.subarray), exposure.ngroups - 3)
+    spoiled = detector.rscd_groups(exposure.subarray, integration)
+    skipped = 1 if exposure.ngroups <= 5 else min(spoiled, exposure.ngroups - 3)
     well = FULL_WELL / detector.gain_level
     unsaturated: _Float = np.floor(well / np.maximum(rate * exposure.frame_time, 1e-6))
     usable = np.minimum(unsaturated, exposure.ngroups - 1) - skipped
-    return np.asarray(np.clip(usable, 1.0, None), dtype=np.float32)
+    return np.asarray(np.clip(usable, 2.0, None), dtype=np.float32)
 
 
 def _variances(frame: Frame, rate: _Float) -> tuple[_Float, _Float]:
-    """Variances of slopes by Poisson and read noise, (DN/s)²: the formulas of ``stcal: ramp_fitting``."""
+    """Variances of slopes by Poisson and read noise, (DN/s)²: the formulas of ``stcal: ramp_fitting``.
+
+    Integrations are averaged with weights 1 / read variance; from the second one on they are all alike.
+    """
+    kinds = [(0, 1)] if frame.exposure.nints == 1 else [(0, 1), (1, frame.exposure.nints - 1)]
+    parts = [(*_integration_variances(frame, rate, integration), count) for integration, count in kinds]
+    weight = sum(count / read for _, read, count in parts)
+    poisson = sum(count * poisson / read**2 for poisson, read, count in parts) / weight**2
+    return np.asarray(poisson, dtype=np.float32), np.asarray(1.0 / weight, dtype=np.float32)
+
+
+def _integration_variances(frame: Frame, rate: _Float, integration: int) -> tuple[_Float, _Float]:
+    """Variances of one integration's slopes by Poisson and read noise, (DN/s)²."""
     exposure, detector = frame.exposure, frame.detector
-    seconds, nints = np.float32(exposure.frame_time), np.float32(exposure.nints)
-    n = np.maximum(_good_groups(frame, rate), 2.0)
+    seconds = np.float32(exposure.frame_time)
+    n = _good_groups(frame, rate, integration)
     light = np.clip(rate, 0.0, None) + frame.cut(detector.dark_rate)
-    poisson = light / (frame.cut(detector.gain) * seconds * (n - 1.0) * nints)
-    noise = frame.cut(detector.read_noise(exposure.readpatt))
-    read = 12.0 * (noise / seconds) ** 2 / ((n**3 - n) * nints)
-    return poisson.astype(np.float32), read.astype(np.float32)
+    poisson: _Float = light / (frame.cut(detector.gain) * seconds * (n - 1.0))
+    read: _Float = 12.0 * (frame.cut(detector.read_noise(exposure.readpatt)) / seconds) ** 2 / (n**3 - n)
+    return poisson, read
 
 
 def _cosmic_residue(programme: Programme, frame: Frame, sigma: _Float) -> _Float:
