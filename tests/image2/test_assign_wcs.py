@@ -6,8 +6,8 @@ from pathlib import Path
 import asdf
 import numpy as np
 import pytest
+from astropy import wcs as fits_wcs
 from astropy.io import fits
-from astropy.wcs import WCS as FitsWcs
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -82,7 +82,7 @@ def _fits_wcs(image):
         card = name.removeprefix("wcsinfo.").upper()
         if len(card) <= 8 and not card.endswith("_REF"):
             header[card] = value
-    return FitsWcs(header)
+    return fits_wcs.WCS(header)
 
 
 @pytest.mark.parametrize(("dra", "ddec"), [(1.3, -0.4), (0.0, 4.0)])

@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from mirific.exposure import ImageSet
+import numpy as np
+from numpy.typing import NDArray
+
+from mirific.errors import ParameterError
+from mirific.exposure import DQ, Image, ImageSet
 from mirific.image3 import official
+from mirific.image3.drizzling import Drizzled, Grid, drizzle, sky_subtracted, weights
+from mirific.image3.output_grid import make_grid
+from mirific.image3.pixel_map import PixelMap, pixel_map
+from mirific.image3.resample import Resample
 from mirific.image3.sets import SetStep
 from mirific.step import NotApplicable, param
 
 __all__ = ["OutlierDetection"]
+
+_ARRAYS = ("data", "err", "var_poisson", "var_rnoise", "var_flat")
 
 
 @dataclass(frozen=True)
@@ -19,7 +29,8 @@ class OutlierDetection(SetStep):
     """Compare each exposure with the median of all, drizzled to a common grid and blotted back.
 
     Pixels with ``|image - blot| > scale1 gradient + snr1 ERR`` mark a neighbourhood of 3 by 3, in which the second,
-    lower pair of thresholds decides. They become OUTLIER and DO_NOT_USE, and NaN.
+    lower pair of thresholds decides. They become OUTLIER and DO_NOT_USE, and NaN. Kernels other than ``square``, and
+    ``resample_data = false``, go through the official step.
     """
 
     name: ClassVar[str] = "outlier_detection"
@@ -35,7 +46,107 @@ class OutlierDetection(SetStep):
     good_bits: str = param("~DO_NOT_USE", "DQ bits that are no obstacle; with ~: all but these.")
 
     def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> ImageSet | NotApplicable:
-        """Return the images with outliers flagged."""
+        """Return the images with outliers flagged.
+
+        Raises
+        ------
+        ParameterError
+            If ``snr`` or ``scale`` is not two numbers.
+        """
         if len(exposure.images) < 2:
             return NotApplicable("at least two exposures are needed")
-        return exposure.with_images(official.without_outliers(exposure.images, self))
+        if self.kernel != "square" or self.pixfrac == 0 or not self.resample_data:
+            return exposure.with_images(official.without_outliers(exposure.images, self))
+        thresholds = _two(self.snr, "snr"), _two(self.scale, "scale")
+        grid = make_grid(exposure.images, Resample())
+        maps = [_map(image, grid) for image in exposure.images]
+        median = self._median(exposure.images, maps, grid)
+        found = (self._outliers(*pair, median, *thresholds) for pair in zip(exposure.images, maps, strict=True))
+        pairs = zip(exposure.images, found, strict=True)
+        return exposure.with_images(tuple(_flagged(image, outliers) for image, outliers in pairs))
+
+    def _median(self, images: tuple[Image, ...], maps: list[PixelMap], grid: Grid) -> NDArray[np.float32]:
+        """Median of the drizzled exposures (MJy/sr, sky subtracted), shape of the grid."""
+        from numba.typed import List
+
+        from mirific.image3 import kernels
+
+        windows, corners = List(), []
+        for image, where in zip(images, maps, strict=True):
+            weight = weights(image, self.weight_type, self.good_bits)
+            dropped = drizzle([sky_subtracted(image)], weight, where, grid, self.pixfrac)
+            windows.append(_well_covered(dropped, self.maskpt))
+            corners.append((dropped.y0, dropped.x0))
+        median = np.empty(grid.shape, dtype=np.float32)
+        kernels.stack_median(windows, np.array(corners), 0, median)
+        return median
+
+    def _outliers(
+        self,
+        image: Image,
+        where: PixelMap,
+        median: NDArray[np.float32],
+        snr: NDArray[np.float32],
+        scale: NDArray[np.float32],
+    ) -> NDArray[np.bool_]:
+        """Mask of the outliers of one exposure."""
+        from mirific.image3 import kernels
+
+        columns, rows = where.centres(image.data.shape)
+        blotted = np.empty_like(image.data)
+        kernels.blot(median, columns, rows, blotted)
+        level = image.meta.get("background.level")
+        matched = level is not None and image.meta.get("background.subtracted") is False
+        first = np.empty(image.data.shape, dtype=np.bool_)
+        found = np.empty(image.data.shape, dtype=np.bool_)
+        backg = np.float32(level if matched else self.backg)
+        kernels.find_outliers(image.data, image.err, blotted, backg, snr, scale, first, found)
+        return found
+
+
+def _two(text: str, name: str) -> NDArray[np.float32]:
+    """Read two numbers."""
+    try:
+        first, second = (float(part) for part in text.split())
+    except ValueError as error:
+        raise ParameterError(f"{text!r} is not two numbers", where=f"outlier_detection.{name}") from error
+    return np.array([first, second], dtype=np.float32)
+
+
+def _map(image: Image, grid: Grid) -> PixelMap:
+    assert image.wcs is not None  # every calibrated image has one; io refuses those without
+    return pixel_map(image.wcs, grid.wcs, image.data.shape)
+
+
+def _well_covered(dropped: Drizzled, maskpt: float) -> NDArray[np.float32]:
+    """Drizzled values; NaN where the weight is below ``maskpt`` times its clipped mean."""
+    weight = dropped.sums[0].astype(np.float32)
+    limit = maskpt * _clipped_mean(weight[weight > 0])
+    values = np.full(weight.shape, np.nan, dtype=np.float32)
+    np.divide(dropped.sums[1], dropped.sums[0], out=values, where=(weight > 0) & (weight >= limit), casting="unsafe")
+    return values
+
+
+def _clipped_mean(values: NDArray[np.float32], sigma: float = 3.0, rounds: int = 5) -> float:
+    """Mean of what is within ``sigma`` standard deviations of the median, found anew up to five times."""
+    for _ in range(rounds):
+        if values.size == 0:
+            return 0.0
+        middle, width = np.median(values), values.std(dtype=np.float64)
+        kept = values[np.abs(values - middle) <= sigma * width]
+        if kept.size == values.size:
+            break
+        values = kept
+    return float(values.mean(dtype=np.float64)) if values.size else 0.0
+
+
+def _flagged(image: Image, outliers: NDArray[np.bool_]) -> Image:
+    """Flag the outliers; afterwards NaN and DO_NOT_USE agree in all arrays."""
+    dq = image.dq | np.where(outliers, np.uint32(DQ["OUTLIER"] | DQ["DO_NOT_USE"]), np.uint32(0))
+    present = [name for name in _ARRAYS if getattr(image, name) is not None]
+    lost = (dq & np.uint32(DQ["DO_NOT_USE"])) != 0
+    for name in present:
+        lost |= np.isnan(getattr(image, name))
+    dq[lost] |= np.uint32(DQ["DO_NOT_USE"])
+    blanked: dict[str, Any] = {name: np.where(lost, np.float32(np.nan), getattr(image, name)) for name in present}
+    return replace(image, dq=dq, **blanked)
