@@ -31,7 +31,9 @@ def rate():
     image = make_image(**MIRI)
     data = np.arange(35, dtype=np.float32).reshape(5, 7)
     image = replace(image, data=data, err=np.sqrt(data)).with_record(
-        StepRecord("jump", "COMPLETE", 1.0, {"rejection_threshold": 4.0}, {"gain": "jwst_miri_gain_0001.fits"}, "ok")
+        StepRecord(
+            "jump", "COMPLETE", 1.0, {"rejection_threshold": 4.0}, {"gain": "jwst_miri_gain_0001.fits"}, "1 ± 2 \\n"
+        )
     )
     return image.with_flags("jump", DQ["JUMP_DET"], data > 20).with_flags("mask", DQ["DO_NOT_USE"], data < 2)
 

@@ -65,24 +65,19 @@ def _flags_extension(flags: FlagProvenance) -> dict[str, Any]:
 
 def _steps_extension(history: tuple[StepRecord, ...]) -> dict[str, Any]:
     """History as a table extension, one row a step; wall times stay out, so that equal runs give equal files."""
-    rows = [
-        (
-            r.step,
-            r.status,
-            json.dumps(dict(r.parameters), default=str),
-            json.dumps(dict(r.references)),
-            r.reason,
-        )
+    names = ("step", "status", "parameters", "references", "reason")
+    texts = [
+        (r.step, r.status, json.dumps(dict(r.parameters), default=str), json.dumps(dict(r.references)), r.reason)
         for r in history
     ]
-    names = ("step", "status", "parameters", "references", "reason")
-    columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-    kinds = [_text_kind(column) for column in columns]
-    return {"data": np.array(rows, dtype=list(zip(names, kinds, strict=True))), "header": []}
+    rows = [tuple(_ascii(text) for text in row) for row in texts]
+    widths = [max(1, *map(len, column)) for column in zip(*rows, strict=True)]
+    return {"data": np.array(rows, dtype=[(n, f"S{w}") for n, w in zip(names, widths, strict=True)]), "header": []}
 
 
-def _text_kind(column: tuple[str, ...]) -> str:
-    return f"S{max([1, *(len(text) for text in column)])}"
+def _ascii(text: str) -> bytes:
+    """Text as FITS can hold it, other characters escaped (FITS standard 4.0, section 4.2.1)."""
+    return text.replace("\\", "\\\\").encode("ascii", "backslashreplace")
 
 
 def _read_flags(extras: Mapping[str, Any], shape: tuple[int, int]) -> FlagProvenance:
@@ -111,7 +106,9 @@ def _read_history(extras: Mapping[str, Any]) -> tuple[StepRecord, ...]:
 
 
 def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
+    """Undo :func:`_ascii`."""
+    plain = value if isinstance(value, bytes) else str(value).encode("ascii")
+    return plain.decode("unicode_escape")
 
 
 def _extras(model: Any) -> Mapping[str, Any]:
