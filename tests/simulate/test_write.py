@@ -14,6 +14,7 @@ from astropy.table import Table
 from mirific.errors import OutputError
 from mirific.simulate import Manifest, Programme, Scene, make_effect, write_programme
 from mirific.simulate.pointing import Pointing, Projection
+from mirific.simulate.write import frames_of
 
 EFFECTS = (make_effect("bad-pixels", {"columns": (500,)}), make_effect("tile-misalignment"))
 
@@ -162,11 +163,25 @@ def test_artifacts_are_written_where_there_are_some(written: Manifest, programme
         assert hdus["MASK"].data[:, 500 - 412].all()
 
 
-def test_writing_twice_gives_the_same_samples(programme: Programme, written: Manifest, tmp_path: Path):
-    again = write_programme(replace(programme, filters=("F770W",), tiles=(1, 1), ndithers=1), tmp_path)
-    np.testing.assert_array_equal(fits.getdata(again.uncal[0])[0, :, 200:], fits.getdata(again.uncal[0])[0, :, 200:])
-    twice = write_programme(replace(programme, filters=("F770W",), tiles=(1, 1), ndithers=1), tmp_path / "twice")
-    np.testing.assert_array_equal(fits.getdata(again.uncal[0]), fits.getdata(twice.uncal[0]))
+def test_showers_are_written_group_by_group(tmp_path: Path):
+    effect = make_effect("showers", {"count": 2, "amplitude": (1.0, 2.0), "size": (10.0, 20.0)})
+    programme = Programme(subarray="SUB256", ndithers=1, ngroups=12, effects=(effect,))
+    manifest = write_programme(programme, tmp_path)
+    frame = next(frames_of(programme))
+    item = json.loads(manifest.truth.read_text(encoding="utf-8"))["exposures"][0]
+    assert len(item["events"]["showers"]) == 2
+    with fits.open(tmp_path / "truth" / item["artifacts"]["showers"]) as hdus:
+        for number, term in enumerate(frame.contributions["showers"].terms, start=1):
+            np.testing.assert_array_equal(hdus["TERM", number].data, term.image)
+            np.testing.assert_array_equal(hdus["PROFILE", number].data, term.profile)
+            assert (hdus["TERM", number].header["Y0"], hdus["TERM", number].header["X0"]) == term.corner
+
+
+def test_writing_twice_gives_the_same_samples(programme: Programme, tmp_path: Path):
+    shorter = replace(programme, filters=("F770W",), tiles=(1, 1), ndithers=1)
+    first, second = (write_programme(shorter, tmp_path / name) for name in ("first", "second"))
+    np.testing.assert_array_equal(fits.getdata(first.uncal[0]), fits.getdata(second.uncal[0]))
+    assert first.truth.read_bytes() == second.truth.read_bytes()
 
 
 def test_folder_that_cannot_be_made_is_one_clear_error(programme: Programme, tmp_path: Path):

@@ -5,10 +5,10 @@
 ``exposures``       names, times and pointings of its exposures; ``dithers``, ``pointing``, ``ephemeris``
 ``sky``             :class:`Scene` and the stars, galaxies and nebula made from it
 ``psf``             the point spread from the real ``pupil``
-``light``           what falls on the detector; ``stamps`` has the kernels
+``light``           what falls on the detector
 ``effects``         known issues, injected where they physically act: one file each
 ``frame``           one exposure before it is read out
-``ramps``           the detector reads it out; ``accumulate`` has the kernels, ``cosmic_rays`` the tracks
+``ramps``           the detector reads it out; ``cosmic_rays`` has the tracks
 ``images``          the quick way: count rates or calibrated images with analytic noise, no ramps
 ``write``           raw files, ``associations``, ``metadata``, ``truth``
 ==================  =========================================================================================

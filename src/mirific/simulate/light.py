@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.instrument.subarrays import SUBARRAYS
+from mirific.simulate.light_kernels import add_sersic, add_stamp
 from mirific.simulate.pointing import Projection
 from mirific.simulate.psf import PointSpread, point_spread
 from mirific.simulate.sky import Galaxies, Nebula, Sky, Stars
-from mirific.simulate.stamps import add_sersic, add_stamp
 
 __all__ = ["sources_on_detector"]
 

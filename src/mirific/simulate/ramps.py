@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from mirific.instrument import regions
 from mirific.references.demo.detector import DARK_SETTLING_TAU
-from mirific.simulate.accumulate import collect, sample
 from mirific.simulate.cosmic_rays import Hits, draw_hits
 from mirific.simulate.frame import Frame, add_term
+from mirific.simulate.ramps_kernels import collect, sample
 
 __all__ = ["BAND_ROWS", "Mapper", "raw_ramp"]
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mirific.instrument import regions
 from mirific.instrument.subarrays import SUBARRAYS
 from mirific.io.products import staged, write_json, write_table
+from mirific.simulate.effects.base import RampTerm
 from mirific.simulate.exposures import Exposure
 from mirific.simulate.frame import Frame
 from mirific.simulate.pointing import separation
@@ -73,22 +74,28 @@ def write_artifacts(frame: Frame, folder: Path) -> dict[str, str]:
             continue
         mask = contribution.mask if contribution.mask is not None else artifact != 0.0
         path = folder / slug / f"{frame.exposure.root}_artifact.fits"
-        _write_image(path, {"SCI": artifact, "MASK": mask.astype(np.uint8)}, {"FILTER": frame.exposure.filter_name})
+        _write_images(path, artifact, mask, contribution.terms)
         written[slug] = str(path.relative_to(folder))
     return written
 
 
-def _write_image(path: Path, images: dict[str, NDArray[Any]], header: dict[str, str]) -> None:
-    """Write images (MJy/sr) as extensions of a FITS file."""
+def _write_images(
+    path: Path, artifact: NDArray[np.float32], mask: NDArray[np.bool_], terms: tuple[RampTerm, ...]
+) -> None:
+    """Write an artifact: SCI (MJy/sr), MASK, and for each rate that changes in time TERM (DN/s) and PROFILE.
+
+    The rate in a group is the TERM, whose first pixel is X0, Y0 of the exposure (0-based), times the element of the
+    PROFILE (nints, ngroups) of the same EXTVER.
+    """
     from astropy.io import fits
 
-    hdus = fits.HDUList([fits.PrimaryHDU()])
-    hdus[0].header.update(header)
-    for name, image in images.items():
-        hdu = fits.ImageHDU(image, name=name)
-        if name == "SCI":
-            hdu.header["BUNIT"] = "MJy/sr"
-        hdus.append(hdu)
+    hdus = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(artifact, name="SCI")])
+    hdus["SCI"].header["BUNIT"] = "MJy/sr"
+    hdus.append(fits.ImageHDU(mask.astype(np.uint8), name="MASK"))
+    for number, term in enumerate(terms, start=1):
+        hdus.append(fits.ImageHDU(term.image, name="TERM", ver=number))
+        hdus[-1].header.update({"BUNIT": "DN/s", "Y0": term.corner[0], "X0": term.corner[1]})
+        hdus.append(fits.ImageHDU(term.profile, name="PROFILE", ver=number))
     with staged(path) as draft:
         hdus.writeto(draft)
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mirific.simulate.light_kernels import add_sersic, add_stamp
 from mirific.simulate.psf import point_spread
-from mirific.simulate.stamps import add_sersic, add_stamp
 
 HALF = 40
 
