@@ -146,6 +146,13 @@ def test_text_is_one_line_per_finding_and_silent_about_nothing(results, capsys):
     assert "not looked for here: showers" in text
 
 
+def test_the_comparison_with_the_truth_is_a_table(results, capsys):
+    report.print_comparisons(results.comparisons)
+    text = capsys.readouterr().out
+    assert "20 MJy/sr" in text
+    assert "ok" in text
+
+
 def test_large_pictures_are_thinned_without_bias():
     data = np.full((2500, 30), 5.0)
     data[::2] = np.nan

@@ -12,9 +12,19 @@ if TYPE_CHECKING:
     from mirific.report.document import as_json
     from mirific.report.html import as_html
     from mirific.report.results import Comparison, FlagCount, Product, Results, StepRow
-    from mirific.report.text import print_text
+    from mirific.report.text import print_comparisons, print_text
 
-__all__ = ["Comparison", "FlagCount", "Product", "Results", "StepRow", "as_html", "as_json", "print_text"]
+__all__ = [
+    "Comparison",
+    "FlagCount",
+    "Product",
+    "Results",
+    "StepRow",
+    "as_html",
+    "as_json",
+    "print_comparisons",
+    "print_text",
+]
 
 _HOMES = {
     "Comparison": "results",
@@ -24,6 +34,7 @@ _HOMES = {
     "StepRow": "results",
     "as_html": "html",
     "as_json": "document",
+    "print_comparisons": "text",
     "print_text": "text",
 }
 
