@@ -168,3 +168,16 @@ def _saved(model: Any, path: Path, kind: str) -> Path:
     model.save(path)
     model.close()
     return path
+
+
+def with_hits(image: Image, rng: np.random.Generator, fraction: float = 0.003) -> Image:
+    """Add cosmic rays that the ramps did not show."""
+    hit = rng.random(image.data.shape) < fraction
+    return replace(image, data=image.data + np.where(hit, rng.uniform(3, 30, hit.shape), 0).astype(np.float32))
+
+
+def apart(first: Any, second: Any) -> float:
+    """Largest distance between two sets of sky positions (degrees), mas."""
+    (ra1, dec1), (ra2, dec2) = first, second
+    east = ((np.asarray(ra2) - ra1 + 180) % 360 - 180) * np.cos(np.radians(dec1))
+    return float(np.nanmax(np.hypot(east, np.asarray(dec2) - dec1)) * 3.6e6)

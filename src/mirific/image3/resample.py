@@ -29,7 +29,8 @@ class Resample(Step[ImageSet]):
     """Combine the exposures of a set by drizzling (Fruchter & Hook 2002, PASP 114, 144).
 
     One pass over each exposure drops its data and the errors of its three variances; positions are interpolated
-    (:mod:`mirific.image3.pixel_map`) to far better than 0.002 pixel. Kernels other than ``square`` go through the
+    (:mod:`mirific.image3.pixel_map`) to far better than 0.002 pixel. Pixels that stick out of the mosaic count with
+    the part that is inside, where ``drizzle`` leaves some of them out. Kernels other than ``square`` go through the
     official step.
     """
 

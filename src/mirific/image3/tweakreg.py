@@ -112,6 +112,8 @@ class TweakReg(SetStep):
             return f"{far[0].meta['name']} would move by more than {limit:.1f} arcsec"
         for corrector in far:
             corrector.meta["fit_info"]["status"] = f"FAILED: would move by more than {limit:.1f} arcsec"
+        if not any(_status(corrector).startswith("SUCCESS") for corrector in correctors):
+            return f"no two exposures share {self.minobj} stars"
         return ""
 
     def _align_absolute(self, correctors: list[Any], first: Image) -> None:
@@ -142,7 +144,7 @@ class TweakReg(SetStep):
 
     def _corrected(self, image: Image, corrector: Any) -> Image:
         """Give the image its corrected coordinates and its status."""
-        status = corrector.meta.get("fit_info", {}).get("status", "FAILED: not attempted")
+        status = _status(corrector)
         if status.startswith("REFERENCE"):
             return outcome(image, self.name, "COMPLETE", "reference of the others")
         if status.startswith("SUCCESS"):
@@ -172,6 +174,11 @@ def _corrector(image: Image, stars: Table) -> Any:
     name = Path(image.name).stem
     meta = {"catalog": stars[inside], "name": name, "group_id": name, "visit": _visit(image)}
     return JWSTWCSCorrector(wcs=image.wcs, wcsinfo=info, meta=meta)
+
+
+def _status(corrector: Any) -> str:
+    """What became of an exposure: REFERENCE, SUCCESS, or FAILED and why."""
+    return str(corrector.meta.get("fit_info", {}).get("status", "FAILED: not attempted"))
 
 
 def _visit(image: Image) -> str:

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mirific.errors import ParameterError
+from mirific.exposure import DQ
+from mirific.image3 import OutlierDetection, official
+from tests.image3 import scenes
+
+#: The official drizzle leaves out pixels of exposures that stick out of the mosaic, unevenly; not so here.
+INSIDE = np.s_[3:-3, 3:-3]
+
+ARRAYS = ("data", "err", "var_poisson", "var_rnoise", "var_flat")
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("parameters", [{}, {"snr": "4 3", "scale": "0.5 0.3", "weight_type": "exptime"}], ids=str)
+def test_flags_and_arrays_are_those_of_jwst(matched, parameters):
+    step = OutlierDetection(**parameters)
+    ours, theirs = step.apply(matched, {}).images, official.without_outliers(matched.images, step)
+    for mine, other in zip(ours, theirs, strict=True):
+        assert ((other.dq & DQ["OUTLIER"]) != 0).sum() > 100
+        for name in (*ARRAYS, "dq"):
+            np.testing.assert_array_equal(getattr(mine, name)[INSIDE], getattr(other, name)[INSIDE])
+
+
+def test_hits_are_found_and_stars_are_left(none):
+    clean = scenes.exposures(seed=3)
+    rng = np.random.default_rng(8)
+    hit = clean.with_images(tuple(scenes.with_hits(image, rng) for image in clean.images))
+    result = OutlierDetection().run(hit, none)
+    for before, spoiled, after in zip(clean.images, hit.images, result.images, strict=True):
+        struck = (spoiled.data - before.data > 10 * before.err) & before.good()
+        flagged = (after.dq & DQ["OUTLIER"]) != 0
+        common = np.s_[40:-40, 40:-40]  # seen by all four
+        assert (flagged & struck)[common].sum() > 0.95 * struck[common].sum()
+        assert (flagged & ~struck).mean() < 1e-3
+        np.testing.assert_array_equal(after.flags.where("outlier_detection", DQ["OUTLIER"]), flagged)
+        assert np.isnan(after.data[flagged]).all()
+        assert after.meta["cal_step.outlier_detection"] == "COMPLETE"
+
+
+def test_the_input_is_not_touched(matched, none):
+    before = [(image.data.copy(), image.dq.copy()) for image in matched.images]
+    OutlierDetection().run(matched, none)
+    for image, (data, dq) in zip(matched.images, before, strict=True):
+        np.testing.assert_array_equal(image.data, data)
+        np.testing.assert_array_equal(image.dq, dq)
+
+
+def test_a_single_exposure_is_a_skip(aligned, none):
+    result = OutlierDetection().run(aligned.with_images(aligned.images[:1]), none)
+    assert result.images[0].meta["cal_step.outlier_detection"] == "SKIPPED"
+    assert "two exposures" in result.images[0].history[-1].reason
+
+
+def test_exposures_without_dither_need_no_drizzle(none):
+    exposure = scenes.exposures(seed=4, dithers=(scenes.Dither(),) * 4, stars=20)
+    image = exposure.images[0]
+    data = image.data.copy()
+    data[40, 50] += 100.0
+    spoiled = exposure.with_images((replace(image, data=data, dq=image.dq & 0), *exposure.images[1:]))
+    result = OutlierDetection(resample_data=False).run(spoiled, none)
+    assert result.images[0].dq[40, 50] == DQ["OUTLIER"] | DQ["DO_NOT_USE"]
+
+
+def test_bad_parameters_are_refused(matched, none):
+    with pytest.raises(ParameterError, match=r"outlier_detection\.snr"):
+        OutlierDetection(snr="5").run(matched, none)
+    with pytest.raises(ParameterError, match="not a DQ bit"):
+        OutlierDetection(good_bits="~NONSENSE").run(matched, none)
