@@ -12,7 +12,8 @@ How it is seen
 In each calibrated exposure. Both fields are cut into boxes of 48 pixels, and the level of each box is measured without
 sources, spot, bar, and the bright edges of the imager. A constant, a gradient and a step in the Lyot are fitted to the
 levels together with the way in which they wander over the field (a correlation in space, found from the levels
-themselves). So the error of the step is that of an extrapolation from the imager to the Lyot: small on an empty field, large
+themselves). The same is done for windows in the imager itself, where there is no step; if they show more than their errors
+allow, the errors are enlarged. So the error of the step is that of an extrapolation from the imager to the Lyot: small on an empty field, large
 on a nebula, where an offset may not be told from the sky. A step counts from 0.3 % of the background and five times its
 error on. Where the exposures of a set agree on one fraction of the background, that common fraction is used.
 
@@ -75,8 +76,13 @@ _MARGIN, _BRIGHT_EDGE, _AROUND_SPOT = 8, 64, 8
 _RIM = 14
 
 #: Correlation lengths (pixels) and strengths (variance of the wandering over that of a box) that are tried.
-_LENGTHS = (40.0, 80.0, 160.0, 320.0, 640.0, 1280.0)
+_LENGTHS = (50.0, 130.0, 350.0, 1000.0)
 _STRENGTHS = (0.0, *np.geomspace(0.03, 3e5, 22))
+
+#: Lower left corners (x, y) of windows at the edges of the imager that stand in for the Lyot, their side and the gap
+#: around them, pixels.
+_STAND_INS = tuple((x, y) for x in (359, 755) for y in (64, 370, 676))
+_SIDE, _GAP = 272, 82
 
 
 @dataclass(frozen=True)
@@ -168,7 +174,7 @@ def _levels_within(image: Image, field: _Mask) -> tuple[_Floats, _Floats, _Float
     if seen.sum() < _BOX**2:
         return (np.empty(0),) * 4
     _, sources = sky_background(data, ~seen, _BOX)
-    sky = seen & ~sources
+    sky = seen & ~sources & ~_wings(data, ~seen | sources)
     found = []
     for y0 in _edges(data.shape[0]):
         for x0 in _edges(data.shape[1]):
@@ -179,6 +185,21 @@ def _levels_within(image: Image, field: _Mask) -> tuple[_Floats, _Floats, _Float
                 found.append((*centre, *_clipped_mean(values)))
     table = np.array(found, dtype=float).reshape(-1, 4)
     return table[:, 0], table[:, 1], table[:, 2], table[:, 3]
+
+
+def _wings(data: NDArray[np.float32], masked: _Mask) -> _Mask:
+    """Faint light about sources: where the image smoothed over 3 pixels exceeds 3 robust standard deviations."""
+    from scipy import ndimage
+
+    from mirific.issues.local_background import measured, robust_scatter
+
+    if masked.all():
+        return np.zeros_like(masked)
+    excess = np.where(masked, 0.0, data - measured(data, masked, _BOX).level)
+    weight = ndimage.gaussian_filter((~masked).astype(np.float32), 3.0)
+    smooth = ndimage.gaussian_filter(excess, 3.0) / np.maximum(weight, 0.2)
+    bright = (smooth > 3.0 * robust_scatter(smooth[~masked])) & ~masked
+    return np.asarray(ndimage.binary_dilation(bright, iterations=8))
 
 
 def _edges(length: int) -> NDArray[np.intp]:
@@ -261,6 +282,27 @@ def _solved(design: _Floats, data: _Floats, variance: _Floats) -> tuple[_Floats,
     return trend, float(np.linalg.inv(normal)[0, 0] * scale), float(likelihood), scale
 
 
+def _inflation(levels: _Levels) -> float:
+    """Factor by which errors are too small, at least 1: from windows within the imager, whose step is zero.
+
+    Each window is as large as the Lyot and as far from the rest; the factor is the rms of their steps over their errors.
+    """
+    imager = levels.select(~levels.lyot)
+    pulls = []
+    for x0, y0 in _STAND_INS:
+        away = np.maximum(_beyond(imager.x, x0), _beyond(imager.y, y0))
+        chosen = replace(imager, lyot=away <= -_BOX / 2).select((away <= -_BOX / 2) | (away >= _GAP + _BOX / 2))
+        if not _few(chosen):
+            trend, error, _ = _fitted(chosen)
+            pulls.append(trend[0] / error)
+    return float(max(1.0, np.sqrt(np.mean(np.square(pulls))))) if pulls else 1.0
+
+
+def _beyond(position: _Floats, start: float) -> _Floats:
+    """Distance beyond the interval of the length of a window that begins at ``start``; negative inside."""
+    return np.abs(position - start - (_SIDE - 1) / 2) - _SIDE / 2
+
+
 def measure_step(image: Image) -> LyotStep | None:
     """Measure the step of the background from the imager to the Lyot.
 
@@ -281,6 +323,7 @@ def measure_step(image: Image) -> LyotStep | None:
     if _few(levels):
         return None
     trend, error, wander = _fitted(levels)
+    error *= _inflation(levels)
     background = float(np.median(levels.level[~levels.lyot]))
     band = FILTERS.get(str(image.meta.get("instrument.filter", "")))
     typical = band.background if band is not None else abs(background)
