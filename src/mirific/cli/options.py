@@ -34,14 +34,14 @@ Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads; 
 
 
 def set_up_logging(verbose: int, quiet: bool) -> None:
-    """Send warnings (and with -v more) to the terminal, one line each; other packages speak from -vv on."""
+    """Send our warnings (with -v more) to the terminal, one line each; other packages speak from -vv on."""
     level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("mirific: %(message)s"))
-    handler.addFilter(logging.Filter("mirific") if verbose < 2 else lambda _: True)
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level)
+    speaker = logging.getLogger("mirific" if verbose < 2 else None)
+    speaker.handlers[:] = [handler]
+    logging.getLogger("mirific").setLevel(level)
+    speaker.setLevel(level)
     logging.captureWarnings(True)
 
 

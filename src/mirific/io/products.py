@@ -117,6 +117,26 @@ def _check_miri_imaging(meta: Metadata, path: Path) -> Metadata:
     return meta
 
 
+#: What calibration depends on: FITS keyword to metadata name.
+_DECISIVE = {
+    "FILTER": "instrument.filter",
+    "READPATT": "exposure.readpatt",
+    "SUBARRAY": "subarray.name",
+    "EXP_TYPE": "exposure.type",
+}
+
+
+def _check_understood(meta: Metadata, path: Path) -> None:
+    """Refuse header values that the data model did not take over: it would go on with others, or none."""
+    from astropy.io import fits
+
+    header = fits.getheader(path)
+    for card, name in _DECISIVE.items():
+        stated = header.get(card)
+        if stated is not None and str(stated).strip() != str(meta.get(name, "")).strip():
+            raise InputError(f"{card} {stated!r} is not known", where=path, todo="correct the header")
+
+
 #: Assumed where a raw header lacks it: the filter whose boresight defines the others.
 _ASSUMED_FILTER = "F770W"
 
@@ -149,7 +169,9 @@ def read_ramp(path: str | Path, overrides: dict[str, Any] | None = None) -> Ramp
     with _opened(path) as model:
         from mirific.io.models import metadata_of
 
-        meta = metadata_of(model).with_values({"filename": path.name, **(overrides or {})})
+        meta = metadata_of(model)
+        _check_understood(meta, path)
+        meta = meta.with_values({"filename": path.name, **(overrides or {})})
     meta = _with_assumed_filter(_check_miri_imaging(meta, path), path)
     raw = _raw(path)
     return Ramp(raw, _with_timing(meta, raw, path))
@@ -236,8 +258,9 @@ def read(path: str | Path, overrides: dict[str, Any] | None = None) -> Ramp | Im
     with _opened(path) as model:
         if not model.hasattr("data"):
             raise InputError("no SCI image", where=path, todo="give a JWST imaging product")
-        meta = {"filename": path.name, **(overrides or {})}
-        exposure = _in_memory(from_model(model)).with_meta(meta)
+        exposure = _in_memory(from_model(model))
+    _check_understood(exposure.meta, path)
+    exposure = exposure.with_meta({"filename": path.name, **(overrides or {})})
     checked: Image | Mosaic = replace(exposure, meta=_check_miri_imaging(exposure.meta, path))
     _check_wcs(checked, path)
     return checked

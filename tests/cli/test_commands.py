@@ -1,0 +1,130 @@
+"""The commands, as a user calls them, on a small programme: raw ramps to mosaic, catalogue and report."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mirific import io
+from mirific.cli import main
+
+
+def digest(folder: Path) -> dict[str, str]:
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.fits"))}
+
+
+@pytest.fixture(scope="session")
+def reduced(raw, cache, tmp_path_factory):
+    """The programme, reduced in default mode."""
+    before = digest(raw)
+    folder = tmp_path_factory.mktemp("reduced")
+    assert main(["run", str(raw), "-o", str(folder), "--references", str(cache), "-q"]) == 0
+    assert digest(raw) == before, "inputs were modified"
+    return folder
+
+
+def test_every_product_is_there_under_its_standard_name(reduced):
+    suffixes = {path.stem.rsplit("_", 1)[1] for path in reduced.glob("*.fits")}
+    assert suffixes == {"rate", "rateints", "cal", "crf", "i2d", "segm"}
+    assert len(list(reduced.glob("*_cal.fits"))) == 4
+    assert {path.name for path in reduced.iterdir()} >= {"report.html", "report.json"}
+    assert list(reduced.glob("*_cat.ecsv"))
+    assert not list(reduced.glob(".mirific-*"))
+
+
+def test_the_official_data_models_take_every_product(reduced):
+    from jwst import datamodels
+
+    for path in reduced.glob("*.fits"):
+        with datamodels.open(path) as model:
+            model.validate()
+            assert model.meta.instrument.name == "MIRI"
+
+
+def test_the_misaligned_visit_was_found_and_mended(reduced):
+    tree = json.loads((reduced / "report.json").read_text())
+    found = [item for item in tree["findings"] if item["issue"] == "tile-misalignment" and item["present"]]
+    left = [item for item in tree["left"] if item["issue"] == "tile-misalignment"]
+    assert max(item["value"] for item in found) == pytest.approx(1.0, abs=0.05)
+    assert max(item["value"] or 0.0 for item in left) < 0.05
+
+
+def test_flags_know_who_set_them(reduced):
+    image = io.read_image(next(reduced.glob("*_cal.fits")))
+    sources = {label.split(":")[0] for label in image.flags.labels()}
+    assert {"dq_init", "jump"} <= sources
+    assert [record.step for record in image.history][-1] == "photom"
+
+
+def test_a_resumed_run_keeps_what_is_finished(reduced, raw, cache):
+    before = digest(reduced)
+    next(iter(sorted(reduced.glob("*_cal.fits")))).touch()
+    assert main(["run", str(raw), "-o", str(reduced), "--references", str(cache), "-q", "--resume"]) == 0
+    assert digest(reduced) == before
+
+
+def test_diagnose_finds_the_misalignment_and_changes_nothing(reduced, tmp_path, capsys):
+    before = digest(reduced)
+    files = [str(path) for path in sorted(reduced.glob("*_cal.fits"))]
+    assert main(["diagnose", *files, "--json", str(tmp_path / "d.json"), "--html", str(tmp_path / "d.html")]) == 1
+    tree = json.loads((tmp_path / "d.json").read_text())
+    assert any(item["issue"] == "tile-misalignment" and item["present"] for item in tree["findings"])
+    assert "<html" in (tmp_path / "d.html").read_text()
+    assert "tile-misalignment" in capsys.readouterr().out
+    assert digest(reduced) == before
+
+
+def test_stages_can_be_taken_one_by_one(reduced, raw, cache, tmp_path):
+    rates = [str(path) for path in sorted(reduced.glob("*_rate.fits"))]
+    assert main(["run", *rates[:1], "-o", str(tmp_path), "--to", "cal", "--references", str(cache), "-q"]) == 0
+    (path,) = tmp_path.glob("*_cal.fits")
+    again, before = io.read_image(path), io.read_image(reduced / path.name)
+    assert np.array_equal(again.data, before.data, equal_nan=True)
+    assert np.array_equal(again.dq, before.dq)
+
+
+def test_a_dry_run_says_what_and_does_nothing(raw, tmp_path, capsys):
+    assert main(["run", str(raw), "-o", str(tmp_path / "out"), "--dry-run"]) == 0
+    assert "_i2d.fits  from 4 exposures" in capsys.readouterr().out
+    assert not (tmp_path / "out").exists()
+
+
+def test_explain_lists_thirteen_issues_and_tells_one(capsys):
+    assert main(["explain"]) == 0
+    text = capsys.readouterr().out
+    assert sum(line.startswith("│ ") for line in text.splitlines()) >= 13
+    assert main(["explain", "MR-I03"]) == 0
+    assert "throughput" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["run"], ["diagnose"], ["explain"], ["simulate"], ["cache", "build"], ["demo"]]
+)
+def test_help_answers(arguments):
+    result = subprocess.run(
+        [sys.executable, "-m", "mirific", *arguments, "--help"], capture_output=True, text=True, check=False
+    )
+    assert result.returncode == 0
+    assert "Usage" in result.stdout
+
+
+def test_doctor_says_what_would_stop_a_run(cache, capsys, monkeypatch, tmp_path):
+    assert main(["doctor", "--references", str(cache)]) == 0
+    assert "nothing would stop a run" in capsys.readouterr().out
+    assert main(["doctor", "--references", str(tmp_path)]) == 2
+    assert "not a CRDS cache" in capsys.readouterr().out
+
+
+@pytest.mark.realdata
+def test_diagnose_of_flight_mosaics_raises_no_false_alarm(shared_data, tmp_path):
+    files = [str(path) for path in (shared_data / "images").glob("jw01288*_i2d.fits")]
+    assert main(["diagnose", *files, "--json", str(tmp_path / "d.json"), "-q"]) == 0
+    tree = json.loads((tmp_path / "d.json").read_text())
+    assert len(tree["inputs"]) == 2
+    assert all(item["present"] in (False, None) for item in tree["findings"])
