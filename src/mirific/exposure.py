@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from astropy.table import Table
     from gwcs import WCS
-
-    from mirific.io.raw import RawRamp
 
 __all__ = [
     "DQ",
@@ -31,6 +29,7 @@ __all__ = [
     "Metadata",
     "Mosaic",
     "Ramp",
+    "RawRamp",
     "StepRecord",
     "dq_names",
 ]
@@ -214,6 +213,19 @@ class _Carrier:
         """Return a copy whose history ends with ``record`` and whose ``cal_step`` says so."""
         meta = self.meta.with_values({f"cal_step.{record.step}": record.status})
         return replace(self, meta=meta, history=(*self.history, record))  # type: ignore[type-var]
+
+
+class RawRamp(Protocol):
+    """Raw samples of one exposure, DN; :mod:`mirific.io.raw` has those of files and of arrays."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(nints, ngroups, ny, nx)."""
+        ...
+
+    def band(self, y0: int, y1: int) -> NDArray[Any]:
+        """Read rows y0 to y1 - 1 of all groups: (nints, ngroups, y1 - y0, nx), uint16 or float32."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -10,27 +10,15 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mirific.errors import InputError
+from mirific.exposure import RawRamp
 
 __all__ = ["ArrayRamp", "FitsRamp", "RawRamp"]
-
-
-class RawRamp(Protocol):
-    """Raw samples of one exposure, DN."""
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(nints, ngroups, ny, nx)."""
-        ...
-
-    def band(self, y0: int, y1: int) -> NDArray[Any]:
-        """Read rows y0 to y1 - 1 of all groups: (nints, ngroups, y1 - y0, nx), uint16 or float32."""
-        ...
 
 
 @dataclass(frozen=True)
