@@ -1,31 +1,776 @@
-"""Overflagging of pixels by outlier detection.
+"""Overflagging of pixels by outlier detection: sources and blocks of sky that are no outliers.
 
 What it is and why it matters
 -----------------------------
-Outlier detection compares each exposure with the median of all. Where the exposures disagree for another reason than
-cosmic rays, it flags the centres of sources or large blocks of pixels. The mosaic then has gaps, or too little light in
-its sources.
+Outlier detection compares each exposure with the median of all, and flags the pixels that disagree. It is made for cosmic
+rays. Where exposures disagree for another reason, it flags the cores of sources, or large blocks: the mosaic then has
+gaps, and its sources lose light, those in the tiles concerned first.
+
+The usual cause is a tile that is misaligned because of its guide star. Backgrounds that do not match, and thresholds that
+are too tight for the sharp PSF of the short filters, do the same.
 
 How it is seen
 --------------
-In the flags of the exposures after outlier detection: how many pixels in the cores of sources, how large the blocks.
+In the flags of the exposures after outlier detection (_crf). Sources are taken from all exposures together, so that one
+that is flagged in some is known from the others, and the pixels within half a FWHM of them are its core. The finding gives
+the part of all core pixels that is flagged, the part of all pixels, and the largest connected blocks. Cosmic rays flag a few
+tenths of a percent of either; from 1 % of the cores or 2 % of all pixels on, and significantly more cores than sky, it is
+overflagging.
+
+Then the cause is measured, on the same pixels with the flagged ones bridged: the shifts of visits and exposures to each other,
+and the background of each exposure, Lyot and imager apart, against the others at the same places of the sky, without
+sources. The verdict is "misaligned", "background mismatch", "thresholds" if neither, or "fine".
 
 What the official pipeline does, and the workaround
 ---------------------------------------------------
-The official pipeline does not notice it. The workaround is to find the cause: tiles that are misaligned, or thresholds
-(snr, scale) that are too tight, and to run stage 3 again.
+The official pipeline does not notice it. The workaround is to run stage 3 without outlier detection and look for doubled
+sources, to compare coordinates of sources in the _crf files, to correct RA_REF and DEC_REF of misaligned tiles, or else to
+change the snr and scale parameters by trial.
 
 What mirific does, and how safe it is
 -------------------------------------
-mirific names the cause with numbers and proposes what to change.
+The finding names the cause with its numbers, and what to change: the shifts, the levels, or values of snr and scale that the
+differences between exposures at the cores call for. Flags cannot simply be taken back, because outlier detection also
+replaces the values of the pixels by NaN. So the step outlier-overflagging takes the images as they were before outlier
+detection, and takes its place: it matches the backgrounds on the same places of the sky if they disagree, and loosens scale, then
+snr, until at most 0.1 % more of the cores than of the sky are flagged. It refuses images whose values are gone already, and
+misaligned ones, which belong to tile-misalignment first. Looser thresholds let the faintest cosmic rays on slopes of bright
+sources pass; on blank sky they change nothing, unless snr has to rise too.
 """
 
 from __future__ import annotations
 
-from mirific.issues.known_issue import Issue
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, ClassVar
 
-__all__ = ["ISSUE"]
+import numpy as np
+from numpy.typing import NDArray
+
+from mirific.errors import BrokenWcs
+from mirific.exposure import DQ, Image, ImageSet
+from mirific.image3.sets import SetStep, outcome
+from mirific.instrument import regions
+from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
+from mirific.issues.known_issue import Issue
+from mirific.step import NotApplicable, param
+
+if TYPE_CHECKING:
+    from mirific.issues.alignment import Alignment
+    from mirific.issues.tangent_plane import PlaneMap
+
+__all__ = ["ISSUE", "Background", "Flagging", "RejectOutliersGently", "detect", "examine", "flagged_by_outlier_detection"]
+
+_Floats = NDArray[np.float64]
+_Mask = NDArray[np.bool_]
+
+_SLUG = "outlier-overflagging"
+
+#: Overflagged from these on: percent of core pixels, percent of all pixels, and significance against the sky's rate.
+_CORES, _PIXELS, _SIGNIFICANT = 1.0, 2.0, 5.0
+
+#: Connected flagged pixels (with diagonals) that count as a block.
+_BLOCK = 60
+
+#: Peak signal-to-noise ratio from which on a source counts.
+_BRIGHT = 10.0
+
+#: Shifts that matter to outlier detection: arcsec (half a pixel) and over their error.
+_SHIFT, _SHIFT_SIGMA = 0.05, 5.0
+
+#: Differences of backgrounds that matter: noise of a pixel, and over their error.
+_MISMATCH, _MISMATCH_SIGMA = 1.0, 5.0
+
+#: Official default thresholds (``jwst: outlier_detection_step.py``).
+_SNR, _SCALE = (5.0, 4.0), (1.2, 0.7)
+
+#: Side of the cells in which backgrounds are compared, pixels; least number of common cells.
+_CELL, _LEAST_CELLS = 8, 25
+
+
+def flagged_by_outlier_detection(image: Image) -> _Mask:
+    """Mask (ny, nx) of the pixels that outlier detection flagged, by provenance where there is any."""
+    credited = image.flags.where("outlier_detection", DQ["OUTLIER"])
+    return credited if credited.any() else (image.dq & np.uint32(DQ["OUTLIER"])) != 0
+
+
+# -------------------------------------------------------------------------------------------------- what is looked at
+
+
+@dataclass(frozen=True)
+class _Member:
+    """One exposure: with its flagged pixels bridged, and the flags apart.
+
+    ``usable`` are the pixels that outlier detection had: good ones, flagged or not. ``plane`` leads to the sky, the
+    measured pointing error taken out.
+    """
+
+    image: Image
+    flagged: _Mask
+    usable: _Mask
+    plane: PlaneMap
+
+    @cached_property
+    def level(self) -> float:
+        """Sky level (MJy/sr) that outlier detection took into account."""
+        meta = self.image.meta
+        known = meta.get("background.level") is not None and meta.get("background.subtracted") is False
+        return float(meta["background.level"]) if known else 0.0
+
+    @cached_property
+    def noise(self) -> float:
+        """Median standard error of a pixel, MJy/sr."""
+        err = self.image.err[self.usable]
+        finite = err[np.isfinite(err) & (err > 0)]
+        return float(np.median(finite)) if finite.size else float("nan")
+
+    @cached_property
+    def shown(self) -> NDArray[np.float32]:
+        """Data with the flagged pixels bridged; other unusable pixels are NaN."""
+        return np.where(self.image.good(), self.image.data, np.float32(np.nan)).astype(np.float32)
+
+
+def _bridged(image: Image, flagged: _Mask) -> Image:
+    """Give flagged pixels the mean of their known neighbours, ring by ring, up to three pixels deep."""
+    from scipy import ndimage
+
+    known = image.good() & ~flagged
+    data = np.where(known, image.data, np.float32(0)).astype(np.float32)
+    for _ in range(3):
+        weight = ndimage.uniform_filter(known.astype(np.float32), 3, mode="constant")
+        near = ndimage.uniform_filter(np.where(known, data, np.float32(0)), 3, mode="constant")
+        fill = flagged & ~known & (weight > 0.15)
+        data[fill] = near[fill] / weight[fill]
+        known = known | fill
+    bad = ~known & flagged
+    data[~known] = np.nan
+    cleared = np.where(flagged & ~bad, image.dq & ~np.uint32(DQ["OUTLIER"] | DQ["DO_NOT_USE"]), image.dq)
+    err = np.where(np.isfinite(image.err), image.err, np.float32(np.nanmedian(image.err[image.good()])))
+    return replace(image, data=data, dq=cleared.astype(np.uint32), err=err.astype(np.float32))
+
+
+def _members(images: Sequence[Image]) -> tuple[tuple[_Member, ...], Alignment]:
+    """Bridge the flags, measure the alignment and take it out."""
+    from mirific.issues.alignment import measure_alignment
+    from mirific.issues.tangent_plane import plane_maps
+
+    flags = [flagged_by_outlier_detection(image) for image in images]
+    bridged = [_bridged(*pair) for pair in zip(images, flags, strict=True)]
+    alignment = measure_alignment(bridged)
+    members = []
+    for k, (image, bare, flagged, plane) in enumerate(zip(bridged, images, flags, plane_maps(bridged), strict=True)):
+        east, north = _pointing_error(alignment, k)[0]
+        members.append(_Member(image, flagged, bare.good() | flagged, plane.moved(-float(east), -float(north))))
+    return tuple(members), alignment
+
+
+def _pointing_error(alignment: Alignment, exposure: int) -> tuple[_Floats, float]:
+    """Significant shift (east, north; arcsec) of an exposure, and the significance of its larger part, in sigma."""
+    group = next(g for g, item in enumerate(alignment.groups) if exposure in item.members)
+    parts = [
+        (np.nan_to_num(alignment.shift[group]), alignment.significance(group)),
+        (np.nan_to_num(alignment.internal[exposure]), alignment.internal_significance(exposure)),
+    ]
+    real = [(s, sigma) for s, sigma in parts if np.hypot(*s) >= _SHIFT and sigma >= _SHIFT_SIGMA]
+    if not real:
+        return np.zeros(2), 0.0
+    return np.sum([s for s, _ in real], axis=0), max(sigma for _, sigma in real)
+
+
+# ----------------------------------------------------------------------------------------------------------- cores
+
+
+def _sources(members: Sequence[_Member]) -> _Floats:
+    """Positions (n, 2) on the plane, arcsec, of sources that at least two exposures see."""
+    from scipy import spatial
+    from scipy.sparse import coo_array, csgraph
+
+    from mirific.issues.source_finding import find_sources, psf_fwhm
+
+    positions, owners = [np.empty((0, 2))], [np.empty(0, dtype=int)]
+    for k, member in enumerate(members):
+        found = find_sources(member.image)
+        found = found.select(found.snr > _BRIGHT)
+        positions.append(np.stack(member.plane.to_plane(found.x, found.y), axis=-1))
+        owners.append(np.full(len(found), k))
+    everything, owner = np.concatenate(positions), np.concatenate(owners)
+    if len(everything) < 2:
+        return np.empty((0, 2))
+    radius = 0.5 * psf_fwhm(members[0].image) * members[0].plane.pixel_scale()
+    close = spatial.cKDTree(everything).query_pairs(radius, output_type="ndarray")
+    links = coo_array((np.ones(len(close)), (close[:, 0], close[:, 1])), shape=(len(everything),) * 2)
+    _, label = csgraph.connected_components(links, directed=False)
+    count = np.bincount(label)
+    mean = np.stack([np.bincount(label, everything[:, axis]) / count for axis in range(2)], axis=-1)
+    lowest, highest = np.full(count.size, len(members)), np.full(count.size, -1)
+    np.minimum.at(lowest, label, owner)
+    np.maximum.at(highest, label, owner)
+    return np.asarray(mean[highest > lowest], dtype=float)
+
+
+def _core(member: _Member, sources: _Floats) -> _Mask:
+    """Mask (ny, nx) of the pixels within half a FWHM, at least one pixel, of a source."""
+    from mirific.issues.source_finding import psf_fwhm
+
+    mask = np.zeros(member.flagged.shape, dtype=bool)
+    ny, nx = mask.shape
+    radius = max(1.0, 0.5 * psf_fwhm(member.image))
+    reach = int(np.ceil(radius))
+    x, y = member.plane.to_pixel(sources[:, 0], sources[:, 1])
+    for dy in range(-reach, reach + 1):
+        for dx in range(-reach, reach + 1):
+            column, row = np.rint(x).astype(int) + dx, np.rint(y).astype(int) + dy
+            near = (np.hypot(column - x, row - y) <= radius) & (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
+            mask[row[near], column[near]] = True
+    return mask & member.usable
+
+
+# ----------------------------------------------------------------------------------------------------- backgrounds
+
+
+@dataclass(frozen=True)
+class Background:
+    """The background of one field of one exposure against those of the others at the same places.
+
+    Parameters
+    ----------
+    exposure : int
+    field : {"imager", "Lyot"}
+    excess, error : float
+        Above the median of the set and its standard error, MJy/sr, the levels that outlier detection knew taken out.
+    noise : float
+        Standard error of a pixel, MJy/sr.
+    """
+
+    exposure: int
+    field: str
+    excess: float
+    error: float
+    noise: float
+
+    @property
+    def matters(self) -> bool:
+        """Whether outlier detection suffers from it."""
+        return abs(self.excess) > _MISMATCH * self.noise and abs(self.excess) > _MISMATCH_SIGMA * self.error
+
+
+def _cells(member: _Member, field: _Mask, bounds: tuple[int, int, int, int], step: float) -> _Floats:
+    """Mean background in the cells of the lattice, without sources and known level; NaN where there is none."""
+    from mirific.issues.local_background import sky_background
+
+    bad = ~(member.image.good() & field)
+    i0, i1, j0, j1 = bounds
+    if (~bad).sum() < _LEAST_CELLS * _CELL**2:
+        return np.full((j1 - j0, i1 - i0), np.nan)
+    _, sources = sky_background(member.image.data, bad, 64)
+    sky = ~bad & ~sources
+    ny, nx = (n - n % _CELL for n in sky.shape)
+    blocks = (ny // _CELL, _CELL, nx // _CELL, _CELL)
+    count = sky[:ny, :nx].reshape(blocks).sum(axis=(1, 3))
+    total = np.where(sky, member.image.data, 0.0)[:ny, :nx].reshape(blocks).sum(axis=(1, 3))
+    row, column = np.nonzero(count >= 0.4 * _CELL**2)
+    mean = total[row, column] / count[row, column] - member.level
+    middle = (_CELL - 1) / 2
+    east, north = member.plane.to_plane(_CELL * column + middle, _CELL * row + middle)
+    index = (np.rint(north / step).astype(int) - j0) * (i1 - i0) + np.rint(east / step).astype(int) - i0
+    size = (j1 - j0) * (i1 - i0)
+    with np.errstate(invalid="ignore"):
+        cells = np.bincount(index, mean, size) / np.bincount(index, minlength=size)
+    return cells.reshape(j1 - j0, i1 - i0)
+
+
+def _fields(image: Image) -> Iterator[tuple[str, _Mask]]:
+    """The fields of an exposure whose backgrounds may differ."""
+    lyot = regions.cut(regions.lyot(), image.meta)
+    inside = lyot if lyot.shape == image.data.shape else np.zeros(image.data.shape, dtype=bool)
+    yield "imager", ~inside
+    if inside.any():
+        yield "Lyot", inside
+
+
+def _backgrounds(members: Sequence[_Member]) -> tuple[Background, ...]:
+    """Compare the backgrounds of all fields of all exposures in pairs, and solve for one excess each."""
+    from scipy.sparse import coo_array, csgraph
+
+    from mirific.issues.tangent_plane import lattice_bounds
+
+    step = _CELL * members[0].plane.pixel_scale()
+    i0, i1, j0, j1 = lattice_bounds([member.plane for member in members], step)
+    bounds = (i0 - 1, i1 + 1, j0 - 1, j1 + 1)
+    parts = [(k, name, mask) for k, member in enumerate(members) for name, mask in _fields(member.image)]
+    cells = [_cells(members[k], mask, bounds, step) for k, _, mask in parts]
+    rows = [(p, q, *found) for p, q in combinations(range(len(parts)), 2) if (found := _difference(cells[p], cells[q]))]
+    if not rows:
+        return ()
+    first, second, difference, error = (np.array(column) for column in zip(*rows, strict=True))
+    design = np.zeros((len(rows), len(parts)))
+    design[np.arange(len(rows)), first], design[np.arange(len(rows)), second] = 1.0, -1.0
+    inverse = np.linalg.pinv((design / error[:, None]).T @ (design / error[:, None]))
+    excess = inverse @ (design.T @ (difference / error**2))
+    links = coo_array((np.ones(len(rows)), (first, second)), shape=(len(parts),) * 2)
+    _, component = csgraph.connected_components(links, directed=False)
+    excess -= np.array([np.median(excess[component == c]) for c in component])
+    linked = np.isin(np.arange(len(parts)), np.concatenate([first, second]))
+    return tuple(
+        Background(k, name, float(excess[p]), float(np.sqrt(inverse[p, p])), members[k].noise)
+        for p, (k, name, _) in enumerate(parts)
+        if linked[p]
+    )
+
+
+def _difference(a: _Floats, b: _Floats) -> tuple[float, float] | None:
+    """Median difference of the cells that two fields share, and its error; None for too few."""
+    from mirific.issues.local_background import robust_scatter
+
+    both = np.isfinite(a) & np.isfinite(b)
+    if both.sum() < _LEAST_CELLS:
+        return None
+    difference = (a - b)[both]
+    error = 1.2533 * robust_scatter(difference) / np.sqrt(difference.size)
+    return float(np.median(difference)), max(error, 1e-9)
+
+
+# ------------------------------------------------------------------------------------------------------ thresholds
+
+
+def _proposed(members: Sequence[_Member], sources: _Floats) -> tuple[tuple[float, float], tuple[float, float]]:
+    """Values of snr and scale that 99.9 % of the core pixels pass, from the differences between pairs of exposures.
+
+    A core pixel passes if it differs from another exposure, interpolated at its place, by less than
+    ``scale gradient + snr error``: the criterion of outlier detection with the other exposure instead of the median.
+    The ratio of first to second value is that of the defaults.
+    """
+    needed = [np.empty(0)]
+    for k, member in enumerate(members):
+        core = _core(member, sources) & ~member.flagged
+        for other in members[k + 1 : k + 3]:
+            needed.append(_needed_scale(member, other, core))
+    scale = np.concatenate(needed)
+    second = max(_SCALE[1], 1.1 * float(np.quantile(scale, 0.999))) if scale.size > 50 else 2.0 * _SCALE[1]
+    second = min(np.ceil(10.0 * second) / 10.0, 5.0)
+    return _SNR, (round(second * _SCALE[0] / _SCALE[1], 1), round(second, 1))
+
+
+def _needed_scale(member: _Member, other: _Member, core: _Mask) -> _Floats:
+    """Multiple of the gradient by which pixels of a core differ from another exposure beyond the default snr."""
+    from scipy import ndimage
+
+    row, column = np.nonzero(core)
+    if row.size == 0:
+        return np.empty(0)
+    x, y = other.plane.to_pixel(*member.plane.to_plane(column, row))
+    known = np.where(other.image.good() & ~other.flagged, 1.0, 0.0)
+    seen = ndimage.map_coordinates(ndimage.minimum_filter(known, 3), [y, x], order=1, cval=0.0) > 0.99
+    row, column, x, y = row[seen], column[seen], x[seen], y[seen]
+    there = ndimage.map_coordinates(np.nan_to_num(other.shown - other.level), [y, x], order=3)
+    here = member.shown - member.level
+    gradient = _gradient(here)[row, column]
+    beyond = np.abs(here[row, column] - there) - _SNR[1] * np.hypot(member.image.err[row, column], 0.5 * other.noise)
+    usable = np.isfinite(beyond) & (gradient > 0)
+    return np.asarray(np.maximum(beyond[usable], 0.0) / gradient[usable], dtype=float)
+
+
+def _gradient(data: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Largest difference to one of the four neighbours, as outlier detection has it; 0 at the edges."""
+    steps = np.zeros_like(data)
+    vertical, horizontal = np.abs(np.diff(data, axis=0)), np.abs(np.diff(data, axis=1))
+    steps[1:] = vertical
+    steps[:-1] = np.fmax(steps[:-1], vertical)
+    steps[:, 1:] = np.fmax(steps[:, 1:], horizontal)
+    steps[:, :-1] = np.fmax(steps[:, :-1], horizontal)
+    return steps
+
+
+# --------------------------------------------------------------------------------------------------- the diagnosis
+
+
+@dataclass(frozen=True)
+class Flagging:
+    """What outlier detection flagged in a set of exposures, and what its exposures disagree in.
+
+    Parameters
+    ----------
+    verdict : {"fine", "misaligned", "background mismatch", "thresholds", "local"}
+        "local": blocks in single exposures that agree in position and background with the others; a shower, say.
+    sources : int
+        Sources whose cores were looked at.
+    cores, pixels : float
+        Percent of the core pixels and of all usable pixels that are flagged.
+    significance : float
+        Flagged core pixels beyond the rate of other pixels, over the standard deviation of their number.
+    core_of, pixels_of : tuple of float
+        The same percentages for each exposure.
+    blocks_of : tuple of int
+        Pixels of the largest connected block in each exposure.
+    block_pixels : float
+        Percent of all usable pixels in blocks.
+    shift_of : tuple of (float, float)
+        Significant pointing error of each exposure, east and north, arcsec.
+    backgrounds : tuple of Background
+    snr, scale : (float, float)
+        Thresholds that the cores call for.
+    """
+
+    verdict: str
+    sources: int
+    cores: float
+    pixels: float
+    significance: float
+    core_of: tuple[float, ...]
+    pixels_of: tuple[float, ...]
+    blocks_of: tuple[int, ...]
+    block_pixels: float
+    shift_of: tuple[tuple[float, float], ...]
+    backgrounds: tuple[Background, ...]
+    snr: tuple[float, float]
+    scale: tuple[float, float]
+
+    @property
+    def largest_shift(self) -> float:
+        """Length of the largest pointing error, arcsec."""
+        return max((float(np.hypot(*shift)) for shift in self.shift_of), default=0.0)
+
+    @property
+    def mismatched(self) -> tuple[Background, ...]:
+        """Backgrounds from which outlier detection suffers, worst first."""
+        chosen = [item for item in self.backgrounds if item.matters]
+        return tuple(sorted(chosen, key=lambda item: -abs(item.excess) / item.noise))
+
+
+def examine(images: Sequence[Image]) -> Flagging:
+    """Measure what outlier detection flagged, and why.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        At least two exposures of one filter after outlier detection.
+
+    Raises
+    ------
+    BrokenWcs
+        If an exposure has no usable world coordinates.
+    """
+    members, alignment = _members(images)
+    sources = _sources(members)
+    cores = [_core(member, sources) for member in members]
+    hit = np.array([(member.flagged & core).sum() for member, core in zip(members, cores, strict=True)])
+    size = np.array([core.sum() for core in cores])
+    all_hit = np.array([member.flagged.sum() for member in members])
+    all_size = np.array([member.usable.sum() for member in members])
+    blocks = [_blocks(member.flagged) for member in members]
+    rate = float((all_hit - hit).sum() / max((all_size - size).sum(), 1))
+    expected = rate * float(size.sum())
+    significance = float((hit.sum() - expected) / np.sqrt(expected + 1.0))
+    measured = Flagging(
+        verdict="fine", sources=len(sources), cores=_percent(hit.sum(), size.sum()),
+        pixels=_percent(all_hit.sum(), all_size.sum()), significance=significance,
+        core_of=tuple(map(_percent, hit, size)), pixels_of=tuple(map(_percent, all_hit, all_size)),
+        blocks_of=tuple(int(sizes.max(initial=0)) for sizes in blocks),
+        block_pixels=_percent(sum(int(sizes[sizes >= _BLOCK].sum()) for sizes in blocks), all_size.sum()),
+        shift_of=tuple(_pair(_pointing_error(alignment, k)[0]) for k in range(len(members))),
+        backgrounds=_backgrounds(members), snr=_SNR, scale=_SCALE,
+    )  # fmt: skip
+    verdict = _verdict(measured)
+    if verdict != "thresholds":
+        return replace(measured, verdict=verdict)
+    snr, scale = _proposed(members, sources)
+    return replace(measured, verdict=verdict, snr=snr, scale=scale)
+
+
+def _pair(values: _Floats) -> tuple[float, float]:
+    return float(values[0]), float(values[1])
+
+
+def _percent(part: float, whole: float) -> float:
+    return 100.0 * float(part) / max(float(whole), 1.0)
+
+
+def _blocks(flagged: _Mask) -> NDArray[np.intp]:
+    """Numbers of pixels of all connected groups of flagged pixels."""
+    from scipy import ndimage
+
+    labels, _ = ndimage.label(flagged, structure=np.ones((3, 3), dtype=bool))
+    return np.bincount(labels.ravel())[1:]
+
+
+def _verdict(flagging: Flagging) -> str:
+    """Name the cause of overflagging; "fine" if there is none of either."""
+    cores = flagging.cores >= _CORES and flagging.significance >= _SIGNIFICANT
+    pixels = flagging.pixels >= _PIXELS
+    blocks = flagging.block_pixels >= 0.25 * _PIXELS
+    if not (cores or pixels or blocks):
+        return "fine"
+    if flagging.largest_shift > 0:
+        return "misaligned"
+    if flagging.mismatched:
+        return "background mismatch"
+    return "thresholds" if cores or pixels else "local"
+
+
+# ------------------------------------------------------------------------------------------------------ mitigation
+
+
+@dataclass(frozen=True)
+class RejectOutliersGently(SetStep):
+    """Outlier detection whose thresholds and levels are fitted to the exposures; it takes the place of the usual one."""
+
+    name: ClassVar[str] = _SLUG
+
+    snr: str = param("5.0 4.0", "First and second threshold to begin with.", unit="ERR")
+    scale: str = param("1.2 0.7", "First and second factor of the gradient to begin with.")
+    cores: float = param(0.1, "Core pixels that may be flagged beyond the rate of the sky.", unit="%", ge=0.0, le=100.0)
+    trials: int = param(8, "Values that are tried at most.", ge=1, le=30)
+
+    def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> ImageSet | NotApplicable:
+        """Return the images with outliers flagged."""
+        if len(exposure.images) < 2:
+            return NotApplicable("one exposure: nothing to compare it with")
+        if any(flagged_by_outlier_detection(image).any() for image in exposure.images):
+            return NotApplicable("the values of flagged pixels are gone: give the images before outlier_detection")
+        flagged = _rejected(exposure, self.snr, self.scale)
+        judged = examine(flagged.images)
+        if judged.verdict == "misaligned":
+            return NotApplicable("the exposures are misaligned: apply tile-misalignment first")
+        matched = _levelled(exposure, judged) if judged.mismatched else exposure
+        snr, scale = self._fitted(matched)
+        return _with_outcome(_rejected(matched, snr, scale), snr, scale, len(judged.mismatched))
+
+    def _fitted(self, exposure: ImageSet) -> tuple[str, str]:
+        """Loosen scale, and every third time snr too, until few enough core pixels are flagged."""
+        snr, scale = _numbers(self.snr), _numbers(self.scale)
+        members, sources, cores = None, None, None
+        for trial in range(self.trials):
+            flagged = _rejected(exposure, _words(snr), _words(scale))
+            if members is None:
+                members, _ = _members(flagged.images)
+                sources = _sources(members)
+                cores = [_core(member, sources) for member in members]
+            if _excess(flagged.images, cores or []) <= self.cores:
+                break
+            scale = scale * 1.4
+            snr = snr * 1.2 if trial % 3 == 2 else snr
+        return _words(snr), _words(scale)
+
+
+def _excess(images: Sequence[Image], cores: Sequence[_Mask]) -> float:
+    """Percent of core pixels that are flagged, less the percentage of all others."""
+    pairs = [(flagged_by_outlier_detection(image), core) for image, core in zip(images, cores, strict=True)]
+    inside = _percent(sum((f & core).sum() for f, core in pairs), sum(core.sum() for _, core in pairs))
+    outside = _percent(sum((f & ~core).sum() for f, core in pairs), sum((~core).sum() for _, core in pairs))
+    return inside - outside
+
+
+def _numbers(pair: str) -> _Floats:
+    return np.array([float(word) for word in pair.split()])
+
+
+def _words(pair: _Floats) -> str:
+    return " ".join(f"{value:.2f}" for value in pair)
+
+
+def _rejected(exposure: ImageSet, snr: str, scale: str) -> ImageSet:
+    """Run outlier detection with these thresholds; it needs no references."""
+    from mirific.image3 import OutlierDetection
+
+    result: ImageSet = OutlierDetection(snr=snr, scale=scale).apply(exposure, {})
+    images = tuple(
+        replace(new, flags=old.flags.add_changes("outlier_detection", old.dq, new.dq))
+        for old, new in zip(exposure.images, result.images, strict=True)
+    )
+    return result.with_images(images)
+
+
+def _levelled(exposure: ImageSet, flagging: Flagging) -> ImageSet:
+    """Tell outlier detection and resample the sky levels that make the imager's backgrounds match."""
+    images = list(exposure.images)
+    for item in flagging.backgrounds:
+        if item.field == "imager":
+            meta = images[item.exposure].meta
+            before = 0.0 if meta.get("background.subtracted") else float(meta.get("background.level") or 0.0)
+            values = {"background.level": before + item.excess, "background.subtracted": False}
+            images[item.exposure] = images[item.exposure].with_meta(values)
+    return exposure.with_images(tuple(images))
+
+
+def _with_outcome(exposure: ImageSet, snr: str, scale: str, mismatched: int) -> ImageSet:
+    """Note in each image what was done, and that outlier detection is done."""
+    said = f"outliers flagged with snr '{snr}' and scale '{scale}'"
+    said += "; sky levels matched on the same places of the sky" if mismatched else ""
+    done = {"cal_step.outlier_detection": "COMPLETE"}
+    images = (outcome(image.with_meta(done), _SLUG, "COMPLETE", said) for image in exposure.images)
+    return exposure.with_images(tuple(images))
+
+
+# --------------------------------------------------------------------------------------------------------- findings
+
+
+def detect(images: ImageSet) -> tuple[Finding, ...]:
+    """Look whether outlier detection flagged too much; one finding for the set.
+
+    Parameters
+    ----------
+    images : ImageSet
+        Exposures of one filter after outlier detection.
+
+    Raises
+    ------
+    BrokenWcs
+        If an exposure has no usable world coordinates.
+    """
+    names = tuple(image.name for image in images.images)
+    group = str(images.meta.get("filename") or names[0])
+    if not any(_was_searched(image) for image in images.images):
+        return (ISSUE.not_looked(group, names, "no pixel is flagged OUTLIER: run outlier_detection first"),)
+    if len(names) < 2:
+        return (ISSUE.not_looked(group, names, "one exposure: give all _crf files that were compared"),)
+    lost = [image.name for image in images.images if image.wcs is None]
+    if lost:
+        raise BrokenWcs("no world coordinates", where=lost[0], todo="run image2 first")
+    flagging = examine(images.images)
+    present = flagging.verdict not in {"fine", "local"}
+    by_cores = flagging.sources >= 3
+    return (
+        Finding(
+            _SLUG, "", group, names, present, flagging.cores if by_cores else flagging.pixels,
+            "% of source-core pixels flagged" if by_cores else "% of pixels flagged", flagging.significance,
+            _CORES if by_cores else _PIXELS, _severity(flagging) if present else "none", _where(flagging, names),
+            _action(flagging, names), _reason(flagging), _evidence(flagging, images.images, names),
+        ),
+    )  # fmt: skip
+
+
+def _was_searched(image: Image) -> bool:
+    return image.meta.get("cal_step.outlier_detection") == "COMPLETE" or bool(flagged_by_outlier_detection(image).any())
+
+
+def _severity(flagging: Flagging) -> str:
+    if flagging.cores > 10.0 or flagging.pixels > 8.0:
+        return "severe"
+    return "moderate" if flagging.cores > 3.0 or flagging.pixels > 4.0 else "minor"
+
+
+def _reason(flagging: Flagging) -> str:
+    """Verdict and numbers in words."""
+    shift = f"largest shift {flagging.largest_shift:.3f} arcsec" if flagging.largest_shift else "no shift"
+    worst = max(flagging.backgrounds, key=lambda item: abs(item.excess) / item.noise, default=None)
+    sky = (
+        f"largest difference of backgrounds {worst.excess:+.3g} ± {worst.error:.2g} MJy/sr, "
+        f"{abs(worst.excess) / worst.noise:.2f} of a pixel's noise"
+        if worst is not None
+        else "backgrounds not comparable"
+    )
+    return (
+        f"verdict: {flagging.verdict}; flagged: {flagging.cores:.2f} % of the core pixels of {flagging.sources} sources, "
+        f"{flagging.pixels:.2f} % of all pixels, largest block {max(flagging.blocks_of)} pixels; {shift}; {sky}"
+    )
+
+
+def _where(flagging: Flagging, names: Sequence[str]) -> str:
+    """The exposures to which the verdict points."""
+    if flagging.verdict == "misaligned":
+        chosen = [name for name, shift in zip(names, flagging.shift_of, strict=True) if any(shift)]
+    elif flagging.verdict == "background mismatch":
+        chosen = list(dict.fromkeys(f"{names[item.exposure]} ({item.field})" for item in flagging.mismatched))
+    elif flagging.verdict == "local":
+        chosen = [name for name, size in zip(names, flagging.blocks_of, strict=True) if size >= _BLOCK]
+    else:
+        chosen = []
+    return ", ".join(chosen[:6]) + (f" and {len(chosen) - 6} more" if len(chosen) > 6 else "") or "all exposures"
+
+
+def _action(flagging: Flagging, names: Sequence[str]) -> str:
+    """What to do about it."""
+    if flagging.verdict == "misaligned":
+        return (
+            "apply tile-misalignment to the _cal files, then run outlier_detection on them again; "
+            f"the largest pointing error is {flagging.largest_shift:.2f} arcsec"
+        )
+    if flagging.verdict == "background mismatch":
+        lyot = any(item.field == "Lyot" for item in flagging.mismatched)
+        levels = ", ".join(f"{names[i.exposure]} {i.field} {i.excess:+.3g}" for i in flagging.mismatched[:3])
+        first = "apply lyot-offset, then " if lyot else ""
+        return f"{first}match the sky levels (excess in MJy/sr: {levels}) and run outlier_detection on the _cal files again"
+    if flagging.verdict == "thresholds":
+        snr, scale = (" ".join(map(str, pair)) for pair in (flagging.snr, flagging.scale))
+        return (
+            f"run outlier_detection on the _cal files with snr '{snr}' and scale '{scale}', or the step {_SLUG} in its "
+            "place, which finds the values by trial"
+        )
+    return "look at the blocks: a shower, persistence or stray light in that exposure only" if flagging.verdict == "local" else ""
+
+
+def _evidence(flagging: Flagging, images: Sequence[Image], names: Sequence[str]) -> Evidence:
+    """Charts of flags and backgrounds, a table per exposure, a picture of the worst one."""
+    number = tuple(float(k + 1) for k in range(len(names)))
+    cores = Chart(
+        "Flagged core pixels", "Per exposure; the line is the part from which on it is called overflagging.",
+        number, flagging.core_of, "exposure", "core pixels flagged (%)", labels=tuple(names), levels={"threshold": _CORES},
+    )  # fmt: skip
+    imager = [item for item in flagging.backgrounds if item.field == "imager"]
+    sky = Chart(
+        "Backgrounds at the same places of the sky", "Imager of each exposure above the median of the set. Bars: one "
+        "standard error. Lines: the noise of a pixel, from which on outlier detection suffers.",
+        tuple(item.exposure + 1.0 for item in imager), tuple(item.excess for item in imager), "exposure",
+        "excess (MJy/sr)", yerr=tuple(item.error for item in imager), labels=tuple(names[i.exposure] for i in imager),
+        levels={"noise": imager[0].noise, "-noise": -imager[0].noise} if imager else {},
+    )  # fmt: skip
+    values = {
+        "verdict": flagging.verdict, "core_percent": flagging.cores, "flagged_percent": flagging.pixels,
+        "sources": flagging.sources, "block_percent": flagging.block_pixels,
+        "largest_shift_arcsec": flagging.largest_shift, "proposed_snr": flagging.snr, "proposed_scale": flagging.scale,
+    }  # fmt: skip
+    charts = (cores, sky) if imager else (cores,)
+    worst = int(np.argmax(flagging.core_of if flagging.sources >= 3 else flagging.pixels_of))
+    return Evidence((_picture(images[worst], names[worst]),), charts, (_table(flagging, names),), values)
+
+
+def _table(flagging: Flagging, names: Sequence[str]) -> Rows:
+    """What was measured, exposure by exposure."""
+    columns = (
+        "exposure", "cores flagged (%)", "pixels flagged (%)", "largest block (pixels)", "shift east (arcsec)",
+        "shift north (arcsec)", "background excess of imager (MJy/sr)",
+    )  # fmt: skip
+    excess = {item.exposure: round(item.excess, 4) for item in flagging.backgrounds if item.field == "imager"}
+    rows = tuple(
+        (name, round(flagging.core_of[k], 2), round(flagging.pixels_of[k], 2), flagging.blocks_of[k],
+         round(flagging.shift_of[k][0], 3), round(flagging.shift_of[k][1], 3), excess.get(k, ""))
+        for k, name in enumerate(names)
+    )  # fmt: skip
+    return Rows("Flags, shifts and backgrounds", columns, rows)
+
+
+def _picture(image: Image, name: str) -> Picture:
+    """The part of an exposure in which most pixels are flagged, flagged pixels painted over."""
+    from scipy import ndimage
+
+    flagged = flagged_by_outlier_detection(image)
+    ny, nx = flagged.shape
+    side = min(200, ny, nx)
+    density = ndimage.uniform_filter(flagged.astype(np.float32), side // 4)
+    y, x = np.unravel_index(int(np.argmax(density)), density.shape)
+    y0, x0 = (int(np.clip(c - side // 2, 0, n - side)) for c, n in ((y, ny), (x, nx)))
+    window = (slice(y0, y0 + side), slice(x0, x0 + side))
+    shown = _bridged(image, flagged).data[window]
+    caption = f"{name}: where most pixels are flagged. Painted over: pixels flagged by outlier detection."
+    return Picture(
+        "Flagged pixels", caption, np.nan_to_num(shown), "MJy/sr", "asinh", flagged[window],
+        origin=(float(x0), float(y0)),
+    )  # fmt: skip
+
 
 ISSUE = Issue(
-    slug="outlier-overflagging", code="", title="Overflagging of pixels by outlier detection", text=__doc__ or ""
+    slug=_SLUG,
+    code="",
+    title="Overflagging of pixels by outlier detection",
+    text=__doc__ or "",
+    levels=("crf",),
+    detect=detect,
+    mitigation=RejectOutliersGently,
+    unseen=(
+        ("rate", "it shows in the flags of outlier detection; give _crf files"),
+        ("cal", "run outlier_detection first, as in `mirific run`, and give its _crf files"),
+        ("i2d", "a mosaic no longer tells the exposures apart; give the _crf files that went into it"),
+    ),
 )
