@@ -1,7 +1,7 @@
 """Small synthetic exposures with known truth, made without the simulator.
 
-A scene is a sky (stars, nebula, background) on a tangent plane. Exposures look at it through a TAN world coordinate
-system with a little distortion; the truth is in the arguments.
+A scene is a sky (stars, nebula, background) on a tangent plane. Exposures look at it through a world
+coordinate system with a little distortion; the truth is in the arguments.
 """
 
 from __future__ import annotations
@@ -13,31 +13,50 @@ import numpy as np
 from scipy.special import erf
 
 from mirific.exposure import DQ, FlagProvenance, Image, ImageSet, Metadata
+from mirific.issues.tangent_plane import gnomonic
 
 CENTRE = (150.0, 2.2)
 SCALE = 0.11
 
 
-def tan_wcs(shape, offset=(0.0, 0.0), roll=0.0, centre=CENTRE, scale=SCALE, distortion=2e-6):
-    """GWCS whose array centre looks ``offset`` (east, north; arcsec) from ``centre``; roll in degrees."""
+def plane_to_sky(east, north, centre=CENTRE):
+    """Tangent plane (arcsec) to ICRS degrees."""
+    xi, eta = np.radians(np.asarray(east) / 3600), np.radians(np.asarray(north) / 3600)
+    a0, d0 = np.radians(centre)
+    bottom = np.cos(d0) - eta * np.sin(d0)
+    ra = a0 + np.arctan2(xi, bottom)
+    dec = np.arctan2(np.sin(d0) + eta * np.cos(d0), np.hypot(xi, bottom))
+    return np.degrees(ra), np.degrees(dec)
+
+
+def pointing_of(offset, roll):
+    """Pointing keywords of an exposure whose reference point looks ``offset`` (east, north; arcsec) from CENTRE."""
+    ra, dec = plane_to_sky(*offset)
+    values = {"ra_ref": ra, "dec_ref": dec, "roll_ref": roll, "v2_ref": -450.0, "v3_ref": -370.0}
+    return {f"wcsinfo.{name}": float(value) for name, value in values.items()} | {"wcsinfo.vparity": -1}
+
+
+def scene_wcs(shape, offset=(0.0, 0.0), roll=0.0, distortion=2e-6):
+    """GWCS of pixels of 0.11 arcsec with a little distortion; the array centre looks at the pointing."""
     from astropy import coordinates as coord
     from astropy import units as u
     from astropy.modeling import models
     from gwcs import WCS
     from gwcs import coordinate_frames as cf
 
+    from mirific.image2.assign_wcs import pointing_transform
+
     ny, nx = shape
-    angle = np.radians(roll)
-    matrix = scale / 3600 * np.array([[-np.cos(angle), np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     bend = models.Polynomial2D(2, c1_0=1.0, c1_1=distortion, c2_0=distortion)
     bend_y = models.Polynomial2D(2, c0_1=1.0, c0_2=-distortion)
-    shift = models.Shift(-(nx - 1) / 2) & models.Shift(-(ny - 1) / 2)
-    bent = models.Mapping((0, 1, 0, 1)) | (bend & bend_y)
-    linear = models.AffineTransformation2D(matrix, translation=[offset[0] / 3600, offset[1] / 3600])
-    sky = models.Pix2Sky_TAN() | models.RotateNative2Celestial(centre[0], centre[1], 180.0)
+    centred = models.Shift(-(nx - 1) / 2) & models.Shift(-(ny - 1) / 2)
+    bent = centred | models.Mapping((0, 1, 0, 1)) | (bend & bend_y)
+    placed = bent | models.Scale(SCALE) & models.Scale(SCALE) | models.Shift(-450.0) & models.Shift(-370.0)
     detector = cf.Frame2D(name="detector", axes_order=(0, 1), unit=(u.pix, u.pix))
+    v2v3 = cf.Frame2D(name="v2v3", axes_order=(0, 1), unit=(u.arcsec, u.arcsec))
     world = cf.CelestialFrame(name="world", reference_frame=coord.ICRS(), unit=(u.deg, u.deg))
-    wcs = WCS([(detector, shift | bent | linear | sky), (world, None)])
+    to_sky = pointing_transform(Metadata(pointing_of(offset, roll)))
+    wcs = WCS([(detector, placed), (v2v3, to_sky), (world, None)])
     wcs.bounding_box = ((-0.5, nx - 0.5), (-0.5, ny - 0.5))
     return wcs
 
@@ -108,12 +127,12 @@ def exposure(
     add=None, subarray=None, dq=None,
 ):  # fmt: skip
     """One calibrated exposure: it looks at ``pointing``, and its WCS claims ``pointing + error`` (arcsec)."""
-    truth = tan_wcs(shape, pointing, roll)
+    truth = scene_wcs(shape, pointing, roll)
     ny, nx = shape
     data = np.full(shape, sky.background, dtype=float)
     x, y = (np.empty(0),) * 2
     if len(sky.stars):
-        x, y = pixel_of_plane(sky.stars[:, 0], sky.stars[:, 1], shape, pointing, roll)
+        x, y = pixel_of_plane(sky.stars[:, 0], sky.stars[:, 1], truth, shape)
         _add_stars(data, x, y, sky.stars[:, 2], fwhm)
     if sky.nebula is not None:
         data += sky.nebula(*_plane_of_pixels(truth, shape))
@@ -121,6 +140,7 @@ def exposure(
     data += rng.normal(size=shape) * np.sqrt(variance)
     if add is not None:
         data += add
+    claimed = (pointing[0] + error[0], pointing[1] + error[1])
     flags = np.zeros(shape, dtype=np.uint32) if dq is None else dq.astype(np.uint32)
     data[(flags & DQ["DO_NOT_USE"]) != 0] = np.nan
     meta = Metadata(
@@ -140,12 +160,10 @@ def exposure(
             "subarray.ystart": 1,
             "subarray.xsize": nx,
             "subarray.ysize": ny,
-            "wcsinfo.ra_ref": CENTRE[0],
-            "wcsinfo.dec_ref": CENTRE[1],
             "cal_step.photom": "COMPLETE",
         }
+        | pointing_of(claimed, roll)
     )
-    claimed = (pointing[0] + error[0], pointing[1] + error[1])
     return Image(
         data=data.astype(np.float32),
         err=np.sqrt(variance).astype(np.float32),
@@ -154,24 +172,24 @@ def exposure(
         var_rnoise=(0.1 * variance).astype(np.float32),
         meta=meta,
         flags=FlagProvenance(shape),
-        wcs=tan_wcs(shape, claimed, roll),
+        wcs=scene_wcs(shape, claimed, roll),
     )
 
 
-def pixel_of_plane(east, north, shape, pointing, roll, distortion=2e-6):
-    """Undo :func:`tan_wcs`: tangent plane (arcsec) to 0-based pixels, by iteration."""
-    angle = np.radians(roll)
-    matrix = SCALE * np.array([[-np.cos(angle), np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    bent_x, bent_y = np.linalg.inv(matrix) @ np.stack([east - pointing[0], north - pointing[1]])
-    x, y = bent_x, bent_y
-    for _ in range(20):
-        x, y = bent_x - distortion * (x * y + x * x), bent_y + distortion * y * y
-    return x + (shape[1] - 1) / 2, y + (shape[0] - 1) / 2
+def pixel_of_plane(east, north, wcs, shape):
+    """Pixels (0-based) of positions on the tangent plane (arcsec): Newton steps with the Jacobian at the centre."""
+    x, y = np.full(np.shape(east), (shape[1] - 1) / 2), np.full(np.shape(north), (shape[0] - 1) / 2)
+    corner = np.array([x[0], x[0] + 1, x[0]]), np.array([y[0], y[0], y[0] + 1])
+    e, n = gnomonic(*wcs(*corner, with_bounding_box=False), CENTRE)
+    inverse = np.linalg.inv([[e[1] - e[0], e[2] - e[0]], [n[1] - n[0], n[2] - n[0]]])
+    for _ in range(12):
+        here = gnomonic(*wcs(x, y, with_bounding_box=False), CENTRE)
+        step = inverse @ np.stack([east - here[0], north - here[1]])
+        x, y = x + step[0], y + step[1]
+    return x, y
 
 
 def _plane_of_pixels(wcs, shape):
-    from mirific.issues.tangent_plane import gnomonic
-
     y, x = np.mgrid[: shape[0], : shape[1]]
     return gnomonic(*wcs(x.astype(float), y.astype(float), with_bounding_box=False), CENTRE)
 
@@ -185,7 +203,9 @@ def image_set(images):
 DITHER = ((0.0, 0.0), (3.3, -1.7), (-2.1, 2.9), (1.4, 3.8))
 
 
-def dithered(sky, rng, *, pointing=(0.0, 0.0), error=(0.0, 0.0), number=4, visit="00001001001", jitter=0.004, **keywords):
+def dithered(
+    sky, rng, *, pointing=(0.0, 0.0), error=(0.0, 0.0), number=4, visit="00001001001", jitter=0.004, **keywords
+):
     """The exposures of one visit; ``error`` is that of its guide star, ``jitter`` of each exposure (arcsec)."""
     made = []
     for k in range(number):
@@ -195,8 +215,6 @@ def dithered(sky, rng, *, pointing=(0.0, 0.0), error=(0.0, 0.0), number=4, visit
         name = f"jw{visit}_02101_{k + 1:05d}_mirimage_cal.fits"
         made.append(exposure(sky, rng, pointing=where, error=wrong, visit=visit, name=name, **keywords))
     return made
-
-
 
 
 def renamed(image, suffix):

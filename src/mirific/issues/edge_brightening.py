@@ -12,14 +12,14 @@ width that follows the data. mirific does not look for it yet.
 
 What the official pipeline does, and the workaround
 ---------------------------------------------------
-The official pipeline does nothing about it; dithers and tiles dilute it. The workaround is to trim a fixed number of rows
-and columns, or to subtract a median background that contains the same stray light.
+The official pipeline does nothing about it; dithers and tiles dilute it. The workaround is to trim a fixed number of
+rows and columns, or to subtract a median background that contains the same stray light.
 
 What mirific does, and how safe it is
 -------------------------------------
 mirific explains it. A profile built from the stack of dithers, subtracted along the edges, is foreseen; trimming only
-what cannot be modelled. A median background (`mirific background`) removes it today where no extended source fills the
-field.
+what cannot be modelled. A median background (`mirific background`) removes it today where no extended source fills
+the field.
 """
 
 from __future__ import annotations
@@ -28,4 +28,9 @@ from mirific.issues.known_issue import Issue
 
 __all__ = ["ISSUE"]
 
-ISSUE = Issue(slug="edge-brightening", code="", title="Edge brightening: stray light along the left and bottom edges", text=__doc__ or "")
+ISSUE = Issue(
+    slug="edge-brightening",
+    code="",
+    title="Edge brightening: stray light along the left and bottom edges",
+    text=__doc__ or "",
+)

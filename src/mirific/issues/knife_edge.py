@@ -2,8 +2,9 @@
 
 What it is and why it matters
 -----------------------------
-A knife edge, made for optical tests, protrudes into the left side of the imager's field of view and blocks a part of it,
-about 58 by 64 pixels around column 386, row 350. In mosaics whose tiles overlap little, the blocked part leaves a gap.
+A knife edge, made for optical tests, protrudes into the left side of the imager's field of view and blocks a part of
+it, about 58 by 64 pixels around column 386, row 350. In mosaics whose tiles overlap little, the blocked part leaves a
+gap.
 
 How it is seen
 --------------
@@ -17,8 +18,8 @@ gap; less overlap does not with every dither pattern.
 
 What mirific does, and how safe it is
 -------------------------------------
-mirific explains it. The blocked pixels never enter a mosaic, since they carry NON_SCIENCE and DO_NOT_USE. A report of the
-uncovered area, and of the overlap or dither that closes it, is foreseen. Nothing of this touches pixel values.
+mirific explains it. The blocked pixels never enter a mosaic, since they carry NON_SCIENCE and DO_NOT_USE. A report of
+the uncovered area, and of the overlap or dither that closes it, is foreseen. Nothing of this touches pixel values.
 """
 
 from __future__ import annotations
@@ -27,4 +28,6 @@ from mirific.issues.known_issue import Issue
 
 __all__ = ["ISSUE"]
 
-ISSUE = Issue(slug="knife-edge", code="", title="Imager knife edge: a protrusion into the field of view", text=__doc__ or "")
+ISSUE = Issue(
+    slug="knife-edge", code="", title="Imager knife edge: a protrusion into the field of view", text=__doc__ or ""
+)

@@ -38,7 +38,7 @@ def usable(exposure: Image | Mosaic) -> _Mask:
     """Mask (ny, nx) of the pixels that see the sky and may be used."""
     if isinstance(exposure, Mosaic):
         return np.isfinite(exposure.data) & (exposure.weight > 0)
-    return ((exposure.dq & _UNUSABLE) == 0) & np.isfinite(exposure.data)
+    return np.asarray(((exposure.dq & _UNUSABLE) == 0) & np.isfinite(exposure.data), dtype=bool)
 
 
 def robust_scatter(values: NDArray[np.floating]) -> float:
@@ -98,4 +98,4 @@ def _standing_out(data: _Floats, bad: _Mask, background: LocalBackground) -> _Ma
     seeds, _ = ndimage.label(smooth > 2.5 * scatter)
     sizes = np.bincount(seeds.ravel())
     kept = (sizes >= 5) & (np.arange(sizes.size) > 0)
-    return ndimage.binary_dilation(kept[seeds], iterations=3)
+    return np.asarray(ndimage.binary_dilation(kept[seeds], iterations=3), dtype=bool)

@@ -2,9 +2,10 @@
 
 What it is and why it matters
 -----------------------------
-A bright source, a snowball or a slitless spectrum leaves charge behind. For some minutes the pixels read too high; then,
-for hours, too low: of the order of a percent after saturation, because trapped charge competes with the new. It stays
-through slews and filter changes, so the source may belong to another programme or to time when MIRI was not in use.
+A bright source, a snowball or a slitless spectrum leaves charge behind. For some minutes the pixels read too high;
+then, for hours, too low: of the order of a percent after saturation, because trapped charge competes with the new. It
+stays through slews and filter changes, so the source may belong to another programme or to time when MIRI was not in
+use.
 
 Affected pixels stay fixed on the detector: in a mosaic they appear as dark ghosts or trails, one for each dither.
 
@@ -16,15 +17,15 @@ mirific does not look for it yet.
 
 What the official pipeline does, and the workaround
 ---------------------------------------------------
-The official pipeline has no correction for persistence in MIRI imaging; a step that flags pixels for a given time after
-saturation exists and is off. The workarounds are to set DO_NOT_USE in the affected pixels before stage 3, or to subtract
-the median of the dithers.
+The official pipeline has no correction for persistence in MIRI imaging; a step that flags pixels for a given time
+after saturation exists and is off. The workarounds are to set DO_NOT_USE in the affected pixels before stage 3, or to
+subtract the median of the dithers.
 
 What mirific does, and how safe it is
 -------------------------------------
-mirific explains it. Masking by region (`mirific mask`) and a median background (`mirific background`) are the article's
-own workarounds, and both leave the input files alone. A mask is safe where dithers fill the place; subtracting a median
-is safe only where the dithers are larger than the sources.
+mirific explains it. Masking by region (`mirific mask`) and a median background (`mirific background`) are the
+article's own workarounds, and both leave the input files alone. A mask is safe where dithers fill the place;
+subtracting a median is safe only where the dithers are larger than the sources.
 """
 
 from __future__ import annotations

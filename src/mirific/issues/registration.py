@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from mirific.issues.local_background import robust_scatter
 __all__ = ["Catalog", "Shift", "Structure", "combined", "shift_of_sources", "shift_of_structure", "solve_shifts"]
 
 _Floats = NDArray[np.float64]
+_View = tuple[NDArray[np.float32], NDArray[np.bool_]]
 
 
 @dataclass(frozen=True)
@@ -229,17 +231,17 @@ def _band_passed(
 ) -> NDArray[np.float32]:
     """Keep what lies between Gaussians of widths ``fine`` and ``coarse`` (pixels), ignoring what is not valid.
 
-    Clipped at 20 times its robust scatter, so that no single star dominates; 0 where not valid.
+    Clipped at 4 times its robust scatter, so that no single star dominates; 0 where not valid.
     """
     band = _smoothed(data, valid, fine) - _smoothed(data, valid, coarse)
     scatter = robust_scatter(band[valid]) if valid.any() else 0.0
-    return np.where(valid, np.clip(band, -20.0 * scatter, 20.0 * scatter), 0.0).astype(np.float32)
+    return np.where(valid, np.clip(band, -4.0 * scatter, 4.0 * scatter), 0.0).astype(np.float32)
 
 
 def _inner(valid: NDArray[np.bool_], margin: float) -> NDArray[np.bool_]:
     """Valid pixels farther than ``margin`` from the edges; single missing pixels are no edge."""
     closed = ndimage.binary_closing(np.pad(valid, 3), iterations=2)
-    return valid & (ndimage.distance_transform_edt(closed)[3:-3, 3:-3] > margin)
+    return np.asarray(valid & (ndimage.distance_transform_edt(closed)[3:-3, 3:-3] > margin), dtype=bool)
 
 
 def _smoothed(data: NDArray[np.float32], valid: NDArray[np.bool_], sigma: float) -> NDArray[np.float32]:
@@ -248,7 +250,7 @@ def _smoothed(data: NDArray[np.float32], valid: NDArray[np.bool_], sigma: float)
     filled = np.where(valid, data - level, np.float32(0)).astype(np.float32)
     total = ndimage.gaussian_filter(filled, sigma, mode="constant", truncate=3.0)
     weight = ndimage.gaussian_filter(valid.astype(np.float32), sigma, mode="constant", truncate=3.0)
-    return level + total / np.maximum(weight, np.float32(0.01))
+    return np.asarray(level + total / np.maximum(weight, np.float32(0.01)), dtype=np.float32)
 
 
 def _common_bounds(a: Structure, b: Structure, margin: int) -> tuple[int, int, int, int] | None:
@@ -259,13 +261,12 @@ def _common_bounds(a: Structure, b: Structure, margin: int) -> tuple[int, int, i
     return (i0, i1, j0, j1) if i1 > i0 and j1 > j0 else None
 
 
-def _correlation(
-    a: tuple[NDArray, NDArray], b: tuple[NDArray, NDArray], reach: int, least: float
-) -> NDArray[np.float64]:
+def _correlation(a: _View, b: _View, reach: int, least: float) -> NDArray[np.float64]:
     """Normalised cross-correlation of masked images for lags up to ``reach``; shape (2 reach + 1, 2 reach + 1).
 
-    After Padfield 2012, IEEE Trans. Image Process. 21, 2706, for images whose local mean is zero. Lags with an
-    overlap of fewer than ``least`` pixels are NaN.
+    After Padfield 2012, IEEE Trans. Image Process. 21, 2706, for images whose local mean is zero; multiplied by the
+    root of the overlap relative to the largest, so that noise is alike at all lags. Lags with an overlap of fewer
+    than ``least`` pixels are NaN.
     """
     shape = tuple(fft.next_fast_len(n + reach, real=True) for n in a[0].shape)
     terms = [a[0] * a[1], a[1].astype(np.float32), (a[0] ** 2) * a[1]]
@@ -282,7 +283,8 @@ def _correlation(
     number = lagged(1, 1)
     top = lagged(0, 0)
     good = (number > least) & (power > 0)
-    return np.where(good, top / np.sqrt(np.where(good, power, 1.0)), np.nan)
+    share = np.sqrt(np.where(good, number, 0.0) / max(float(np.where(good, number, 0.0).max()), 1.0))
+    return np.where(good, share * top / np.sqrt(np.where(good, power, 1.0)), np.nan)
 
 
 def _block_equations(
@@ -307,7 +309,7 @@ def _block_equations(
     return matrix, np.stack([xd, yd], axis=-1)
 
 
-def _block_sums(values: NDArray, block: int) -> _Floats:
+def _block_sums(values: NDArray[Any], block: int) -> _Floats:
     """Sums over square blocks; incomplete blocks at the far edges are included."""
     rows = np.arange(0, values.shape[0], block)
     columns = np.arange(0, values.shape[1], block)
@@ -319,7 +321,7 @@ def _weights(matrix: _Floats, right: _Floats, shift: _Floats) -> _Floats:
     strength = np.sqrt(np.abs(np.trace(matrix, axis1=1, axis2=2)) + 1e-30)
     misfit = np.hypot(*(right - matrix @ shift).T) / strength
     scale = max(robust_scatter(np.concatenate([misfit, -misfit])), 1e-30)
-    return np.minimum(1.0, 2.0 * scale / np.maximum(misfit, 1e-30))
+    return np.asarray(np.minimum(1.0, 2.0 * scale / np.maximum(misfit, 1e-30)), dtype=float)
 
 
 def _solved(matrix: _Floats, right: _Floats) -> tuple[_Floats, _Floats]:
@@ -359,33 +361,66 @@ def shift_of_structure(a: Structure, b: Structure, *, reach: float) -> Shift | N
     Returns
     -------
     Shift or None
-        None where the images do not overlap enough or the correlation has no peak within reach. ``significance`` is
-        the height of the peak over the scatter of the correlation elsewhere.
+        None where the images do not overlap enough or the correlation has no peak within reach. ``significance`` says
+        how consistently the aligned images correlate, block by block (:func:`_consistency`).
     """
     lags = int(np.ceil(reach / a.step))
     bounds = _common_bounds(a, b, lags)
     if bounds is None:
         return None
     first, second = a.window(bounds), b.window(bounds)
-    found = _coarse_lag(first, second, lags, a.fwhm / a.step)
-    if found is None:
+    lag = _coarse_lag(first, second, lags, a.fwhm / a.step)
+    if lag is None:
         return None
-    lag, significance = found
-    fits = [_fine_lag(first, second, lag, a.fwhm / a.step, smoothing) for smoothing in (0.4, 1.0)]
-    known = [fit for fit in fits if fit is not None]
+    broad = _fine_lag(first, second, lag, a.fwhm / a.step, 1.0)
+    fine = _fine_lag(first, second, lag if broad is None else broad[0], a.fwhm / a.step, 0.4)
+    known = [fit for fit in (broad, fine) if fit is not None]
     if not known:
         return None
     best, error, count = min(known, key=lambda fit: float(fit[1].max()))
+    significance = max(_consistency(first, second, best, scale * a.fwhm / a.step) for scale in (1.0, 2.0))
     return Shift(best * a.step, np.maximum(error, 0.01) * a.step, count, significance, "structure")
 
 
-_View = tuple[NDArray[np.float32], NDArray[np.bool_]]
+#: Independent places at which a correlation of an overlap can peak by chance, for the look-elsewhere effect: generous.
+_PLACES = 600.0
 
 
-def _coarse_lag(first: _View, second: _View, lags: int, fwhm: float) -> tuple[_Floats, float] | None:
-    """Lag (x, y) in whole lattice pixels and its significance, on the more telling of two scales."""
+def _consistency(first: _View, second: _View, lag: _Floats, scale: float) -> float:
+    """Significance, in sigma, of the correlation of the aligned images over blocks of six ``scale`` (lattice pixels).
+
+    Structure that is shared correlates in most blocks; a chance coincidence of a few bright things in a few only. The
+    mean of the blocks' correlation coefficients over its own error follows Student's t.
+    """
+    moved, both = _overlaid(first, second, lag)
+    bands = [_band_passed(image, both, 0.5 * scale, 2.0 * scale) for image in (first[0], moved)]
+    block = max(8, round(6.0 * scale))
+    inside = _block_sums(both.astype(float), block) > 0.3 * block**2
+    cross, one, two = (
+        _block_sums(product, block)[inside] for product in (bands[0] * bands[1], bands[0] ** 2, bands[1] ** 2)
+    )
+    known = (one > 0) & (two > 0)
+    count = int(known.sum())
+    if count < 8:
+        return 0.0
+    each = cross[known] / np.sqrt(one[known] * two[known])
+    student = float(each.mean() / (each.std(ddof=1) / np.sqrt(count)))
+    chance = min(1.0, _PLACES * float(stats.t.sf(student, count - 1)))
+    return float(stats.norm.isf(max(chance, 1e-300))) if chance < 0.5 else 0.0
+
+
+def _overlaid(first: _View, second: _View, lag: _Floats) -> _View:
+    """The second image brought back by ``lag`` (x, y; lattice pixels), and where both are valid."""
+    moved = ndimage.shift(second[0], (-lag[1], -lag[0]), order=3, mode="constant")
+    seen = ndimage.shift(second[1].astype(np.float32), (-lag[1], -lag[0]), order=1, mode="constant") > 0.999
+    return moved, first[1] & seen
+
+
+def _coarse_lag(first: _View, second: _View, lags: int, fwhm: float) -> _Floats | None:
+    """Lag (x, y) in whole lattice pixels, on the more telling of two scales."""
     peaks = [_peak_at_scale(first, second, lags, scale * fwhm) for scale in (1.0, 2.0)]
-    return max((peak for peak in peaks if peak is not None), key=lambda peak: peak[1], default=None)
+    known = [peak for peak in peaks if peak is not None]
+    return max(known, key=lambda peak: peak[1])[0] if known else None
 
 
 def _peak_at_scale(first: _View, second: _View, lags: int, scale: float) -> tuple[_Floats, float] | None:
@@ -405,45 +440,33 @@ def _fine_lag(
 ) -> tuple[_Floats, _Floats, int] | None:
     """Lag (x, y) to a fraction of a lattice pixel, its error, and the number of blocks; None if it runs away."""
     start = lag.copy()
-    error, count = np.zeros(2), 0
-    for _ in range(6):
-        moved = ndimage.shift(second[0], (-lag[1], -lag[0]), order=3, mode="constant")
-        seen = ndimage.shift(second[1].astype(np.float32), (-lag[1], -lag[0]), order=1, mode="constant") > 0.999
-        both = first[1] & seen
+    error, count, step = np.zeros(2), 0, np.zeros(2)
+    for _ in range(15):
+        moved, both = _overlaid(first, second, lag)
         bands = [_band_passed(image, both, smoothing * fwhm, 4.0 * fwhm) for image in (first[0], moved)]
-        matrix, right = _block_equations(bands[0], bands[1], both, max(8, round(6 * fwhm)))
+        matrix, right = _block_equations(bands[0], bands[1], both, max(8, round(9 * fwhm)))
         if len(matrix) < 4 or np.linalg.cond(matrix.sum(axis=0)) > 1e4 or np.linalg.det(matrix.sum(axis=0)) <= 0:
             return None
         step, error = _solved(matrix, right)
         count = len(matrix)
         lag = lag + np.clip(step, -1.5, 1.5)
-        if np.hypot(*(lag - start)) > 6.0:
+        if np.hypot(*(lag - start)) > 10.0:
             return None
-        if np.hypot(*step) < 0.02 * float(error.min()) + 1e-3:
+        if np.hypot(*step) < 0.1 * float(error.min()) + 1e-3:
             break
-    return lag, error, count
+    return lag, np.hypot(error, step), count
 
 
 def _peak(correlation: NDArray[np.float64]) -> tuple[_Floats, float] | None:
-    """Lag (x, y) of the highest correlation, and its height over the scatter of the rest in sigma."""
-    if not np.isfinite(correlation).any():
+    """Lag (x, y) of the highest correlation, and its height over the scatter of the rest."""
+    if np.isfinite(correlation).sum() < 50:
         return None
     j, i = np.unravel_index(np.nanargmax(correlation), correlation.shape)
     reach = correlation.shape[0] // 2
     if i in (0, 2 * reach) or j in (0, 2 * reach):
         return None
-    y, x = np.mgrid[: correlation.shape[0], : correlation.shape[1]]
-    known = np.where(np.isfinite(correlation), correlation, -1.0)
-    away = ((x - i) ** 2 + (y - j) ** 2 > 9) & np.isfinite(correlation)
-    if away.sum() < 50:
-        return None
-    height = float(correlation[j, i])
-    scatter = max(robust_scatter(correlation[away]), 1e-6)
-    tops = away & (known == ndimage.maximum_filter(known, 5))
-    rival = float(known[tops].max()) if tops.any() else 0.0
-    rising = (height - float(np.median(correlation[away]))) / scatter
-    significance = min(rising, 3.0 * (height - rival) / scatter)
-    return np.array([float(i - reach), float(j - reach)]), significance if height > 0.1 else 0.0
+    height = float((correlation[j, i] - np.nanmedian(correlation)) / max(robust_scatter(correlation), 1e-6))
+    return np.array([float(i - reach), float(j - reach)]), height
 
 
 # -------------------------------------------------------------------------------------------------- all together
@@ -461,9 +484,7 @@ def combined(measures: Sequence[Shift]) -> Shift:
     return Shift(mean, error, sum(m.count for m in measures), significance, "sources and structure")
 
 
-def solve_shifts(
-    number: int, pairs: Sequence[tuple[int, int, Shift]]
-) -> tuple[_Floats, _Floats, NDArray[np.intp]]:
+def solve_shifts(number: int, pairs: Sequence[tuple[int, int, Shift]]) -> tuple[_Floats, _Floats, NDArray[np.intp]]:
     """Shift of each of ``number`` groups from pairwise shifts: global least squares, robust against bad pairs.
 
     Returns
@@ -487,7 +508,9 @@ def solve_shifts(
     return shifts, errors, component
 
 
-def _least_squares(members: NDArray[np.intp], pairs: list[tuple[int, int, Shift]], axis: int) -> tuple[_Floats, _Floats]:
+def _least_squares(
+    members: NDArray[np.intp], pairs: list[tuple[int, int, Shift]], axis: int
+) -> tuple[_Floats, _Floats]:
     """Solve one axis of one component with Huber weights; the constraint is that the mean is zero."""
     place = {int(m): k for k, m in enumerate(members)}
     design = np.zeros((len(pairs), len(members)))

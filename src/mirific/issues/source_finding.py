@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import sep
@@ -15,9 +16,13 @@ from mirific.issues.local_background import LocalBackground, measured, usable
 __all__ = ["Sources", "find_sources", "psf_fwhm"]
 
 _Floats = NDArray[np.float64]
+_Image = NDArray[np.float32]
 
 #: More than this fraction of the light above the mean of the eight neighbours is sharper than any MIRI star.
 _SHARPEST_STAR = 0.85
+
+#: Less than this fraction of the peak above what is 1.2 FWHM away is wider than a star: a knot of a nebula.
+_WIDEST_STAR = 0.6
 
 
 @dataclass(frozen=True)
@@ -60,7 +65,7 @@ def _kernel(fwhm: float) -> _Floats:
     """Gaussian kernel with an odd number of pixels that covers 1.5 FWHM to each side."""
     half = max(1, int(np.ceil(1.5 * fwhm)))
     y, x = np.mgrid[-half : half + 1, -half : half + 1]
-    return np.exp(-4.0 * np.log(2.0) * (x**2 + y**2) / fwhm**2)
+    return np.asarray(np.exp(-4.0 * np.log(2.0) * (x**2 + y**2) / fwhm**2), dtype=float)
 
 
 def find_sources(
@@ -96,27 +101,38 @@ def find_sources(
         filter_type="matched", deblend_nthresh=32, deblend_cont=0.001,
     )  # fmt: skip
     found = found[np.argsort(-found["flux"])]
-    found = found[(found["flux"] > 0) & _is_stellar(image, bad, found["xpeak"], found["ypeak"])][:limit]
+    found = found[(found["flux"] > 0) & _is_stellar(image, bad, found["xpeak"], found["ypeak"], fwhm)][:limit]
     return _centred(image, local.noise, found, fwhm)
 
 
-def _is_stellar(image: NDArray[np.float32], bad: NDArray[np.bool_], x: NDArray, y: NDArray) -> NDArray[np.bool_]:
-    """Which peaks are no sharper than a star and have their eight neighbours usable."""
+def _is_stellar(
+    image: _Image, bad: NDArray[np.bool_], x: NDArray[np.intp], y: NDArray[np.intp], fwhm: float
+) -> NDArray[np.bool_]:
+    """Which peaks are neither sharper nor much wider than a star and have their eight neighbours usable."""
     ny, nx = image.shape
     inside = (x > 0) & (y > 0) & (x < nx - 1) & (y < ny - 1)
     xs, ys = np.clip(x, 1, nx - 2), np.clip(y, 1, ny - 2)
-    around = np.zeros(x.size)
-    spoiled = bad[ys, xs].astype(int)
-    for dy in (-1, 0, 1):
-        for dx in (-1, 0, 1):
-            if dx or dy:
-                around += image[ys + dy, xs + dx] / 8.0
-                spoiled += bad[ys + dy, xs + dx]
     peak = np.maximum(image[ys, xs], 1e-30)
-    return inside & (spoiled == 0) & ((peak - around) / peak < _SHARPEST_STAR)
+    spoiled = _ring_mean(bad.astype(np.float32), xs, ys, 1) > 0
+    sharp = (peak - _ring_mean(image, xs, ys, 1)) / peak
+    contrast = (peak - _ring_mean(image, xs, ys, max(2, round(1.2 * fwhm)))) / peak
+    return np.asarray(
+        inside & ~bad[ys, xs] & ~spoiled & (sharp < _SHARPEST_STAR) & (contrast > _WIDEST_STAR), dtype=bool
+    )
 
 
-def _centred(image: NDArray[np.float32], noise: NDArray[np.float32], found: NDArray, fwhm: float) -> Sources:
+def _ring_mean(image: _Image, x: NDArray[np.intp], y: NDArray[np.intp], radius: int) -> _Floats:
+    """Mean of the pixels at eight directions and ``radius`` pixels (Chebyshev) from each position; clipped at edges."""
+    ny, nx = image.shape
+    total = np.zeros(x.size)
+    for dy in (-radius, 0, radius):
+        for dx in (-radius, 0, radius):
+            if dx or dy:
+                total += image[np.clip(y + dy, 0, ny - 1), np.clip(x + dx, 0, nx - 1)] / 8.0
+    return total
+
+
+def _centred(image: NDArray[np.float32], noise: NDArray[np.float32], found: NDArray[Any], fwhm: float) -> Sources:
     """Windowed centroids with their expected errors."""
     sigma = fwhm / 2.3548
     x, y, flag = sep.winpos(image, found["x"], found["y"], sigma)

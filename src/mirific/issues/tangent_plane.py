@@ -79,8 +79,8 @@ class PlaneMap:
     def moved(self, east: float, north: float) -> PlaneMap:
         """Return the map of the same exposure whose sky positions are moved by (east, north) arcsec."""
         forward = self.forward.copy()
-        forward[0] += (east, north)
-        return PlaneMap(self.shape, forward, self.backward, self.middle + (east, north), self.half)
+        forward[0] += np.array([east, north])
+        return PlaneMap(self.shape, forward, self.backward, self.middle + np.array([east, north]), self.half)
 
     def pixel_scale(self) -> float:
         """Size of a pixel, arcsec, at the centre of the exposure."""
@@ -150,7 +150,7 @@ def _fitted(exposure: Image | Mosaic, centre: tuple[float, float]) -> PlaneMap:
     forward = np.linalg.lstsq(_terms(*_scaled(x, y, (ny, nx))), plane, rcond=None)[0]
     u, v = ((plane - middle) / half).T
     backward = np.linalg.lstsq(_terms(u, v), np.stack([x, y], axis=-1), rcond=None)[0]
-    return PlaneMap((ny, nx), forward, backward, middle, half)
+    return PlaneMap((ny, nx), forward, backward, np.asarray(middle, dtype=float), np.asarray(half, dtype=float))
 
 
 def plane_maps(exposures: Sequence[Image | Mosaic], centre: tuple[float, float] | None = None) -> tuple[PlaneMap, ...]:

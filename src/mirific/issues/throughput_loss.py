@@ -2,14 +2,15 @@
 
 What it is and why it matters
 -----------------------------
-The count rates of the imager fall with time; the loss grows with wavelength, from barely detectable at 12.8 micrometres to
-about a fifth in the first year at 25.5. Fluxes of different epochs disagree unless the calibration follows it.
+The count rates of the imager fall with time; the loss grows with wavelength, from barely detectable at 12.8
+micrometres to about a fifth in the first year at 25.5. Fluxes of different epochs disagree unless the calibration
+follows it.
 
 How it is seen
 --------------
 In the header: date of the exposure, calibration version, CRDS context, photom reference and PHOTMJSR, against the
-time-dependent table; and in the data, as flux ratios of the same stars at different epochs. mirific does not report it as a
-finding yet.
+time-dependent table; and in the data, as flux ratios of the same stars at different epochs. mirific does not report
+it as a finding yet.
 
 What the official pipeline does, and the workaround
 ---------------------------------------------------
@@ -19,8 +20,8 @@ new context.
 
 What mirific does, and how safe it is
 -------------------------------------
-mirific explains it, and its photom step applies the same terms. `mirific photom` compares a product with the table, and
-scales a copy once and only once: the record in the header makes a second application refuse.
+mirific explains it, and its photom step applies the same terms. `mirific photom` compares a product with the table,
+and scales a copy once and only once: the record in the header makes a second application refuse.
 """
 
 from __future__ import annotations
@@ -29,4 +30,9 @@ from mirific.issues.known_issue import Issue
 
 __all__ = ["ISSUE"]
 
-ISSUE = Issue(slug="throughput-loss", code="MR-I03", title="Time-dependent loss of throughput from 12.8 micrometres up", text=__doc__ or "")
+ISSUE = Issue(
+    slug="throughput-loss",
+    code="MR-I03",
+    title="Time-dependent loss of throughput from 12.8 micrometres up",
+    text=__doc__ or "",
+)

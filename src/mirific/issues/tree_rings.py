@@ -19,8 +19,8 @@ median background, built from dedicated background exposures or from the science
 What mirific does, and how safe it is
 -------------------------------------
 mirific explains it. The median background of `mirific background` is the article's workaround, with sources masked
-and each exposure left out of its own background. It is safe where the dithers are at least 1.5 FWHM and no extended source
-fills the field.
+and each exposure left out of its own background. It is safe where the dithers are at least 1.5 FWHM and no extended
+source fills the field.
 """
 
 from __future__ import annotations
@@ -29,4 +29,6 @@ from mirific.issues.known_issue import Issue
 
 __all__ = ["ISSUE"]
 
-ISSUE = Issue(slug="tree-rings", code="MR-I02", title="Tree rings and striping left in calibrated images", text=__doc__ or "")
+ISSUE = Issue(
+    slug="tree-rings", code="MR-I02", title="Tree rings and striping left in calibrated images", text=__doc__ or ""
+)

@@ -1,0 +1,251 @@
+"""Tile misalignment: visits whose guide star was not where the catalogue says.
+
+What it is and why it matters
+-----------------------------
+The pointing of a visit rests on the catalogue position of its guide star. When that is wrong, all exposures of the
+visit carry the same error in their world coordinates, typically 1 to 2 arcsec, seldom more. In a mosaic of several
+visits the sources of such a tile appear doubled, fluxes drop, and outlier detection, which compares exposures
+pixel by pixel, flags large blocks and the cores of sources.
+
+How it is seen
+--------------
+Exposures are grouped by visit and guide star. The groups are compared pairwise, never with a mosaic that contains
+them: the sources that two groups share vote for their common shift, and the structure that they share (nebulae,
+galaxies) gives an independent one by cross-correlation and by the difference along the gradient. Errors come from the
+scatter of the sources and from a jackknife over blocks of the overlap. All pairwise shifts together, solved by least
+squares, give one shift per group. A group is called misaligned when its shift exceeds the threshold and five times
+its error.
+
+Without an absolute catalogue the data cannot say which of two visits is right: the largest set of groups that agree
+counts as right, and of equal sets the one with the earliest exposure. Exposures are also compared with the others of
+their own visit.
+
+What the official pipeline does, and the workaround
+---------------------------------------------------
+The tweakreg step aligns images to each other; with few sources, or with shifts beyond its search radius, it leaves
+the error in place, and its alignment to an absolute catalogue moves all images as one. The article's workaround is to
+measure the shift by hand, add it to RA_REF and DEC_REF of the rate files, and to run image2 again.
+
+What mirific does, and how safe it is
+-------------------------------------
+The step shifts the pointing of all exposures of a misaligned group together: RA_REF, DEC_REF, the world coordinate
+system and S_REGION, consistently, in the products and never in the input. Pixel values stay as they are, so that
+nothing is lost if the shift is not wanted. Groups that share too little with any other are left alone, and the
+finding says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from mirific.errors import BrokenWcs
+from mirific.exposure import Image, ImageSet
+from mirific.image2.assign_wcs import shift_pointing
+from mirific.image3.sets import SetStep, outcome
+from mirific.issues.alignment import Alignment, measure_alignment
+from mirific.issues.finding import Chart, Evidence, Finding, Rows
+from mirific.issues.known_issue import Issue
+from mirific.step import NotApplicable, param
+
+__all__ = ["ISSUE", "AlignVisits", "detect"]
+
+_SLUG = "tile-misalignment"
+
+#: Shifts below this are left to tweakreg, arcsec: about one pixel, and the size of blind pointing errors.
+_THRESHOLD = 0.1
+
+#: A shift counts if it is this many times its error.
+_SIGNIFICANT = 5.0
+
+
+@dataclass(frozen=True)
+class AlignVisits(SetStep):
+    """Shift the pointing of misaligned visits, each as a whole, and of exposures that left their visit."""
+
+    name: ClassVar[str] = _SLUG
+
+    reach: float = param(6.0, "Largest shift looked for.", unit="arcsec", ge=0.5, le=20.0)
+    threshold: float = param(_THRESHOLD, "Smallest shift that is corrected.", unit="arcsec", ge=0.0, le=5.0)
+    significance: float = param(_SIGNIFICANT, "Least ratio of a shift to its error.", ge=1.0)
+
+    def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> ImageSet | NotApplicable:
+        """Return the set with corrected pointings."""
+        if len(exposure.images) < 2:
+            return NotApplicable("one exposure: nothing to compare it with")
+        alignment = measure_alignment(exposure.images, reach=self.reach)
+        shifts = [self._shift_of(alignment, k) for k in range(len(exposure.images))]
+        if not any(shift.any() for shift in shifts):
+            return NotApplicable("no significant misalignment")
+        return exposure.with_images(
+            tuple(_shifted(image, shift) for image, shift in zip(exposure.images, shifts, strict=True))
+        )
+
+    def _shift_of(self, alignment: Alignment, exposure: int) -> np.ndarray:
+        """Error of the pointing of an exposure, (east, north) in arcsec; zero where it is not significant."""
+        shift = np.zeros(2)
+        group = next(g for g, item in enumerate(alignment.groups) if exposure in item.members)
+        if _is_wrong(alignment.shift[group], alignment.significance(group), self.threshold, self.significance):
+            shift += alignment.shift[group]
+        internal = alignment.internal[exposure]
+        if _is_wrong(internal, alignment.internal_significance(exposure), self.threshold, self.significance):
+            shift += internal
+        return shift
+
+
+def _is_wrong(shift: np.ndarray, sigma: float, threshold: float, least: float) -> bool:
+    return bool(np.hypot(*shift) > threshold and sigma > least)
+
+
+def _shifted(image: Image, error: np.ndarray) -> Image:
+    """Take the error out of the pointing, and note it."""
+    if not error.any():
+        return outcome(image, _SLUG, "SKIPPED", "not misaligned")
+    moved: Image = shift_pointing(image, -float(error[0]), -float(error[1]))
+    said = f"pointing moved by {-error[0]:+.3f} arcsec east and {-error[1]:+.3f} north"
+    return outcome(moved, _SLUG, "COMPLETE", said)
+
+
+# ------------------------------------------------------------------------------------------------------- findings
+
+
+def detect(images: ImageSet) -> tuple[Finding, ...]:
+    """Look for misaligned visits; one finding per visit and guide star, and one per exposure that left its visit.
+
+    Raises
+    ------
+    BrokenWcs
+        If an exposure has no usable world coordinates.
+    """
+    names = tuple(image.name for image in images.images)
+    if any(image.wcs is None for image in images.images):
+        bad = next(image.name for image in images.images if image.wcs is None)
+        raise BrokenWcs("no world coordinates", where=bad, todo="run image2 first")
+    if len(names) < 2:
+        return (ISSUE.not_looked(names[0], names, "one exposure: nothing to compare it with"),)
+    alignment = measure_alignment(images.images)
+    evidence = _evidence(alignment)
+    findings = [_group_finding(alignment, g, names, evidence) for g in range(len(alignment.groups))]
+    lost = [k for k in range(len(names)) if _left_its_visit(alignment, k)]
+    return (*findings, *(_exposure_finding(alignment, k, names, evidence) for k in lost))
+
+
+def _left_its_visit(alignment: Alignment, exposure: int) -> bool:
+    sigma = alignment.internal_significance(exposure)
+    return _is_wrong(np.nan_to_num(alignment.internal[exposure]), sigma, _THRESHOLD, _SIGNIFICANT)
+
+
+def _severity(length: float) -> str:
+    return "severe" if length > 0.5 else "moderate" if length > 0.2 else "minor"
+
+
+def _compared_with(alignment: Alignment, group: int) -> str:
+    """Which groups define zero, in words."""
+    reference = alignment.reference_of(group)
+    labels = ", ".join(alignment.groups[k].label for k in reference[:4])
+    return labels + (" and others" if len(reference) > 4 else "")
+
+
+def _group_finding(alignment: Alignment, group: int, names: tuple[str, ...], evidence: Evidence) -> Finding:
+    """The finding about one visit."""
+    item = alignment.groups[group]
+    members = tuple(names[k] for k in item.members)
+    if len(alignment.groups) == 1:
+        return _single_visit(alignment, members, item.label, evidence)
+    if not np.isfinite(alignment.error[group]).all():
+        reason = "shares too few sources and too little structure with the other visits to measure a shift"
+        return ISSUE.not_looked(item.label, members, reason)
+    shift, error = alignment.shift[group], alignment.error[group]
+    length, sigma = float(np.hypot(*shift)), alignment.significance(group)
+    present = _is_wrong(shift, sigma, _THRESHOLD, _SIGNIFICANT)
+    pairs = [p for p in alignment.pairs if group in (p.first, p.second)]
+    kinds = " and ".join(sorted({m.source for p in pairs for m in p.measures}))
+    measured = f"{shift[0]:+.3f} ± {error[0]:.3f} arcsec east, {shift[1]:+.3f} ± {error[1]:.3f} north"
+    reason = f"{measured}, from {kinds} in {len(pairs)} overlap(s), against {_compared_with(alignment, group)}"
+    if present and len(alignment.reference_of(group)) < 2:
+        reason += "; of two visits that differ, the larger or else the earlier one is taken as right"
+    action = (
+        "the step tile-misalignment, or `mirific wcs shift` with --dra "
+        f"{-shift[0]:+.3f} --ddec {-shift[1]:+.3f}, moves all its exposures together; check against a catalogue"
+    )
+    return Finding(
+        _SLUG, "", item.label, members, present, length, "arcsec", sigma, _THRESHOLD,
+        _severity(length) if present else "none", f"visit {item.label}, {len(members)} exposures",
+        action if present else "", reason, evidence,
+    )  # fmt: skip
+
+
+def _single_visit(alignment: Alignment, members: tuple[str, ...], label: str, evidence: Evidence) -> Finding:
+    """The finding about a set of one visit: only its exposures can be compared."""
+    known = np.isfinite(alignment.internal).all(axis=1)
+    if not known.any():
+        reason = "one visit, and its exposures share too few sources to be compared with each other"
+        return ISSUE.not_looked(label, members, reason)
+    lengths = np.where(known, np.hypot(*np.nan_to_num(alignment.internal).T), -1.0)
+    worst = int(np.argmax(lengths))
+    return Finding(
+        _SLUG, "", label, members, False, float(lengths[worst]), "arcsec", alignment.internal_significance(worst),
+        _THRESHOLD, "none", f"visit {label}, {len(members)} exposures", "",
+        f"one visit; its exposures agree with each other to {lengths[worst]:.3f} arcsec"
+        if not any(_left_its_visit(alignment, k) for k in range(len(members)))
+        else "one visit; exposures that left it are listed on their own",
+        evidence,
+    )  # fmt: skip
+
+
+def _exposure_finding(alignment: Alignment, exposure: int, names: tuple[str, ...], evidence: Evidence) -> Finding:
+    """The finding about an exposure that does not agree with its own visit."""
+    shift, error = alignment.internal[exposure], alignment.internal_error[exposure]
+    length = float(np.hypot(*shift))
+    return Finding(
+        _SLUG, "", names[exposure], (names[exposure],), True, length, "arcsec",
+        alignment.internal_significance(exposure), _THRESHOLD, _severity(length), f"exposure {names[exposure]}",
+        "the step tile-misalignment moves it back to the majority of its visit; look whether guiding failed",
+        f"{shift[0]:+.3f} ± {error[0]:.3f} arcsec east, {shift[1]:+.3f} ± {error[1]:.3f} north of the majority of its "
+        f"own visit, from {alignment.internal_count[exposure]} sources", evidence,
+    )  # fmt: skip
+
+
+def _evidence(alignment: Alignment) -> Evidence:
+    """Shift of each visit on the sky, and all pairwise measures."""
+    known = [g for g in range(len(alignment.groups)) if np.isfinite(alignment.error[g]).all()]
+    chart = Chart(
+        "Shift of each visit",
+        "Where each visit places the sky, relative to the visits taken as right (at zero). Bars: one standard error.",
+        tuple(float(v) for v in alignment.shift[known, 0]),
+        tuple(float(v) for v in alignment.shift[known, 1]),
+        "east (arcsec)", "north (arcsec)",
+        xerr=tuple(float(v) for v in alignment.error[known, 0]),
+        yerr=tuple(float(v) for v in alignment.error[known, 1]),
+        labels=tuple(alignment.groups[g].label for g in known), equal=True,
+    )  # fmt: skip
+    rows = [
+        (alignment.groups[p.first].label, alignment.groups[p.second].label, m.source, round(float(m.shift[0]), 4),
+         round(float(m.shift[1]), 4), round(float(np.hypot(*m.error)), 4), m.count, round(m.significance, 1))
+        for p in alignment.pairs
+        for m in p.measures
+    ]  # fmt: skip
+    columns = (
+        "visit", "against it", "from", "east (arcsec)", "north (arcsec)", "error (arcsec)", "sources or blocks",
+        "significance (sigma)",
+    )  # fmt: skip
+    table = Rows("Pairwise shifts", columns, tuple(rows))
+    return Evidence(charts=(chart,) if known else (), tables=(table,) if rows else ())
+
+
+ISSUE = Issue(
+    slug=_SLUG,
+    code="",
+    title="Tile misalignment: visits with a wrong guide-star position",
+    text=__doc__ or "",
+    levels=("cal", "crf"),
+    detect=detect,
+    mitigation=AlignVisits,
+    unseen=(
+        ("rate", "a _rate image has no world coordinates yet; run it to cal"),
+        ("i2d", "a mosaic no longer tells its visits apart; give the _cal files that went into it"),
+    ),
+)
