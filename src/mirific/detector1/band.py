@@ -111,9 +111,9 @@ class Exposure:
 
 @dataclass(frozen=True)
 class Field:
-    """An array that a step keeps beside the ramps: ``lead`` dimensions in front of (rows, nx)."""
+    """An array that a step keeps beside the ramps, of shape (rows, *inner, nx)."""
 
-    lead: tuple[int, ...]
+    inner: tuple[int, ...]
     dtype: DTypeLike
     fill: float = 0
 
@@ -155,7 +155,7 @@ class Rows:
         }
         self.fields = every
         self.arrays = {
-            name: np.empty((*item.lead, self.capacity, nx), dtype=item.dtype) for name, item in every.items()
+            name: np.empty((self.capacity, *item.inner, nx), dtype=item.dtype) for name, item in every.items()
         }
 
     def clear(self, start: int, stop: int) -> None:
@@ -163,14 +163,14 @@ class Rows:
         window = slice(start - self.first, stop - self.first)
         for name, item in self.fields.items():
             if name != "data":
-                self.arrays[name][..., window, :] = item.fill
+                self.arrays[name][window] = item.fill
 
     def roll(self, first: int, stop: int) -> None:
         """Let ``first`` be the first row of the buffers, keeping what is known up to row ``stop - 1``."""
         shift = first - self.first
         if shift > 0:
             for array in self.arrays.values():
-                array[..., : stop - first, :] = array[..., shift : stop - self.first, :]
+                array[: stop - first] = array[shift : stop - self.first]
             self.first = first
 
 
@@ -178,13 +178,15 @@ class Rows:
 class Band:
     """Rows ``first`` to ``last - 1`` of the detector, as a step sees them; its arrays are views to be changed.
 
+    Rows are the first axis, so that a few of them are one contiguous piece of memory.
+
     The step has had its look at the rows before ``looked``.
 
     Attributes
     ----------
-    data : float32 array, shape (nints, ngroups, rows, nx)
+    data : float32 array, shape (rows, nints, ngroups, nx)
         Ramps, DN.
-    groupdq : uint8 array, shape (nints, ngroups, rows, nx)
+    groupdq : uint8 array, shape (rows, nints, ngroups, nx)
     pixeldq : uint32 array, shape (rows, nx)
     """
 
@@ -206,16 +208,16 @@ class Band:
     def field(self, name: str, above: int = 0, below: int = 0) -> NDArray[Any]:
         """View of a field on these rows, and on ``above`` rows before and ``below`` rows after them."""
         start = self.first - above - self.buffers.first
-        return self.buffers.arrays[name][..., start : self.last + below - self.buffers.first, :]
+        return self.buffers.arrays[name][start : self.last + below - self.buffers.first]
 
     @property
     def data(self) -> NDArray[np.float32]:
-        """Ramps, DN, shape (nints, ngroups, rows, nx)."""
+        """Ramps, DN, shape (rows, nints, ngroups, nx)."""
         return self.field("data")
 
     @property
     def groupdq(self) -> NDArray[np.uint8]:
-        """Group DQ, shape (nints, ngroups, rows, nx)."""
+        """Group DQ, shape (rows, nints, ngroups, nx)."""
         return self.field("groupdq")
 
     @property

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mirific.detector1.band import Band, BandStep, Exposure, no_reference
 from mirific.detector1.reference_dq import standard_dq
+from mirific.detector1.reference_rows import Cube, open_cube
 from mirific.step import NotApplicable, param
 
 __all__ = ["Dark", "DarkCurrent"]
@@ -18,11 +19,12 @@ __all__ = ["Dark", "DarkCurrent"]
 
 @dataclass(frozen=True)
 class Dark:
-    """The opened reference and what is constant over the exposure.
+    """What is constant over the exposure.
 
     Parameters
     ----------
-    reference : ReferenceFile
+    cube : Cube
+        The dark ramps, DN.
     dq : uint32 array, shape (ny, nx)
         Of all integrations together.
     of_integration : int64 array, shape (nints,)
@@ -31,7 +33,7 @@ class Dark:
         Average dark current, e/s.
     """
 
-    reference: Any
+    cube: Cube
     dq: NDArray[np.uint32]
     of_integration: NDArray[np.int64]
     average: Any
@@ -66,9 +68,10 @@ class DarkCurrent(BandStep):
         dq = standard_dq(reference)
         if dq.ndim > 2:
             dq = np.bitwise_or.reduce(dq.reshape(-1, *dq.shape[-2:]), axis=0)
-        last = reference.shape("SCI")[0] - 1
+        cube = open_cube(reference)
+        last = cube.shape[0] - 1
         served = np.arange(exposure.nints) if exposure.first_integration == 1 else np.full(exposure.nints, last)
-        return Dark(reference, dq, np.minimum(served, last), self._average(exposure, reference, header))
+        return Dark(cube, dq, np.minimum(served, last), self._average(exposure, reference, header))
 
     def _average(self, exposure: Exposure, reference: Any, header: Mapping[str, Any]) -> Any:
         """Average dark current: the parameter, the reference's image or its keyword.
@@ -88,7 +91,8 @@ class DarkCurrent(BandStep):
         """Subtract."""
         from mirific.detector1 import elementwise_kernels
 
-        dark = constants.reference.array("SCI", band.rows)
+        nints = int(constants.of_integration.max()) + 1
+        dark = constants.cube.rows(band.rows, nints, band.exposure.ngroups)
         elementwise_kernels.subtract(band.data, dark, constants.of_integration)
         if band.exposure.ngroups > dark.shape[1]:
             elementwise_kernels.subtract_extrapolated(band.data, dark, constants.of_integration)

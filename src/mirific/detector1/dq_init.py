@@ -41,7 +41,7 @@ class DqInit(BandStep):
         """Set the bits."""
         bits = constants[band.rows]
         band.pixeldq[...] |= bits
-        band.groupdq[...] |= (bits & np.uint32(DQ["DO_NOT_USE"])).astype(np.uint8)
+        band.groupdq[...] |= (bits & np.uint32(DQ["DO_NOT_USE"])).astype(np.uint8)[:, None, None]
 
 
 def _user_bits(path: str, shape: tuple[int, ...]) -> NDArray[np.uint32]:

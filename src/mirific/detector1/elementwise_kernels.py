@@ -23,21 +23,21 @@ def subtract(data: Any, correction: Any, of_integration: Any) -> None:
 
     Parameters
     ----------
-    data : float32 array, shape (nints, ngroups, rows, nx)
+    data : float32 array, shape (rows, nints, ngroups, nx)
         Ramps, DN; changed in place.
     correction : float32 array, shape (nref, nrefgroups, rows, nx)
         DN; groups beyond the shorter of the two are left alone.
     of_integration : int64 array, shape (nints,)
         Which integration of the reference serves each integration of the data.
     """
-    nints, ngroups, rows, nx = data.shape
-    for i in range(nints):
-        k = of_integration[i]
-        for g in range(min(ngroups, correction.shape[1])):
-            for r in range(rows):
+    rows, nints, ngroups, nx = data.shape
+    for r in range(rows):
+        for i in range(nints):
+            k = of_integration[i]
+            for g in range(min(ngroups, correction.shape[1])):
                 for x in range(nx):
                     value = correction[k, g, r, x]
-                    data[i, g, r, x] -= _ZERO if np.isnan(value) else value
+                    data[r, i, g, x] -= _ZERO if np.isnan(value) else value
 
 
 @njit(nogil=True, cache=True)
@@ -46,18 +46,18 @@ def subtract_extrapolated(data: Any, correction: Any, of_integration: Any) -> No
 
     Arguments as for :func:`subtract`; float64 in between, as there (``stcal: dark_current/dark_sub.py``).
     """
-    nints, ngroups, rows, nx = data.shape
+    rows, nints, ngroups, nx = data.shape
     last = correction.shape[1] - 1
-    for i in range(nints):
-        k = of_integration[i]
-        for g in range(last + 1, ngroups):
-            steps = np.float64(g - last)
-            for r in range(rows):
+    for r in range(rows):
+        for i in range(nints):
+            k = of_integration[i]
+            for g in range(last + 1, ngroups):
+                steps = np.float64(g - last)
                 for x in range(nx):
                     end = correction[k, last, r, x]
                     value = steps * np.float64(end - correction[k, last - 1, r, x]) + np.float64(end)
                     if not np.isnan(value):
-                        data[i, g, r, x] = np.float32(np.float64(data[i, g, r, x]) - value)
+                        data[r, i, g, x] = np.float32(np.float64(data[r, i, g, x]) - value)
 
 
 @njit(nogil=True, cache=True)
@@ -66,23 +66,45 @@ def linearize(data: Any, groupdq: Any, coefficients: Any) -> None:
 
     Parameters
     ----------
-    data : float32 array, shape (nints, ngroups, rows, nx)
+    data : float32 array, shape (rows, nints, ngroups, nx)
         Ramps, DN; changed in place.
-    groupdq : uint8 array, shape (nints, ngroups, rows, nx)
+    groupdq : uint8 array, shape (rows, nints, ngroups, nx)
     coefficients : float32 array, shape (ncoefficients, rows, nx)
         Constant term first; at least two terms.
     """
-    nints, ngroups, rows, nx = data.shape
+    rows, nints, ngroups, nx = data.shape
     order = coefficients.shape[0]
     value = np.empty(nx, dtype=np.float32)
-    for i in range(nints):
-        for g in range(ngroups):
-            for r in range(rows):
+    for r in range(rows):
+        for i in range(nints):
+            for g in range(ngroups):
+                if order == 5:
+                    _quartic(data[r, i, g], coefficients, r, value)
+                else:
+                    _horner(data[r, i, g], coefficients, r, value)
                 for x in range(nx):
-                    value[x] = coefficients[order - 1, r, x] * data[i, g, r, x]
-                for j in range(order - 2, 0, -1):
-                    for x in range(nx):
-                        value[x] = (value[x] + coefficients[j, r, x]) * data[i, g, r, x]
-                for x in range(nx):
-                    if not groupdq[i, g, r, x] & _SATURATED:
-                        data[i, g, r, x] = value[x] + coefficients[0, r, x]
+                    saturated = groupdq[r, i, g, x] & _SATURATED
+                    data[r, i, g, x] = data[r, i, g, x] if saturated else value[x]
+
+
+@njit(nogil=True, cache=True)
+def _horner(samples: Any, coefficients: Any, r: int, out: Any) -> None:
+    """Polynomials of any order in one row of samples."""
+    order = coefficients.shape[0]
+    for x in range(samples.size):
+        value = coefficients[order - 1, r, x] * samples[x]
+        for j in range(order - 2, 0, -1):
+            value = (value + coefficients[j, r, x]) * samples[x]
+        out[x] = value + coefficients[0, r, x]
+
+
+@njit(nogil=True, cache=True)
+def _quartic(samples: Any, coefficients: Any, r: int, out: Any) -> None:
+    """The same for the order of MIRI's references, unrolled for the vectoriser."""
+    for x in range(samples.size):
+        sample = samples[x]
+        value = coefficients[4, r, x] * sample
+        value = (value + coefficients[3, r, x]) * sample
+        value = (value + coefficients[2, r, x]) * sample
+        value = (value + coefficients[1, r, x]) * sample
+        out[x] = value + coefficients[0, r, x]

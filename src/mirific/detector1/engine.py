@@ -30,6 +30,9 @@ __all__ = ["Prepared", "Strip", "stream"]
 #: Size of the window of rows that one worker keeps in cache, bytes.
 WINDOW_BYTES = 4_000_000
 
+#: Rows to read at a time, at most.
+WINDOW_ROWS = 16
+
 #: Rows that one task takes.
 STRIP_ROWS = 128
 
@@ -120,7 +123,7 @@ class _Course:
     def new_rows(self) -> int:
         """Rows to read at a time, so that the window stays in cache."""
         nints, ngroups, ny, nx = self.exposure.shape
-        return int(np.clip(WINDOW_BYTES // (6 * nints * ngroups * nx), 2, ny))
+        return int(np.clip(WINDOW_BYTES // (6 * nints * ngroups * nx), 2, min(ny, WINDOW_ROWS)))
 
     def run(self, rows: tuple[int, int]) -> Strip:
         """Take the rows of one strip through all steps."""
@@ -175,7 +178,7 @@ class _Passage:
         clock = time.perf_counter()
         self.buffers.clear(start, stop)
         window = slice(start - self.buffers.first, stop - self.buffers.first)
-        self.buffers.arrays["data"][:, :, window] = self.course.raw.band(start, stop)
+        self.buffers.arrays["data"][window] = np.moveaxis(self.course.raw.band(start, stop), 2, 0)
         self._count("read", clock)
 
     def _advance(self, available: int) -> None:
@@ -212,8 +215,8 @@ class _Passage:
         if stop > start:
             window = slice(start - self.buffers.first, stop - self.buffers.first)
             rows = slice(start - self.first, stop - self.first)
-            self.rate[:, :, rows] = self.buffers.arrays["rate"][:, :, window]
-            self.dq[:, rows] = self.buffers.arrays["rate_dq"][:, window]
+            self.rate[:, :, rows] = np.moveaxis(self.buffers.arrays["rate"][window], 0, 2)
+            self.dq[:, rows] = np.moveaxis(self.buffers.arrays["rate_dq"][window], 0, 1)
 
     def _count(self, name: str, clock: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - clock

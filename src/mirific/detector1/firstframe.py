@@ -34,10 +34,10 @@ class FirstFrame(BandStep):
 
     def process(self, band: Band, constants: Any) -> None:
         """Flag the first group; where it is kept, the flux is FLUX_ESTIMATED."""
-        first = band.groupdq[:, 0]
+        first = band.groupdq[:, :, 0]
         if not self.bright_use_group1:
             first |= np.uint8(DQ["DO_NOT_USE"])
             return
-        kept = (band.groupdq[:, 2] & np.uint8(DQ["SATURATED"])) != 0
+        kept = (band.groupdq[:, :, 2] & np.uint8(DQ["SATURATED"])) != 0
         first[~kept] |= np.uint8(DQ["DO_NOT_USE"])
-        band.pixeldq[kept.any(axis=0)] |= np.uint32(DQ["FLUX_ESTIMATED"])
+        band.pixeldq[kept.any(axis=1)] |= np.uint32(DQ["FLUX_ESTIMATED"])

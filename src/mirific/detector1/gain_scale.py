@@ -35,7 +35,7 @@ class GainScale(BandStep):
         """Scale slopes and errors, and variances by the square."""
         scale = np.array([constants, constants, constants**2, constants**2], dtype=np.float32)
         rate = band.field("rate")
-        np.multiply(rate, scale[:, None, None, None], out=rate)
+        np.multiply(rate, scale[:, None, None], out=rate)
 
     def conclude(self, exposure: Exposure, constants: float, tallies: Mapping[str, float]) -> Mapping[str, Any]:
         """The factor in force."""

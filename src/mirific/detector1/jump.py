@@ -130,7 +130,7 @@ class Jump(BandStep):
         from mirific.detector1 import jump_kernels
 
         inside = band.inside()
-        jump_kernels.usable(band.groupdq[:, :, inside], band.whole("before_jump"))
+        jump_kernels.usable(band.groupdq[inside], band.whole("before_jump"))
         detectors = {
             "once": jump_kernels.detect_once,
             "iteratively": jump_kernels.detect_iteratively,

@@ -3,6 +3,9 @@
 The error of a difference is the root of the sum of the absolute median difference and the variance of its read
 noise, in electrons (Anderson & Gordon 2011, PASP 123, 1237). Order and precision of the operations are those of
 ``stcal: jump/twopoint_difference.py``: samples in float32, statistics in float64.
+
+Blocks of pixels of a row are taken side by side (``lanes``): sorted differences give medians, and a hint which few
+pixels need a closer look.
 """
 
 from __future__ import annotations
@@ -12,47 +15,61 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.selection_kernels import median
+from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, median, sort_lanes
 
 __all__ = ["after_jumps", "clip_integrations", "detect_iteratively", "detect_once", "spread", "usable"]
 
 _DO_NOT_USE = np.uint8(1)
 _JUMP = np.uint8(4)
 _UNUSABLE = np.uint8(1 | 2)
-_NOT_JUMP = np.uint8(255 - 4)
-_BLOCK = 32
+_MISSING = np.float32(np.nan)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def usable(groupdq: Any, unusable: Any) -> None:
     """Clear the flag of every group (nints, ngroups) in which some pixel of ``groupdq`` is not DO_NOT_USE."""
-    nints, ngroups, rows, nx = groupdq.shape
-    for i in range(nints):
-        for g in range(ngroups):
-            for r in range(rows):
+    rows, nints, ngroups, nx = groupdq.shape
+    for r in range(rows):
+        for i in range(nints):
+            for g in range(ngroups):
                 for x in range(nx):
                     if not unusable[i, g]:
                         break
-                    unusable[i, g] = (groupdq[i, g, r, x] & _DO_NOT_USE) != 0
+                    unusable[i, g] = (groupdq[r, i, g, x] & _DO_NOT_USE) != 0
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _differences(data: Any, groupdq: Any, gain: Any, out: Any) -> None:
-    """Differences of adjacent usable groups in electrons, NaN elsewhere; pixel by pixel, float32.
+def _workspace(ndiffs: int, nx: int) -> Any:
+    """Room for differences (ndiffs, lanes), for the same sorted, and, by lane, for counts and largest deviations."""
+    width = lane_width(nx)
+    differences = np.full((ndiffs, width), _MISSING, dtype=np.float32)
+    return differences, differences.copy(), np.empty(width, dtype=np.int32), np.empty(width, dtype=np.float32)
 
-    ``data`` and ``groupdq`` are (nints, ngroups, n), ``gain`` is (n,), ``out`` is (n, nints * (ngroups - 1)).
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _differences(data: Any, groupdq: Any, gain: Any, r: int, start: int, stop: int, out: Any) -> None:
+    """Differences of adjacent usable groups in electrons, float32; NaN elsewhere.
+
+    Of pixels ``start`` to ``stop - 1`` in row ``r``; ``out`` is (nints * (ngroups - 1), lanes).
     """
-    nints, ngroups, n = data.shape
-    before = np.empty(n, dtype=np.float32)
+    _, nints, ngroups, _ = data.shape
+    before = np.empty(out.shape[1], dtype=np.float32)
+    scale = gain[r][start:stop]
     for i in range(nints):
         for g in range(ngroups):
-            index = i * (ngroups - 1) + g - 1
-            for x in range(n):
-                value = data[i, g, x] * gain[x]
-                value = np.float32(np.nan) if groupdq[i, g, x] & _UNUSABLE else value
-                if g > 0:
-                    out[x, index] = value - before[x]
-                before[x] = value
+            row = out[i * (ngroups - 1) + max(g, 1) - 1]
+            _difference(data[r, i, g][start:stop], groupdq[r, i, g][start:stop], scale, before, row)
+            row[stop - start :] = _MISSING
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _difference(samples: Any, flags: Any, gain: Any, before: Any, out: Any) -> None:
+    """Subtract the samples of the group before, in electrons and NaN where unusable, and take their place."""
+    for k in range(samples.size):
+        value = samples[k] * gain[k]
+        value = _MISSING if flags[k] & _UNUSABLE else value
+        out[k] = value - before[k]
+        before[k] = value
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -63,13 +80,12 @@ def _noise(center: float, read_variance: float) -> float:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _finite(differences: Any, kept: Any) -> int:
-    """Copy the values that are not NaN; returns how many."""
-    count = 0
-    for value in differences:
-        kept[count] = value
-        count += not np.isnan(value)
-    return count
+def _centers(differences: Any, ordered: Any, counts: Any, center: Any, r: int, start: int, stop: int) -> None:
+    """Median difference of each pixel; ``ordered`` keeps the differences sorted, ``counts`` how many there are."""
+    keep_numbers(differences, ordered, counts)
+    sort_lanes(ordered, differences.shape[0])
+    for x in range(start, stop):
+        center[r, x] = lane_median(ordered, x - start, counts[x - start])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -80,7 +96,7 @@ def detect_once(
 
     Parameters
     ----------
-    data : float32 array, shape (nints, ngroups, rows, nx)
+    data : float32 array, shape (rows, nints, ngroups, nx)
         Ramps, DN.
     groupdq : uint8 array, same shape
         Receives JUMP_DET.
@@ -90,27 +106,40 @@ def detect_once(
         Variance of a difference due to read noise, e².
     limits : tuple of float
         Threshold; least and greatest ratio at which neighbours are flagged too.
-    spreading : uint8 array, shape (nints, ngroups, rows, nx)
+    spreading : uint8 array, shape (rows, nints, ngroups, nx)
         Receives 1 where the neighbours are to be flagged.
     center : float64 array, shape (rows, nx)
         Receives the median difference, e.
     found : int64 array, shape (rows,)
         Receives the number of jumps.
     """
-    nints, ngroups, rows, nx = data.shape
-    ndiffs = nints * (ngroups - 1)
-    differences = np.empty((_BLOCK, ndiffs), dtype=np.float32)
-    kept = np.empty(ndiffs + 1, dtype=np.float32)
+    rows, nints, ngroups, nx = data.shape
+    differences, ordered, counts, largest = _workspace(nints * (ngroups - 1), nx)
+    width = largest.size
     for r in range(rows):
-        for start in range(0, nx, _BLOCK):
-            stop = min(nx, start + _BLOCK)
-            _differences(data[:, :, r, start:stop], groupdq[:, :, r, start:stop], gain[r, start:stop], differences)
+        for start in range(0, nx, width):
+            stop = min(nx, start + width)
+            _differences(data, groupdq, gain, r, start, stop, differences)
+            _centers(differences, ordered, counts, center, r, start, stop)
+            _largest_deviations(ordered, counts, largest)
             for x in range(start, stop):
-                ramp = differences[x - start]
-                middle = median(kept, _finite(ramp, kept))
+                middle = center[r, x]
                 sigma = _noise(middle, read_variance[r, x])
-                center[r, x] = middle
-                found[r] += _flag_above(ramp, middle, sigma, limits, groupdq[:, :, r, x], spreading[:, :, r, x])
+                about = np.float64(largest[x - start])
+                if about > limits[0] * sigma * 0.999999:
+                    ramp = differences[:, x - start]
+                    found[r] += _flag_above(ramp, middle, sigma, limits, groupdq[r, :, :, x], spreading[r, :, :, x])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _largest_deviations(ordered: Any, counts: Any, largest: Any) -> None:
+    """Largest deviation from the median in each lane: one of the ends of the sorted differences."""
+    for lane in range(largest.size):
+        count = counts[lane]
+        largest[lane] = 0.0
+        if count > 0:
+            middle = lane_median(ordered, lane, count)
+            largest[lane] = max(np.float64(ordered[count - 1, lane]) - middle, middle - np.float64(ordered[0, lane]))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -120,8 +149,7 @@ def _flag_above(ramp: Any, middle: float, sigma: float, limits: Any, groupdq: An
     ngroups = groupdq.shape[1]
     found = 0
     for k in range(ramp.size):
-        deviation = np.abs(np.float64(ramp[k]) - middle)
-        ratio = deviation / sigma
+        ratio = np.abs(np.float64(ramp[k]) - middle) / sigma
         if ratio > threshold and np.isfinite(ramp[k]):
             i, g = k // (ngroups - 1), k % (ngroups - 1) + 1
             groupdq[i, g] |= _JUMP
@@ -144,24 +172,53 @@ def detect_iteratively(
         Threshold for four usable differences or more, for three, for two; least and greatest ratio at which
         neighbours are flagged too.
     """
-    nints, ngroups, rows, nx = data.shape
+    rows, nints, ngroups, nx = data.shape
     ndiffs = nints * (ngroups - 1)
-    differences = np.empty((_BLOCK, ndiffs), dtype=np.float32)
-    kept = np.empty(ndiffs + 1, dtype=np.float32)
-    sizes = np.empty(ndiffs, dtype=np.float32)
+    differences, ordered, counts, largest = _workspace(ndiffs, nx)
+    width = largest.size
+    room = (np.empty(ndiffs, dtype=np.float32), np.empty(ndiffs + 1, dtype=np.float32))
+    unused = np.empty((rows, nx))
     for r in range(rows):
-        for start in range(0, nx, _BLOCK):
-            stop = min(nx, start + _BLOCK)
-            _differences(data[:, :, r, start:stop], groupdq[:, :, r, start:stop], gain[r, start:stop], differences)
+        for start in range(0, nx, width):
+            stop = min(nx, start + width)
+            _differences(data, groupdq, gain, r, start, stop, differences)
+            _centers(differences, ordered, counts, center, r, start, stop)
+            _centers(np.abs(differences), ordered, counts, unused, r, start, stop)
             for x in range(start, stop):
-                ramp = differences[x - start]
-                middle = median(kept, _finite(ramp, kept))
-                center[r, x] = middle
-                hits = _flag_largest(ramp, read_variance[r, x], limits, sizes, kept, groupdq[:, :, r, x])
-                if hits:
-                    sigma = _noise(middle, read_variance[r, x])
-                    _mark(ramp, middle, sigma, limits, groupdq[:, :, r, x], spreading[:, :, r, x])
-                found[r] += hits
+                if _is_quiet(ordered, x - start, counts[x - start], read_variance[r, x], limits):
+                    continue
+                ramp = differences[:, x - start]
+                found[r] += _flag_largest(ramp, read_variance[r, x], limits, room, groupdq[r, :, :, x])
+                sigma = _noise(center[r, x], read_variance[r, x])
+                _mark(ramp, center[r, x], sigma, limits, groupdq[r, :, :, x], spreading[r, :, :, x])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _threshold(count: int, limits: Any) -> Any:
+    """Threshold for a number of usable differences."""
+    if count >= 4:
+        return limits[0]
+    return limits[1] if count == 3 else limits[2]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _is_quiet(ordered: Any, lane: int, count: int, read_variance: float, limits: Any) -> bool:
+    """Whether no deviation of a pixel exceeds its threshold, from the sorted sizes of its differences."""
+    if count < 2:
+        return True
+    top, bottom = ordered[count - 1, lane], ordered[0, lane]
+    if count >= 4 and ordered[count - 2, lane] == top:
+        return False
+    kept = count - 1 if count >= 4 else count
+    center = np.float64(bottom) if count == 2 else lane_median(ordered, lane, kept)
+    sigma = _noise(center, read_variance)
+    return not max(_ratio(top, center, sigma), _ratio(bottom, center, sigma)) > _threshold(count, limits)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _ratio(size: Any, center: float, sigma: float) -> Any:
+    """Deviation in units of its error, the deviation rounded to float32."""
+    return np.float64(np.abs(np.float32(np.float64(size) - center))) / sigma
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -176,9 +233,20 @@ def _mark(ramp: Any, middle: float, sigma: float, limits: Any, groupdq: Any, spr
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _flag_largest(ramp: Any, read_variance: float, limits: Any, sizes: Any, kept: Any, groupdq: Any) -> int:
+def _finite(values: Any, kept: Any) -> int:
+    """Copy the values that are not NaN; returns how many."""
+    count = 0
+    for value in values:
+        kept[count] = value
+        count += not np.isnan(value)
+    return count
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _flag_largest(ramp: Any, read_variance: float, limits: Any, room: Any, groupdq: Any) -> int:
     """Flag, one after the other, the largest deviations of one pixel; returns how many."""
     ngroups = groupdq.shape[1]
+    sizes, kept = room
     for k in range(ramp.size):
         sizes[k] = np.abs(ramp[k])
     found = 0
@@ -186,16 +254,15 @@ def _flag_largest(ramp: Any, read_variance: float, limits: Any, sizes: Any, kept
         count = _finite(sizes, kept)
         if count < 2:
             break
-        threshold = limits[0] if count >= 4 else limits[1] if count == 3 else limits[2]
         center = _clipped_center(kept, count)
         if turn > 0:
             center = np.float64(np.float32(center))
         sigma = _noise(center, read_variance)
         largest = _largest_ratio(sizes, center, sigma)
-        if not largest > threshold:
+        if not largest > _threshold(count, limits):
             break
         for k in range(ramp.size):
-            if np.float64(np.abs(np.float32(np.float64(sizes[k]) - center))) / sigma == largest:
+            if _ratio(sizes[k], center, sigma) == largest:
                 groupdq[k // (ngroups - 1), k % (ngroups - 1) + 1] |= _JUMP
                 sizes[k] = np.nan
                 found += 1
@@ -207,7 +274,7 @@ def _largest_ratio(sizes: Any, center: float, sigma: float) -> float:
     """Largest deviation in units of its error; NaN if there is none."""
     largest = np.nan
     for value in sizes:
-        ratio = np.float64(np.abs(np.float32(np.float64(value) - center))) / sigma
+        ratio = _ratio(value, center, sigma)
         if not ratio <= largest and not np.isnan(ratio):
             largest = ratio
     return largest
@@ -240,26 +307,24 @@ def clip_integrations(
     Arguments as for :func:`detect_once`. At most five rounds about the median, with the standard deviation of what
     is left (``astropy.stats.sigma_clip`` with its defaults).
     """
-    nints, ngroups, rows, nx = data.shape
-    ndiffs = nints * (ngroups - 1)
-    differences = np.empty((_BLOCK, ndiffs), dtype=np.float32)
-    kept = np.empty(ndiffs + 1, dtype=np.float32)
+    rows, nints, ngroups, nx = data.shape
+    differences, ordered, counts, largest = _workspace(nints * (ngroups - 1), nx)
+    width = largest.size
     values = np.empty(nints + 1, dtype=np.float64)
+    every = (limits[0], limits[0], limits[0], limits[1], limits[2])
     for r in range(rows):
-        for start in range(0, nx, _BLOCK):
-            stop = min(nx, start + _BLOCK)
-            _differences(data[:, :, r, start:stop], groupdq[:, :, r, start:stop], gain[r, start:stop], differences)
+        for start in range(0, nx, width):
+            stop = min(nx, start + width)
+            _differences(data, groupdq, gain, r, start, stop, differences)
+            _centers(differences, ordered, counts, center, r, start, stop)
             for x in range(start, stop):
-                ramp = differences[x - start]
-                middle = median(kept, _finite(ramp, kept))
-                center[r, x] = middle
+                ramp = differences[:, x - start]
                 hits = 0
                 for g in range(ngroups - 1):
-                    hits += _clip(ramp[g :: ngroups - 1], limits[0], values, groupdq[:, g + 1, r, x])
+                    hits += _clip(ramp[g :: ngroups - 1], limits[0], values, groupdq[r, :, g + 1, x])
                 if hits:
-                    sigma = _noise(middle, read_variance[r, x])
-                    full = (limits[0], limits[0], limits[0], limits[1], limits[2])
-                    _mark(ramp, middle, sigma, full, groupdq[:, :, r, x], spreading[:, :, r, x])
+                    sigma = _noise(center[r, x], read_variance[r, x])
+                    _mark(ramp, center[r, x], sigma, every, groupdq[r, :, :, x], spreading[r, :, :, x])
                 found[r] += hits
 
 
@@ -270,8 +335,8 @@ def _clip(differences: Any, threshold: float, values: Any, groupdq: Any) -> int:
     low, high = -np.inf, np.inf
     for _ in range(5):
         middle = median(values, count)
-        spread_ = _standard_deviation(values, count)
-        low, high = middle - threshold * spread_, middle + threshold * spread_
+        width = threshold * _standard_deviation(values, count)
+        low, high = middle - width, middle + width
         left = 0
         for k in range(count):
             if low <= values[k] <= high:
@@ -303,36 +368,45 @@ def _standard_deviation(values: Any, count: int) -> Any:
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def spread(groupdq: Any, spreading: Any, above: int) -> None:
-    """Flag the four neighbours of marked jumps, then clear JUMP_DET wherever a group is unusable.
+    """Flag the four neighbours of marked jumps, where they are usable.
 
     Parameters
     ----------
-    groupdq : uint8 array, shape (nints, ngroups, rows, nx)
+    groupdq : uint8 array, shape (rows, nints, ngroups, nx)
         Changed in place.
-    spreading : uint8 array, shape (nints, ngroups, above + rows + below, nx)
+    spreading : uint8 array, shape (above + rows + below, nints, ngroups, nx)
         Marks of these rows and of neighbours on both sides.
     above : int
         Rows of ``spreading`` before the first row.
     """
-    nints, ngroups, rows, nx = groupdq.shape
-    wide = spreading.shape[2]
-    flagged = np.empty(nx, dtype=np.uint8)
-    for i in range(nints):
-        for g in range(1, ngroups):
-            for r in range(rows):
-                here = r + above
-                marks = spreading[i, g, here]
-                flagged[:] = 0
-                flagged[1:] |= marks[: nx - 1]
-                flagged[: nx - 1] |= marks[1:]
-                if here > 0:
-                    flagged |= spreading[i, g, here - 1]
-                if here + 1 < wide:
-                    flagged |= spreading[i, g, here + 1]
+    wide, nints, ngroups, nx = spreading.shape
+    for k in range(wide):
+        for i in range(nints):
+            for g in range(1, ngroups):
+                if not _any(spreading[k, i, g]):
+                    continue
                 for x in range(nx):
-                    bits = groupdq[i, g, r, x]
-                    bits = bits & _NOT_JUMP if bits & _UNUSABLE else bits | (flagged[x] * _JUMP)
-                    groupdq[i, g, r, x] = bits
+                    if spreading[k, i, g, x]:
+                        _flag_cross(groupdq, k - above, i, g, x)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _any(marks: Any) -> bool:
+    """Whether some mark is set."""
+    total = np.uint8(0)
+    for mark in marks:
+        total |= mark
+    return bool(total)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _flag_cross(groupdq: Any, r: int, i: int, g: int, x: int) -> None:
+    """Flag the usable ones among the neighbours of a pixel."""
+    rows, _, _, nx = groupdq.shape
+    for dr, dx in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+        y, c = r + dr, x + dx
+        if 0 <= y < rows and 0 <= c < nx and not groupdq[y, i, g, c] & _UNUSABLE:
+            groupdq[y, i, g, c] |= _JUMP
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -348,19 +422,19 @@ def after_jumps(data: Any, groupdq: Any, gain: Any, center: Any, thresholds: Any
     lengths : tuple of two ints
         Groups to flag after a jump of at least the first, and of at least the second threshold.
     """
-    nints, ngroups, rows, nx = data.shape
-    for i in range(nints):
-        for r in range(rows):
+    rows, nints, ngroups, nx = data.shape
+    for r in range(rows):
+        for i in range(nints):
             for x in range(nx):
                 until = 0
                 for g in range(1, ngroups):
-                    bits = groupdq[i, g, r, x]
-                    if bits & _JUMP and not (bits | groupdq[i, g - 1, r, x]) & _UNUSABLE:
-                        step = data[i, g, r, x] * gain[r, x] - data[i, g - 1, r, x] * gain[r, x]
+                    bits = groupdq[r, i, g, x]
+                    if bits & _JUMP and not (bits | groupdq[r, i, g - 1, x]) & _UNUSABLE:
+                        step = data[r, i, g, x] * gain[r, x] - data[r, i, g - 1, x] * gain[r, x]
                         excess = np.float64(step) - center[r, x]
                         until = max(until, _last_flagged(g, excess, thresholds, lengths))
                     if g <= until and not bits & _UNUSABLE:
-                        groupdq[i, g, r, x] = bits | _JUMP
+                        groupdq[r, i, g, x] = bits | _JUMP
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -31,4 +31,4 @@ class LastFrame(BandStep):
 
     def process(self, band: Band, constants: Any) -> None:
         """Flag the last group."""
-        band.groupdq[:, -1] |= np.uint8(DQ["DO_NOT_USE"])
+        band.groupdq[:, :, -1] |= np.uint8(DQ["DO_NOT_USE"])

@@ -126,8 +126,8 @@ class RampFit(BandStep):
         from mirific.detector1 import jump_kernels, ramp_fit_kernels
 
         for group in constants.dropped:
-            band.groupdq[:, group] |= np.uint8(DQ["DO_NOT_USE"])
-        noise = np.stack((constants.gain[band.rows], constants.read_noise[band.rows], band.field("average_dark")))
+            band.groupdq[:, :, group] |= np.uint8(DQ["DO_NOT_USE"])
+        noise = (constants.gain[band.rows], constants.read_noise[band.rows], band.field("average_dark"))
         sensitive = np.zeros(band.pixeldq.shape[0], dtype=np.int64)
         ramp_fit_kernels.fit(
             band.data,
@@ -137,12 +137,11 @@ class RampFit(BandStep):
             constants.timing,
             constants.table,
             constants.options,
-            band.field("rate"),
-            band.field("rate_dq"),
+            (band.field("rate"), band.field("rate_dq")),
             sensitive,
         )
         band.tally("ramps that depend on their first group", sensitive[band.inside()].sum())
-        jump_kernels.usable(band.groupdq[:, :, band.inside()], band.whole("before_fit"))
+        jump_kernels.usable(band.groupdq[band.inside()], band.whole("before_fit"))
 
     def same_course(self, assumed: FitConstants, found: FitConstants, tallies: Mapping[str, float]) -> bool:
         """Whether the same groups were fitted, or leaving off the unusable ones at the start changes nothing."""

@@ -13,20 +13,22 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.selection_kernels import median
+from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, sort_lanes
 
 __all__ = ["fit", "pair_coefficients"]
 
 _DO_NOT_USE = np.uint32(1)
 _SATURATED = np.uint32(2)
 _JUMP = np.uint32(4)
-_PERSISTENCE = np.uint32(32)
+_NOT_PERSISTENCE = np.uint8(255 - 32)
+_UNUSABLE = np.uint8(1 | 2)
+_UNUSABLE_OR_JUMP = np.uint8(1 | 2 | 4)
 _INVALID = np.uint32(1 | 2)
 _NO_GAIN = np.uint32(1 << 19 | 1)
 _CARRIED = np.uint32(4 | 32)
 _LARGE_VARIANCE = 1.0e6
 _ZERO = np.float32(0)
-_BLOCK = 32
+_MISSING = np.float32(np.nan)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -67,38 +69,19 @@ def _start(n: int) -> int:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _gather(data: Any, groupdq: Any, samples: Any, flags: Any) -> None:
-    """Copy ramps of (ngroups, n) to (n, ngroups), so that each lies together."""
-    ngroups, n = data.shape
-    for g in range(ngroups):
-        for x in range(n):
-            samples[x, g] = data[g, x]
-            flags[x, g] = groupdq[g, x]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
 def fit(
-    data: Any,
-    groupdq: Any,
-    pixeldq: Any,
-    noise: Any,
-    timing: Any,
-    table: Any,
-    options: Any,
-    values: Any,
-    dq: Any,
-    sensitive: Any,
+    data: Any, groupdq: Any, pixeldq: Any, noise: Any, timing: Any, table: Any, options: Any, out: Any, sensitive: Any
 ) -> None:
     """Fit the ramps of a band.
 
     Parameters
     ----------
-    data : float32 array, shape (nints, ngroups, rows, nx)
+    data : float32 array, shape (rows, nints, ngroups, nx)
         Ramps, DN.
     groupdq : uint8 array, same shape
         Ramps with one usable group become DO_NOT_USE here if they are to be suppressed.
     pixeldq : uint32 array, shape (rows, nx)
-    noise : float32 array, shape (3, rows, nx)
+    noise : tuple of three float32 arrays, shape (rows, nx)
         Gain (e/DN), read noise (e per read) and average dark current (e/s).
     timing : tuple of two floats
         Group time, and time of a first group that stands alone, s.
@@ -107,296 +90,432 @@ def fit(
     options : tuple
         Whether to suppress ramps of one usable group; first group to fit and the one after the last. A jump in the
         first one is forgotten if groups before it are left off.
-    values : float32 array, shape (4, 1 + nints, rows, nx)
-        Receives slope and error (DN/s), Poisson and read-noise variance (DN²/s²): combined, then by integration.
-    dq : uint32 array, shape (1 + nints, rows, nx)
-        Receives the pixel DQ.
+    out : tuple of float32 array, shape (rows, 4, 1 + nints, nx), and uint32 array, shape (rows, 1 + nints, nx)
+        Receive slope and error (DN/s), Poisson and read-noise variance (DN²/s²), combined, then by integration; and
+        the pixel DQ.
     sensitive : int64 array, shape (rows,)
         Receives the number of ramps that would fare differently if unusable groups at the start were left off.
     """
-    nints, ngroups, rows, nx = data.shape
+    rows, nints, _, nx = data.shape
     suppress, low, high = options
-    samples = np.empty((nints, _BLOCK, ngroups), dtype=np.float32)
-    flags = np.empty((nints, _BLOCK, ngroups), dtype=np.uint8)
-    kept = np.empty(ngroups + 1, dtype=np.float64)
-    sums = np.empty(4)
-    results = np.empty((1 + nints, 4))
-    bits = np.empty(1 + nints, dtype=np.uint32)
+    room = _workspace(nints, high - low, lane_width(nx))
+    samples, flags = room[0]
+    width = flags.shape[2]
     for r in range(rows):
-        for start in range(0, nx, _BLOCK):
-            stop = min(nx, start + _BLOCK)
+        for start in range(0, nx, width):
+            stop = min(nx, start + width)
+            if suppress:
+                _suppress(groupdq, r, start, stop, room[2][0])
+            _gather(data, groupdq, r, start, stop, low, samples, flags)
+            _gather_noise(pixeldq, noise, r, start, stop, room[5], room[6])
+            _look_over(flags, room[1])
+            _median_rates(timing, suppress, room)
             for i in range(nints):
-                _gather(data[i, :, r, start:stop], groupdq[i, :, r, start:stop], samples[i], flags[i])
-            for x in range(start, stop):
-                if suppress:
-                    _suppress(flags[:, x - start], groupdq[:, :, r, x])
-                if low > 0:
-                    flags[:, x - start, low] &= ~np.uint8(4)
-                pixel = (np.float64(noise[0, r, x]), np.float64(noise[1, r, x]), np.float64(noise[2, r, x]))
-                bits[:] = pixeldq[r, x]
-                _fit_pixel(
-                    samples[:, x - start, low:high],
-                    flags[:, x - start, low:high],
-                    pixel,
-                    timing,
-                    table,
-                    suppress,
-                    kept,
-                    sums,
-                    results,
-                    bits,
-                )
-                for i in range(nints):
-                    sensitive[r] += _depends_on_start(flags[i, x - start, low:high], suppress)
-                for i in range(1 + nints):
-                    dq[i, r, x] = bits[i]
-                    for k in range(4):
-                        values[k, i, r, x] = results[i, k]
+                _fit_integration(i, timing, table, suppress, room)
+                sensitive[r] += _count_sensitive(flags, room[1], i, stop - start, suppress)
+            _combine(room[4], room[6], nints)
+            for i in range(1 + nints):
+                out[1][r, i][start:stop] = room[6][i][: stop - start]
+                for k in range(4):
+                    out[0][r, k, i][start:stop] = room[4][i, k][: stop - start]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _depends_on_start(flags: Any, suppress: bool) -> bool:
-    """Whether a ramp whose first group is unusable has rules that look at the first group left."""
-    if not flags[0] & _DO_NOT_USE:
-        return False
-    if flags[0] & _JUMP:
-        return True
-    good, pairs = 0, 0
-    for g in range(flags.size):
-        good += flags[g] == 0
-        if g > 0:
-            pairs += (flags[g - 1] & _INVALID) | (flags[g] & (_INVALID | _JUMP)) == 0
-    return (good > 0 and pairs == 0) or (good == 1 and not suppress)
+def _workspace(nints: int, ngroups: int, width: int) -> Any:
+    """Room for one block of pixels, all with lanes as the last axis.
 
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _suppress(flags: Any, groupdq: Any) -> None:
-    """Make ramps with exactly one usable group DO_NOT_USE, in the local copy and in the band."""
-    for i in range(flags.shape[0]):
-        good = 0
-        for g in range(flags.shape[1]):
-            good += (flags[i, g] & ~np.uint8(32)) == 0
-        if good == 1:
-            for g in range(flags.shape[1]):
-                flags[i, g] |= np.uint8(1)
-                groupdq[i, g] |= np.uint8(1)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _fit_pixel(
-    samples: Any,
-    flags: Any,
-    pixel: Any,
-    timing: Any,
-    table: Any,
-    suppress: bool,
-    kept: Any,
-    sums: Any,
-    results: Any,
-    bits: Any,
-) -> None:
-    """Fit one pixel: integrations 1, 2, ... of ``results`` and ``bits``, then their combination as number 0.
-
-    ``results`` holds slope, error, Poisson and read-noise variance; ``bits`` the pixel DQ on entry.
+    0. samples and flags, (nints, ngroups, lanes);
+    1. census of the flags, (nints, 7, lanes);
+    2. numbers of usable differences, (nints, lanes);
+    3. differences, and the same sorted, (ngroups - 1, lanes);
+    4. slope, error, the two variances, and sums over segments or integrations, (1 + nints, 8, lanes);
+    5. gain, read noise, dark current, median rate, working space, (8, lanes);
+    6. pixel DQ, combined and by integration; numbers of unusable and of saturated integrations, SATURATED in some,
+       (4 + nints, lanes).
     """
-    nints = flags.shape[0]
-    if not pixel[0] > 0.0:
-        bits |= _NO_GAIN
-    rate = _median_rate(samples, flags, timing, suppress, kept)
-    sums[:] = 0.0
-    unusable, lost, some_saturated = 0, 0, False
+    return (
+        (np.zeros((nints, ngroups, width), dtype=np.float32), np.zeros((nints, ngroups, width), dtype=np.uint8)),
+        np.empty((nints, 7, width), dtype=np.int32),
+        np.zeros((nints, width), dtype=np.int32),
+        (
+            np.empty((max(ngroups - 1, 1), width), dtype=np.float32),
+            np.empty((max(ngroups - 1, 1), width), dtype=np.float32),
+        ),
+        np.zeros((1 + nints, 8, width)),
+        np.ones((8, width)),
+        np.zeros((4 + nints, width), dtype=np.uint32),
+    )
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _suppress(groupdq: Any, r: int, start: int, stop: int, good: Any) -> None:
+    """Make ramps with exactly one usable group DO_NOT_USE, in pixels ``start`` to ``stop - 1`` of row ``r``."""
+    _, nints, ngroups, _ = groupdq.shape
     for i in range(nints):
-        saturated = _fit_integration(
-            samples[i], flags[i], pixel, timing, table, suppress, rate, sums, results[i + 1], bits, i + 1
-        )
-        bits[0] |= bits[i + 1] & _CARRIED
-        unusable += (bits[i + 1] & _DO_NOT_USE) != 0
-        lost += (bits[i + 1] & _SATURATED) != 0
-        if bits[i + 1] & _INVALID:
-            results[i + 1, 0] = np.nan
-        if saturated:
-            bits[i + 1] |= _SATURATED
-            some_saturated = True
-    if unusable == nints:
-        bits[0] |= _DO_NOT_USE
-    if lost == nints:
-        bits[0] |= _SATURATED
-    _combine(sums, results[0], bits)
-    if some_saturated:
-        bits[0] |= _SATURATED
+        good[:] = 0
+        for g in range(ngroups):
+            _count_good(groupdq[r, i, g][start:stop], good)
+        for x in range(start, stop):
+            if good[x - start] == 1:
+                for g in range(ngroups):
+                    groupdq[r, i, g, x] |= np.uint8(1)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _combine(sums: Any, result: Any, bits: Any) -> None:
-    """Combine the integrations from their sums of 1/var_p, 1/var_r, 1/var_e (unused) and slope/var_r."""
-    var_p = 1.0 / sums[0] if sums[0] > 0.0 else sums[0]
-    var_r = 1.0 / sums[1] if sums[1] > 0.0 else sums[1]
-    if var_p >= _LARGE_VARIANCE or var_p < 0.0:
-        var_p = 0.0
-    if var_r >= _LARGE_VARIANCE:
-        var_r = 0.0
-    if bits[0] & _INVALID:
-        result[:] = 0.0
-        result[0] = np.nan
-        return
-    result[0] = sums[3] * var_r
-    result[1] = np.sqrt(var_p + var_r)
-    result[2] = var_p
-    result[3] = var_r
+def _count_good(flags: Any, good: Any) -> None:
+    """Count groups without a flag other than PERSISTENCE."""
+    for k in range(flags.size):
+        good[k] += np.int32(0) if flags[k] & _NOT_PERSISTENCE else np.int32(1)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _is_alone(flags: Any, suppress: bool) -> bool:
-    """Whether the first group is the only good one, and is to be used."""
-    if suppress or flags[0] != 0:
-        return False
-    good = 0
-    for bits in flags:
-        good += bits == 0
-    return good == 1
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _median_rate(samples: Any, flags: Any, timing: Any, suppress: bool, kept: Any) -> Any:
-    """Mean over the integrations of the median difference of usable groups without a jump, DN/s."""
-    nints, ngroups = flags.shape
-    total = 0.0
+def _gather(data: Any, groupdq: Any, r: int, start: int, stop: int, low: int, samples: Any, flags: Any) -> None:
+    """Copy the groups to fit of one block to (nints, ngroups, lanes)."""
+    nints, ngroups, _ = flags.shape
     for i in range(nints):
-        if ngroups == 1 or _is_alone(flags[i], suppress):
-            rate = np.float64(samples[i, 0]) / timing[1]
-            if flags[i, 0] & _SATURATED:
-                rate = np.nan
-        else:
-            rate = _median_difference(samples[i], flags[i], kept) / timing[0]
-        if ngroups == 1 or not np.isnan(rate):
-            total += rate
-    return total / nints
+        for g in range(ngroups):
+            _copy(data[r, i, low + g][start:stop], samples[i, g])
+            _copy(groupdq[r, i, low + g][start:stop], flags[i, g])
+        if low > 0:
+            for k in range(stop - start):
+                flags[i, 0, k] &= ~np.uint8(4)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _median_difference(samples: Any, flags: Any, kept: Any) -> Any:
-    """Median difference of adjacent groups that are usable and did not jump; the first sample if there is none."""
+def _copy(source: Any, target: Any) -> None:
+    """Copy a row."""
+    for k in range(source.size):
+        target[k] = source[k]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _gather_noise(pixeldq: Any, noise: Any, r: int, start: int, stop: int, pixels: Any, bits: Any) -> None:
+    """Copy gain, read noise, dark current and pixel DQ of one block; pixels without a gain are DO_NOT_USE."""
+    bits[:] = 0
+    for k in range(3):
+        pixels[k][: stop - start] = noise[k][r][start:stop]
+    for lane in range(stop - start):
+        dq = pixeldq[r, start + lane] | (np.uint32(0) if pixels[0, lane] > 0.0 else _NO_GAIN)
+        for i in range(bits.shape[0] - 3):
+            bits[i, lane] = dq
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _look_over(flags: Any, seen: Any) -> None:
+    """Census of the flags of each ramp of a block, (nints, 7, lanes).
+
+    Number of good groups, persistence aside; first and last of them; groups that are unusable, saturated, without
+    any flag; all flags together.
+    """
+    nints, ngroups, _ = flags.shape
+    for i in range(nints):
+        seen[i] = 0
+        seen[i, 1] = ngroups
+        for g in range(ngroups):
+            _count_flags(flags[i, g], g, seen[i, 0], seen[i, 1], seen[i, 2], seen[i, 6])
+            _count_lost(flags[i, g], seen[i, 3], seen[i, 4], seen[i, 5])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _count_flags(flags: Any, g: int, good: Any, first: Any, last: Any, every: Any) -> None:
+    """Enter one group into the census: good ones, and all flags."""
+    here = np.int32(g)
+    for k in range(flags.size):
+        bits = np.int32(flags[k])
+        is_good = (bits & np.int32(223)) == 0
+        good[k] += np.int32(1) if is_good else np.int32(0)
+        first[k] = min(first[k], here) if is_good else first[k]
+        last[k] = here if is_good else last[k]
+        every[k] |= bits
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _count_lost(flags: Any, unusable: Any, saturated: Any, clean: Any) -> None:
+    """Enter one group into the census: unusable, saturated and wholly unflagged ones."""
+    for k in range(flags.size):
+        bits = np.int32(flags[k])
+        unusable[k] += np.int32(1) if bits & np.int32(3) else np.int32(0)
+        saturated[k] += (bits >> np.int32(1)) & np.int32(1)
+        clean[k] += np.int32(1) if bits == 0 else np.int32(0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _is_alone(seen: Any, i: int, lane: int, suppress: bool, first_flags: Any) -> bool:
+    """Whether the first group is the only one without any flag, and is to be used."""
+    return not suppress and seen[i, 5, lane] == 1 and first_flags == 0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _median_rates(timing: Any, suppress: bool, room: Any) -> None:
+    """Mean over the integrations of the median difference of usable groups without a jump, DN/s.
+
+    A ramp without such a difference counts with its first sample, if usable.
+    """
+    samples, flags = room[0]
+    differences, ordered = room[3]
+    rates = room[5][3]
+    nints, ngroups, lanes = flags.shape
+    rates[:] = 0.0
+    for i in range(nints):
+        for g in range(ngroups - 1):
+            _difference(samples[i, g], samples[i, g + 1], flags[i, g], flags[i, g + 1], differences[g])
+        counts = room[2][i]
+        if ngroups > 1:
+            keep_numbers(differences, ordered, counts)
+            sort_lanes(ordered, ngroups - 1)
+        for k in range(lanes):
+            alone = ngroups == 1 or _is_alone(room[1], i, k, suppress, flags[i, 0, k])
+            if alone or counts[k] == 0:
+                usable = not flags[i, 0, k] & (_SATURATED if alone else _INVALID)
+                rate = np.float64(samples[i, 0, k]) / timing[1 if alone else 0] if usable else np.nan
+            else:
+                rate = lane_median(ordered, k, counts[k]) / timing[0]
+            rates[k] += 0.0 if np.isnan(rate) and ngroups > 1 else rate
+    rates /= nints
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _difference(before: Any, after: Any, flags_before: Any, flags_after: Any, out: Any) -> None:
+    """Difference of two groups, NaN where one is unusable or the second jumped."""
+    for k in range(out.size):
+        skip = (flags_before[k] & _UNUSABLE) | (flags_after[k] & _UNUSABLE_OR_JUMP)
+        value = after[k] - before[k]
+        out[k] = _MISSING if skip else value
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _count_sensitive(flags: Any, seen: Any, i: int, lanes: int, suppress: bool) -> int:
+    """Ramps whose first group is unusable and that have rules that look at the first group left."""
     count = 0
-    for g in range(flags.size - 1):
-        value = np.float64(samples[g + 1]) - np.float64(samples[g])
-        kept[count] = value
-        skip = (flags[g] & _INVALID) | (flags[g + 1] & (_INVALID | _JUMP))
-        count += skip == 0 and not np.isnan(value)
-    if count == 0 and not flags[0] & _INVALID:
-        return np.float64(samples[0])
-    return median(kept, count)
+    for lane in range(lanes):
+        first, good = flags[i, 0, lane], seen[i, 0, lane]
+        if first & _DO_NOT_USE and (first & _JUMP or 0 < good <= flags.shape[1] // 2 + 1):
+            count += _depends_on_start(flags, i, lane, good, suppress)
+    return count
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fit_integration(
-    samples: Any,
-    flags: Any,
-    pixel: Any,
-    timing: Any,
-    table: Any,
-    suppress: bool,
-    rate: float,
-    sums: Any,
-    result: Any,
-    bits: Any,
-    place: int,
-) -> bool:
-    """Fit one ramp, add to the sums of the pixel; returns whether some group was saturated."""
-    ngroups = flags.size
-    unusable, saturated = 0, 0
-    for value in flags:
-        bits[place] |= value & _CARRIED
-        unusable += (value & _INVALID) != 0
-        saturated += (value & _SATURATED) != 0
-    result[:] = 0.0
-    if flags[0] & _SATURATED:
-        bits[place] |= _INVALID
-        result[0] = np.nan
-    if unusable == ngroups:
-        bits[place] |= _DO_NOT_USE
-        if saturated == ngroups:
-            bits[place] |= _SATURATED
-    if unusable < ngroups and not flags[0] & _SATURATED:
-        _fit_segments(samples, flags, pixel, timing, table, suppress, rate, sums, result, bits[place])
-    return saturated > 0
+def _depends_on_start(flags: Any, i: int, lane: int, good: int, suppress: bool) -> bool:
+    """Whether such a ramp has no usable difference, or one group that stands alone, or a jump to forget."""
+    if flags[i, 0, lane] & _JUMP:
+        return True
+    for g in range(1, flags.shape[1]):
+        if not (flags[i, g - 1, lane] & _INVALID) | (flags[i, g, lane] & (_INVALID | _JUMP)):
+            return good == 1 and not suppress
+    return True
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fit_segments(
-    samples: Any,
-    flags: Any,
-    pixel: Any,
-    timing: Any,
-    table: Any,
-    suppress: bool,
-    rate: float,
-    sums: Any,
-    result: Any,
-    bits: Any,
-) -> None:
-    """Fit the segments of one ramp: runs of good groups, each with the jump that starts it.
+def _fit_integration(i: int, timing: Any, table: Any, suppress: bool, room: Any) -> None:
+    """Fit the ramps of one integration of a block, and add to the sums of its pixels.
 
-    Segments of one group count only if there is no longer one, and then only the first.
+    Ramps that are one segment with the block's most common ends are fitted together, the others one by one.
     """
+    seen, pixels, values, bits = room[1], room[5], room[4][i + 1], room[6]
+    lanes = pixels.shape[1]
+    low, high = _common_window(seen[i], room[2][i])
+    values[4:] = 0.0
+    if high - low >= 2:
+        _fit_together(room[0][0][i], low, high, timing[0], table, pixels, values)
+    for lane in range(lanes):
+        if not _is_plain(seen[i], room[2][i], lane, low, high):
+            _fit_alone(i, lane, timing, table, suppress, room)
+    _finish(values)
+    _settle(room[0][1][i, 0], seen[i], i, room[0][1].shape[1], values, bits)
+    _add_up(values, room[4][0], i == 0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _is_plain(seen: Any, counts: Any, lane: int, low: int, high: int) -> bool:
+    """Whether a ramp is one segment of at least three groups, ``low`` to ``high``, without jumps or NaN."""
+    n = high - low + 1
+    same = seen[1, lane] == low and seen[2, lane] == high and seen[0, lane] == n
+    return n > 2 and same and counts[lane] == n - 1 and not seen[6, lane] & 4
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _common_window(seen: Any, counts: Any) -> Any:
+    """First and last group of the first ramp that is one segment; (0, -1) if there is none."""
+    for lane in range(counts.size):
+        low, high = seen[1, lane], seen[2, lane]
+        if _is_plain(seen, counts, lane, low, high):
+            return low, high
+    return 0, -1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _fit_together(samples: Any, low: int, high: int, time: float, table: Any, pixels: Any, values: Any) -> None:
+    """Sums over the one segment ``low`` to ``high`` of every ramp of a block; those it does not fit are overwritten.
+
+    ``values[4:]`` receive 1/var_p, 1/var_r, 1/var_e and slope/var_r.
+    """
+    n = high - low + 1
+    powers, slopes, chosen = pixels[4], pixels[5], pixels[6]
+    lanes = powers.size
+    present = 0
+    for k in range(lanes):
+        variance = pixels[1, k] * pixels[1, k]
+        power = _power(np.float64(samples[high, k]) - np.float64(samples[low, k]), pixels[0, k], variance)
+        powers[k] = power
+        present |= 1 << power
+    for power in range(6):
+        if present >> power & 1:
+            slopes[:] = 0.0
+            for j in range(n // 2):
+                coefficient = table[power, _start(n) + j]
+                _add_pair(samples[low + j], samples[high - j], coefficient, slopes)
+            _choose(slopes, powers, np.float64(power), chosen)
+    _weigh(np.float64(n), time, pixels, values[4], values[5], values[6], values[7])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _add_pair(early: Any, late: Any, coefficient: float, slopes: Any) -> None:
+    """Add one pair of groups to the slopes."""
+    for k in range(slopes.size):
+        slopes[k] += coefficient * (np.float64(late[k]) - np.float64(early[k]))
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _choose(slopes: Any, powers: Any, power: float, chosen: Any) -> None:
+    """Take the slopes of the ramps with this power."""
+    for k in range(slopes.size):
+        chosen[k] = slopes[k] if powers[k] == power else chosen[k]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _weigh(n: float, time: float, pixels: Any, inverse_p: Any, inverse_r: Any, inverse_e: Any, weighted: Any) -> None:
+    """Sums over a single segment of ``n`` groups, from its slope in ``pixels[6]``."""
+    for k in range(inverse_p.size):
+        gain, read_noise, dark, rate = pixels[0, k], pixels[1, k], pixels[2, k], pixels[3, k]
+        var_p = ((rate if rate > 0.0 else 0.0) + dark) / (time * gain * (n - 1.0))
+        noise = read_noise / time
+        var_r = 12.0 * noise * noise / ((n * n * n - n) * gain * gain)
+        slope = pixels[6, k] / time if read_noise * read_noise > 0.0 else np.nan
+        inverse_p[k] = 1.0 / var_p if var_p > 0.0 else 0.0
+        inverse_r[k] = 1.0 / var_r
+        inverse_e[k] = 1.0 / (var_p + var_r)
+        weighted[k] = slope / var_r
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _fit_alone(i: int, lane: int, timing: Any, table: Any, suppress: bool, room: Any) -> None:
+    """Sums over the segments of one ramp.
+
+    Segments are runs of good groups, each with the jump that starts it. Those of one group count only if there is no
+    longer one, and then only the first.
+    """
+    samples, flags = room[0]
+    seen, pixels, values = room[1], room[5], room[4][i + 1]
+    ngroups = flags.shape[1]
     inverse_p, inverse_r, inverse_e, weighted = 0.0, 0.0, 0.0, 0.0
-    longest = _longest(flags)
-    if longest == 0:
-        return
-    g, done = 0, False
-    while g < flags.size and not done:
-        start, end = _next_segment(flags, g)
-        g = end
+    pixel = (pixels[0, lane], pixels[1, lane], pixels[2, lane])
+    alone = _is_alone(seen, i, lane, suppress, flags[i, 0, lane])
+    longest = _longest(flags, i, lane)
+    lost = seen[i, 0, lane] == 0 or flags[i, 0, lane] & _SATURATED
+    end, done = (ngroups if lost else 0), False
+    while end < ngroups and not done:
+        start, end = _next_segment(flags, i, lane, end)
         if end == start or (longest > 1 and end - start == 1):
             continue
-        alone = _is_alone(flags, suppress)
-        slope, var_p, var_r = _fit_segment(samples, start, end, pixel, timing, table, alone, rate)
+        slope, var_p, var_r = _fit_segment(samples, i, lane, start, end, pixel, timing, table, alone, pixels[3, lane])
         inverse_r += 1.0 / var_r
-        if var_p > 0.0:
-            inverse_p += 1.0 / var_p
+        inverse_p += 1.0 / var_p if var_p > 0.0 else 0.0
         inverse_e += 1.0 / (var_p + var_r)
         weighted += slope / var_r
         done = longest == 1
-    sums[0] += inverse_p
-    sums[1] += inverse_r
-    sums[2] += inverse_e
-    sums[3] += weighted
-    if bits & _INVALID:
-        return
-    _finish(result, inverse_p, inverse_r, inverse_e, weighted)
+    values[4, lane], values[5, lane], values[6, lane], values[7, lane] = inverse_p, inverse_r, inverse_e, weighted
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _finish(result: Any, inverse_p: float, inverse_r: float, inverse_e: float, weighted: float) -> None:
-    """Slope, error and variances of one ramp from the sums over its segments."""
-    var_p = 1.0 / inverse_p if inverse_p > 0.0 else 0.0
-    var_r = 1.0 / inverse_r
-    var_e = 1.0 / inverse_e
-    result[2] = 0.0 if var_p >= _LARGE_VARIANCE else var_p
-    result[3] = 0.0 if var_r >= _LARGE_VARIANCE else var_r
-    result[0] = weighted * result[3]
-    result[1] = 0.0 if var_e > _LARGE_VARIANCE else np.sqrt(var_e)
+def _finish(values: Any) -> None:
+    """Slope, error and variances of each ramp from the sums over its segments; zeros where there is none."""
+    for k in range(values.shape[1]):
+        inverse_p, inverse_r = values[4, k], values[5, k]
+        var_p = 1.0 / inverse_p if inverse_p > 0.0 else 0.0
+        var_r = 1.0 / inverse_r
+        var_e = 1.0 / values[6, k]
+        var_p = 0.0 if var_p >= _LARGE_VARIANCE else var_p
+        var_r = 0.0 if var_r >= _LARGE_VARIANCE else var_r
+        var_e = 0.0 if var_e > _LARGE_VARIANCE else var_e
+        nothing = inverse_r == 0.0
+        values[0, k] = 0.0 if nothing else values[7, k] * var_r
+        values[1, k] = 0.0 if nothing else np.sqrt(var_e)
+        values[2, k] = 0.0 if nothing else var_p
+        values[3, k] = 0.0 if nothing else var_r
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _next_segment(flags: Any, g: int) -> Any:
+def _settle(first_flags: Any, seen: Any, i: int, ngroups: int, values: Any, bits: Any) -> None:
+    """DQ of each ramp; NaN and zeros where it cannot be used. Counts unusable and saturated ramps by pixel."""
+    unusable, lost, partly = bits[-3], bits[-2], bits[-1]
+    for k in range(first_flags.size):
+        carried = np.uint32(seen[6, k]) & _CARRIED
+        own = bits[i + 1, k] | carried
+        if first_flags[k] & _SATURATED:
+            own |= _INVALID
+        if seen[3, k] == ngroups:
+            own |= _INVALID if seen[4, k] == ngroups else _DO_NOT_USE
+        unusable[k] += own & _DO_NOT_USE
+        lost[k] += (own & _SATURATED) >> np.uint32(1)
+        if own & _INVALID:
+            values[0, k] = np.nan
+            values[1, k] = 0.0
+            values[2, k] = 0.0
+            values[3, k] = 0.0
+        some_saturated = _SATURATED if seen[4, k] > 0 else np.uint32(0)
+        bits[i + 1, k] = own | some_saturated
+        bits[0, k] |= carried
+        partly[k] |= some_saturated
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _add_up(values: Any, combined: Any, first: bool) -> None:
+    """Add the sums of one integration to those of the pixels."""
+    for j in range(4, 8):
+        for k in range(values.shape[1]):
+            combined[j, k] = values[j, k] + (0.0 if first else combined[j, k])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _combine(values: Any, bits: Any, nints: int) -> None:
+    """Combine the integrations of each pixel from their sums."""
+    unusable, lost, partly = bits[-3], bits[-2], bits[-1]
+    for k in range(values.shape[2]):
+        var_p = 1.0 / values[0, 4, k] if values[0, 4, k] > 0.0 else values[0, 4, k]
+        var_r = 1.0 / values[0, 5, k] if values[0, 5, k] > 0.0 else values[0, 5, k]
+        var_p = 0.0 if var_p >= _LARGE_VARIANCE or var_p < 0.0 else var_p
+        var_r = 0.0 if var_r >= _LARGE_VARIANCE else var_r
+        dq = bits[0, k]
+        dq |= _DO_NOT_USE if unusable[k] == nints else np.uint32(0)
+        dq |= _SATURATED if lost[k] == nints else np.uint32(0)
+        unfit = (dq & _INVALID) != 0
+        values[0, 0, k] = np.nan if unfit else values[0, 7, k] * var_r
+        values[0, 1, k] = 0.0 if unfit else np.sqrt(var_p + var_r)
+        values[0, 2, k] = 0.0 if unfit else var_p
+        values[0, 3, k] = 0.0 if unfit else var_r
+        bits[0, k] = dq | partly[k]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _next_segment(flags: Any, i: int, lane: int, g: int) -> Any:
     """Start and end of the first segment from group ``g`` on; both the number of groups if there is none."""
-    n = flags.size
-    while g < n and flags[g] & ~_PERSISTENCE:
+    n = flags.shape[1]
+    while g < n and flags[i, g, lane] & _NOT_PERSISTENCE:
         g += 1
     if g == n:
         return n, n
-    start = g - 1 if g > 0 and flags[g - 1] & ~_PERSISTENCE == _JUMP else g
-    while g < n and not flags[g] & ~_PERSISTENCE:
+    start = g - 1 if g > 0 and flags[i, g - 1, lane] & _NOT_PERSISTENCE == _JUMP else g
+    while g < n and not flags[i, g, lane] & _NOT_PERSISTENCE:
         g += 1
     return start, g
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _longest(flags: Any) -> int:
+def _longest(flags: Any, i: int, lane: int) -> int:
     """Length of the longest segment of a ramp."""
     g, longest = 0, 0
-    while g < flags.size:
-        start, end = _next_segment(flags, g)
+    while g < flags.shape[1]:
+        start, end = _next_segment(flags, i, lane, g)
         longest = max(longest, end - start)
         g = end
     return longest
@@ -404,43 +523,53 @@ def _longest(flags: Any) -> int:
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _fit_segment(
-    samples: Any, start: int, end: int, pixel: Any, timing: Any, table: Any, alone: bool, rate: float
+    samples: Any,
+    i: int,
+    lane: int,
+    start: int,
+    end: int,
+    pixel: Any,
+    timing: Any,
+    table: Any,
+    alone: bool,
+    rate: float,
 ) -> Any:
     """Slope (DN/s), Poisson and read-noise variance (DN²/s²) of one segment."""
     gain, read_noise, dark = pixel
     n = end - start
     time = timing[1] if n == 1 and alone else timing[0]
-    if n == 1:
-        slope = np.float64(samples[start]) / time
-    elif n == 2:
-        slope = (np.float64(samples[end - 1]) - np.float64(samples[start])) / time
-    else:
-        slope = _weighted_slope(samples[start:end], gain, read_noise, table) / time
-    steps = max(n, 2)
+    slope = np.float64(samples[i, end - 1, lane])
+    if n == 2:
+        slope -= np.float64(samples[i, start, lane])
+    elif n > 2:
+        slope = _weighted_slope(samples, i, lane, start, end, gain, read_noise, table)
+    slope /= time
+    steps = np.float64(max(n, 2))
     var_p = (max(rate, 0.0) + dark) / (time * gain * (steps - 1.0))
     noise = read_noise / time
-    cubed = np.float64(steps * steps * steps - steps)
-    var_r = 12.0 * noise * noise / (cubed * gain * gain)
+    var_r = 12.0 * noise * noise / ((steps * steps * steps - steps) * gain * gain)
     if n > 2 and not gain > 0.0:
         var_r = 0.0
     return slope, var_p, var_r
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _weighted_slope(samples: Any, gain: float, read_noise: float, table: Any) -> float:
+def _weighted_slope(
+    samples: Any, i: int, lane: int, start: int, end: int, gain: float, read_noise: float, table: Any
+) -> Any:
     """Slope of three groups or more, DN per group; NaN if the read noise is no number above or below zero."""
-    n = samples.size
     variance = read_noise * read_noise
     if not variance > 0.0:
         return np.nan
-    power = _power(np.float64(samples[n - 1]) - np.float64(samples[0]), gain, variance)
-    start = _start(n)
+    n = end - start
+    power = _power(np.float64(samples[i, end - 1, lane]) - np.float64(samples[i, start, lane]), gain, variance)
+    place = _start(n)
     slope = 0.0
     for k in range(n // 2):
-        early, late = samples[k], samples[n - 1 - k]
+        early, late = samples[i, start + k, lane], samples[i, end - 1 - k, lane]
         early = _ZERO if np.isnan(early) else early
         late = _ZERO if np.isnan(late) else late
-        slope += table[power, start + k] * (np.float64(late) - np.float64(early))
+        slope += table[power, place + k] * (np.float64(late) - np.float64(early))
     return slope
 
 

@@ -55,17 +55,17 @@ class Rscd(BandStep):
 
     def whole_groups(self, exposure: Exposure, constants: GroupsToSkip) -> Mapping[int, tuple[int, ...]]:
         """The first groups, unless a ramp somewhere saturates early."""
-        return {i: tuple(range(skip)) for part, skip in _parts(constants) for i in range(*part.indices(exposure.nints))}
+        return {i: tuple(range(skip)) for part, skip in _parts(exposure, constants) for i in range(*part)}
 
     def process(self, band: Band, constants: GroupsToSkip) -> None:
         """Flag the first groups."""
         from mirific.detector1 import rscd_kernels
 
-        for label, (part, skip) in zip(_labels(band.exposure), _parts(constants), strict=True):
+        for label, (part, skip) in zip(_labels(band.exposure), _parts(band.exposure, constants), strict=True):
             lowered = np.zeros(band.pixeldq.shape, dtype=bool)
             alone = np.zeros_like(lowered)
             early = np.zeros_like(lowered)
-            rscd_kernels.flag_first_groups(band.groupdq[part], skip, lowered, alone, early)
+            rscd_kernels.flag_first_groups(band.groupdq, part, skip, lowered, alone, early)
             band.pixeldq[lowered] |= np.uint32(DQ["FLUX_ESTIMATED"])
             inside = band.inside()
             band.tally(f"rscd lowered {label}", lowered[inside].sum())
@@ -75,7 +75,7 @@ class Rscd(BandStep):
     def conclude(self, exposure: Exposure, constants: GroupsToSkip, tallies: Mapping[str, float]) -> Mapping[str, Any]:
         """Groups skipped and pixels that kept more, as ``meta.rscd`` has them."""
         values: dict[str, Any] = {}
-        for label, (_, skip) in zip(_labels(exposure), _parts(constants), strict=True):
+        for label, (_, skip) in zip(_labels(exposure), _parts(exposure, constants), strict=True):
             some = tallies.get(f"rscd early {label}", 0.0) > 0
             alone = tallies.get(f"rscd alone {label}", 0.0) if some else 0
             values[f"rscd.ngroups_skip_{label}"] = skip
@@ -100,11 +100,11 @@ def _labels(exposure: Exposure) -> tuple[str, ...]:
     return first + (("int2p",) if exposure.exposure_nints > 1 else ())
 
 
-def _parts(constants: GroupsToSkip) -> tuple[tuple[slice, int], ...]:
-    """Integrations of the file, and groups to skip in them."""
+def _parts(exposure: Exposure, constants: GroupsToSkip) -> tuple[tuple[tuple[int, int], int], ...]:
+    """First integration of the file concerned, the one after the last, and groups to skip in them."""
     parts = []
     if constants.first is not None:
-        parts.append((slice(0, 1), constants.first))
+        parts.append(((0, 1), constants.first))
     if constants.later is not None:
-        parts.append((slice(len(parts), None), constants.later))
+        parts.append(((len(parts), exposure.nints), constants.later))
     return tuple(parts)

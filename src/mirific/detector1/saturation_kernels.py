@@ -21,24 +21,24 @@ def find(data: Any, groupdq: Any, threshold: Any, first: Any) -> None:
 
     Parameters
     ----------
-    data : float32 array, shape (nints, ngroups, rows, nx)
+    data : float32 array, shape (rows, nints, ngroups, nx)
         Samples, DN.
     groupdq : uint8 array, same shape
         Receives AD_FLOOR and DO_NOT_USE where a sample is not above zero.
     threshold : float32 array, shape (rows, nx)
         DN; a sample at or above it is saturated.
-    first : int16 array, shape (nints, rows, nx)
+    first : int16 array, shape (rows, nints, nx)
         Receives the index of the first saturated group, the number of groups where there is none.
     """
-    nints, ngroups, rows, nx = data.shape
-    for i in range(nints):
-        first[i] = ngroups
-        for g in range(ngroups - 1, -1, -1):
-            for r in range(rows):
+    rows, nints, ngroups, nx = data.shape
+    for r in range(rows):
+        for i in range(nints):
+            first[r, i] = ngroups
+            for g in range(ngroups - 1, -1, -1):
                 for x in range(nx):
-                    value = data[i, g, r, x]
-                    first[i, r, x] = g if value >= threshold[r, x] else first[i, r, x]
-                    groupdq[i, g, r, x] |= _AT_FLOOR if value <= 0 else np.uint8(0)
+                    value = data[r, i, g, x]
+                    first[r, i, x] = np.int16(g) if value >= threshold[r, x] else first[r, i, x]
+                    groupdq[r, i, g, x] |= _AT_FLOOR if value <= 0 else np.uint8(0)
 
 
 @njit(nogil=True, cache=True)
@@ -49,7 +49,7 @@ def flag(data: Any, groupdq: Any, threshold: Any, first: Any, above: int, grow: 
     ----------
     data, groupdq, threshold
         As for :func:`find`.
-    first : int16 array, shape (nints, above + rows + below, nx)
+    first : int16 array, shape (above + rows + below, nints, nx)
         What :func:`find` found, in these rows and in neighbours on both sides.
     above : int
         Rows of ``first`` before the first row of the data.
@@ -58,21 +58,21 @@ def flag(data: Any, groupdq: Any, threshold: Any, first: Any, above: int, grow: 
     check_second : bool
         Also flag the second group DO_NOT_USE where it hints at saturation that the threshold missed.
     """
-    nints, ngroups, rows, nx = data.shape
+    rows, nints, ngroups, nx = data.shape
     lowest = np.empty(nx, dtype=np.int16)
     grown = np.empty(nx, dtype=np.int16)
-    for i in range(nints):
-        for r in range(rows):
+    for r in range(rows):
+        for i in range(nints):
             lowest[:] = ngroups
-            for k in range(max(0, r + above - grow), min(first.shape[1], r + above + grow + 1)):
+            for k in range(max(0, r + above - grow), min(first.shape[0], r + above + grow + 1)):
                 for x in range(nx):
-                    lowest[x] = min(lowest[x], first[i, k, x])
+                    lowest[x] = min(lowest[x], first[k, i, x])
             earliest = _spread(lowest, grown, grow)
             for g in range(earliest, ngroups):
                 for x in range(nx):
-                    groupdq[i, g, r, x] |= _SATURATED if g >= grown[x] else np.uint8(0)
+                    groupdq[r, i, g, x] |= _SATURATED if g >= grown[x] else np.uint8(0)
             if check_second and earliest <= 2 and ngroups > 2:
-                _check_second(data[i, :, r], groupdq[i, 1, r], threshold[r], grown)
+                _check_second(data[r, i], groupdq[r, i, 1], threshold[r], grown)
 
 
 @njit(nogil=True, cache=True)
