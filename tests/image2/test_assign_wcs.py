@@ -16,6 +16,7 @@ from mirific.image2 import AssignWcs
 from mirific.image2.assign_wcs import build_wcs, shift_pointing
 from mirific.instrument import siaf
 from mirific.io.models import to_model
+from mirific.references import FixedReferences
 from tests.image2 import products
 
 MAS = 3.6e6
@@ -175,3 +176,22 @@ def test_the_flight_distortion_gives_the_published_positions(shared_data: Path, 
     v2, v3 = wcs.get_transform("detector", "v2v3")(np.array([692.5, 511.5]), np.array([511.5, 511.5]))
     np.testing.assert_allclose(v2, [-453.34829, -433.41692], atol=1e-5)
     np.testing.assert_allclose(v3, [-373.66795, -375.27358], atol=1e-5)
+
+
+@pytest.mark.realdata
+@pytest.mark.oracle
+@pytest.mark.parametrize("filter_name", ["F560W", "F770W", "F1800W", "F2550W"])
+def test_the_flight_distortion_on_the_sky_equals_jwst(shared_data: Path, rng, filter_name):
+    """Over the whole detector, to far less than the 1e-4 mas asked for."""
+    from jwst.assign_wcs import AssignWcsStep
+
+    folder = shared_data / "references"
+    paths = {
+        "distortion": folder / "jwst_miri_imager_distortion_flt9.asdf",
+        "filteroffset": folder / "jwst_miri_filteroffset_full_flt9.asdf",
+    }
+    image = products.rate_image(products.Where("FULL", filter_name), rng)
+    ours = AssignWcs().run(image, FixedReferences(paths))
+    theirs = products.official(AssignWcsStep(), to_model(image).copy(), paths)
+    x, y = _grid(image.data.shape)
+    assert _apart(ours.wcs(x, y), theirs.meta.wcs(x, y)) < 1e-6

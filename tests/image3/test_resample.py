@@ -5,6 +5,8 @@ from dataclasses import replace
 import asdf
 import numpy as np
 import pytest
+from astropy import wcs as fits_wcs
+from astropy.io import fits
 
 from mirific.errors import InputError, ParameterError
 from mirific.image3 import Resample, official
@@ -106,6 +108,29 @@ def test_one_grid_for_several_mosaics(aligned, none, tmp_path):
     assert second.data.shape == first.data.shape
     assert scenes.apart(first.wcs([0, 100], [50, 9]), second.wcs([0, 100], [50, 9])) < 1e-6
     assert (second.weight <= first.weight * (1 + 1e-6)).all()
+
+
+def test_a_grid_of_another_kind(aligned, none, tmp_path):
+    """A grid whose transform is not that of a FITS header gets keywords that agree with it."""
+    import gwcs
+    from astropy.modeling.models import Pix2Sky_TAN, RotateNative2Celestial, Scale, Shift
+
+    ra, dec = (float(value) for value in aligned.images[0].wcs(128, 128))
+    plane = Shift(-230.0) & Shift(-220.0) | Scale(-3e-5) & Scale(3e-5)
+    transform = plane | Pix2Sky_TAN() | RotateNative2Celestial(ra, dec, 180)
+    frames = aligned.images[0].wcs.input_frame, aligned.images[0].wcs.output_frame
+    grid = gwcs.WCS([(frames[0], transform), (frames[1], None)])
+    grid.bounding_box = ((-0.5, 459.5), (-0.5, 439.5))
+    asdf.AsdfFile({"wcs": grid}).write_to(tmp_path / "grid.asdf")
+    mosaic = Resample(output_wcs=str(tmp_path / "grid.asdf")).run(aligned, none)
+    assert mosaic.data.shape == (440, 460)
+    header = {
+        name.removeprefix("wcsinfo."): value for name, value in mosaic.meta.items() if name.startswith("wcsinfo.")
+    }
+    cards = {name.upper(): header[name] for name in header if len(name) <= 8 and name != "s_region"}
+    fitted = fits_wcs.WCS(fits.Header(cards)).pixel_to_world_values([0, 150, 299], [0, 140, 279])
+    assert scenes.apart(fitted, mosaic.wcs([0, 150, 299], [0, 140, 279])) < 1
+    np.testing.assert_allclose(np.nansum(mosaic.weight), np.nansum(Resample().run(aligned, none).weight), rtol=1e-3)
 
 
 def test_chosen_size_place_and_value_of_nothing(aligned, none):

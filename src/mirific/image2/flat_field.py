@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from mirific.detector1.reference_dq import standard_dq
 from mirific.exposure import Image
 from mirific.step import NotApplicable, Step, param
 
@@ -42,11 +41,11 @@ class FlatField(Step[Image]):
 
 
 def _planes(reference: Any) -> tuple[Any, Any, Any]:
-    """Flat, its error and its DQ as contiguous arrays of the science shape."""
+    """Flat, its error and its DQ as contiguous arrays of the science shape; zeros where the file lacks them."""
     flat = np.ascontiguousarray(reference.array("SCI"), dtype=np.float32)
-    if not reference.has("ERR"):
-        return flat, np.zeros_like(flat), standard_dq(reference)
-    return flat, np.ascontiguousarray(reference.array("ERR"), dtype=np.float32), standard_dq(reference)
+    err = reference.array("ERR") if reference.has("ERR") else np.zeros_like(flat)
+    dq = reference.array("DQ") if reference.has("DQ") else np.zeros(flat.shape, dtype=np.uint32)
+    return flat, np.ascontiguousarray(err, dtype=np.float32), np.ascontiguousarray(dq, dtype=np.uint32)
 
 
 def _divided(exposure: Image, reference: Any) -> Image:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mirific.errors import ParameterError
-from mirific.exposure import DQ, Image, ImageSet, Metadata, Mosaic
-from mirific.image3.output_grid import numbers, sky_polygons
+from mirific.exposure import DQ, Image, ImageSet, Mosaic
+from mirific.image3.output_grid import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from astropy.table import Table
 
 __all__ = [
-    "blended_metadata",
     "remote_catalog",
     "resampled",
     "sky_levels",
@@ -233,73 +232,6 @@ def resampled(exposure: ImageSet, step: Any) -> Mosaic:
 
 
 _PAIRS: Mapping[str, type[Any]] = {"output_shape": int, "crpix": float, "crval": float}
-
-
-def blended_metadata(images: tuple[Image, ...], wcs: Any) -> Metadata:
-    """Metadata of a mosaic, by the blending rules of the schema; FITS keywords and S_REGION from ``wcs``.
-
-    Parameters
-    ----------
-    images : tuple of Image
-    wcs : gwcs.WCS
-        Of the mosaic.
-    """
-    from jwst.model_blender import ModelBlender
-    from stdatamodels.jwst.datamodels import ImageModel
-
-    from mirific.io.models import metadata_of, to_model
-
-    ignored = ["meta.photometry.pixelarea_steradians", "meta.photometry.pixelarea_arcsecsq", "meta.filename"]
-    blender = ModelBlender(blend_ignore_attrs=ignored)
-    for image in images:
-        with to_model(_without_arrays(image)) as model:
-            blender.accumulate(model)
-    with ImageModel() as result:
-        result.update(model)
-        blender.finalize_model(result)
-        meta = metadata_of(result)
-    return meta.with_values(_own_coordinates(images, meta, wcs))
-
-
-def _without_arrays(image: Image) -> Image:
-    nothing = np.zeros((0, 0), dtype=np.float32)
-    return replace(
-        image,
-        data=nothing,
-        err=nothing,
-        dq=nothing.astype(np.uint32),
-        var_poisson=nothing,
-        var_rnoise=nothing,
-        var_flat=None,
-        area=None,
-        wcs=None,
-        history=(),
-        flags=replace(image.flags, entries={}),
-    )
-
-
-def _own_coordinates(images: tuple[Image, ...], meta: Metadata, wcs: Any) -> dict[str, Any]:
-    """Linear FITS keywords of the mosaic; those of the exposures are removed."""
-    from stcal.alignment import combine_sregions
-
-    transform = wcs.forward_transform
-    own = {
-        **{f"crpix{k + 1}": float(transform.crpix[k]) + 1 for k in range(2)},
-        **{f"cdelt{k + 1}": float(transform.cdelt[k]) for k in range(2)},
-        **{f"crval{k + 1}": float(transform.crval[k]) for k in range(2)},
-        **{f"pc{j + 1}_{i + 1}": float(transform.pc.value[j][i]) for j in range(2) for i in range(2)},
-        "ctype1": "RA---TAN",
-        "ctype2": "DEC--TAN",
-        "cunit1": "deg",
-        "cunit2": "deg",
-        "radesys": "ICRS",
-        "wcsaxes": 2,
-    }
-    polygons = [polygon for image in images for polygon in sky_polygons(image)]
-    with _expected_warnings():
-        own["s_region"] = combine_sregions(polygons, transform, intersect_footprint=wcs.footprint())
-    stale = {name: None for name in meta if name.startswith("wcsinfo.")}
-    return stale | {f"wcsinfo.{name}": value for name, value in own.items()}
 
 
 def source_catalog(mosaic: Mosaic, paths: Mapping[str, str], step: Any) -> tuple[Table, Any] | None:

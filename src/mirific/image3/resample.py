@@ -10,6 +10,7 @@ import numpy as np
 
 from mirific.exposure import Image, ImageSet, Metadata, Mosaic
 from mirific.image3 import official
+from mirific.image3.blending import blended_metadata
 from mirific.image3.drizzling import Drizzled, Grid, drizzle, measurement_time, sky_subtracted, weights
 from mirific.image3.output_grid import make_grid
 from mirific.image3.pixel_map import pixel_map
@@ -95,7 +96,7 @@ class Resample(Step[ImageSet]):
 
     def _meta(self, exposure: ImageSet, grid: Grid) -> Metadata:
         """Metadata of the mosaic: blended from the exposures, and what is its own."""
-        blended = official.blended_metadata(exposure.images, grid.wcs)
+        blended = blended_metadata(exposure.images, grid.wcs)
         area = grid.pixel_scale**2
         own = {
             "filename": exposure.meta.get("filename", "mosaic_i2d.fits"),
