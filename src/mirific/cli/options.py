@@ -40,6 +40,7 @@ def set_up_logging(verbose: int, quiet: bool) -> None:
     handler.setFormatter(logging.Formatter("mirific: %(message)s"))
     speaker = logging.getLogger("mirific" if verbose < 2 else None)
     speaker.handlers[:] = [handler]
+    logging.getLogger().addHandler(logging.NullHandler())
     logging.getLogger("mirific").setLevel(level)
     speaker.setLevel(level)
     logging.captureWarnings(True)
