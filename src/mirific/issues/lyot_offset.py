@@ -2,20 +2,22 @@
 
 What it is and why it matters
 -----------------------------
-The field of the Lyot coronagraph is a bonus to imaging: but for the occulting spot and the bar that holds it, it sees the
-sky. In some data its background does not continue that of the imager (F2550W: 870-880 MJy/sr in the Lyot, 850-860 in the
-imager). The step is small, but seen by eye; it stays in a mosaic as a patch, and it keeps the matching of sky levels,
-which knows one level per exposure, from finding the right one.
+The field of the Lyot coronagraph is a bonus to imaging: but for the occulting spot and the bar that holds it, it sees
+the sky. In some data its background does not continue that of the imager (F2550W: 870-880 MJy/sr in the Lyot, 850-860
+in the imager). The step is small, but seen by eye; it stays in a mosaic as a patch, and it keeps the matching of sky
+levels, which knows one level per exposure, from finding the right one.
 
 How it is seen
 --------------
-In each calibrated exposure. Both fields are cut into boxes of 48 pixels, and the level of each box is measured without
-sources, spot, bar, and the bright edges of the imager. A constant, a gradient and a step in the Lyot are fitted to the
-levels together with the way in which they wander over the field (a correlation in space, found from the levels
-themselves). The same is done for windows in the imager itself, where there is no step; if they show more than their errors
-allow, the errors are enlarged. So the error of the step is that of an extrapolation from the imager to the Lyot: small on an empty field, large
-on a nebula, where an offset may not be told from the sky. A step counts from 0.3 % of the background and five times its
-error on. Where the exposures of a set agree on one fraction of the background, that common fraction is used.
+In each calibrated exposure. Both fields are cut into boxes of 48 pixels, and the level of each box is measured
+without sources, spot, bar, and the bright edges of the imager. A constant, a gradient and a step in the Lyot are
+fitted to the levels together with the way in which they wander over the field (a correlation in space, found from the
+levels themselves). The same is done for windows in the imager itself, where there is no step; if they show more than
+their errors allow, the errors are enlarged. So the error of the step is that of an extrapolation from the imager to
+the Lyot: small on an empty field, large on a nebula, where an offset may not be told from the sky. In a mosaic the
+Lyot of one tile may see the same sky as the imager of another; that comparison, which no nebula disturbs, is then
+averaged in. A step counts from 0.3 % of the background and five times its error on. Where the exposures of a set
+agree on one fraction of the background, that common fraction is used.
 
 What the official pipeline does, and the workaround
 ---------------------------------------------------
@@ -24,16 +26,16 @@ constant from it by hand.
 
 What mirific does, and how safe it is
 -------------------------------------
-The step lyot-offset subtracts the measured level in the Lyot field only, before skymatch: the imager is never touched, and
-photometry of sources in the Lyot, which is relative to their local background, stays the same. It does nothing where the
-offset is small, or not significant: on a nebula it leaves the data alone rather than subtract part of the nebula. The
-record of each exposure says how much was subtracted. The remaining error is common to all pixels of the Lyot; it is not in
-their ERR.
+The step lyot-offset subtracts the measured level in the Lyot field only, before skymatch: the imager is never
+touched, and photometry of sources in the Lyot, which is relative to their local background, stays the same. It does
+nothing where the offset is small, or not significant: on a nebula it leaves the data alone rather than subtract part
+of the nebula. The record of each exposure says how much was subtracted. The remaining error is common to all pixels
+of the Lyot; it is not in their ERR.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
@@ -49,7 +51,7 @@ from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
 from mirific.issues.known_issue import Issue
 from mirific.step import NotApplicable, param
 
-__all__ = ["ISSUE", "LyotStep", "SubtractLyotOffset", "detect", "measure_step"]
+__all__ = ["ISSUE", "LyotStep", "SubtractLyotOffset", "detect", "measure_on_common_sky", "measure_step"]
 
 _Floats = NDArray[np.float64]
 _Mask = NDArray[np.bool_]
@@ -156,23 +158,22 @@ def _clear_fields() -> tuple[_Mask, _Mask]:
 def _levels(image: Image) -> _Levels:
     """Measure the local backgrounds of both fields."""
     fields = [regions.cut(mask, image.meta) for mask in _clear_fields()]
-    parts = [_levels_within(image, field) for field in fields]
-    stacked = [np.concatenate(columns) for columns in zip(*parts, strict=True)]
-    inside = np.repeat([True, False], [len(part[0]) for part in parts])
-    return _Levels(*stacked, inside)
+    lyot, imager = (_levels_within(image, field) for field in fields)
+    x, y, level, error = np.concatenate([lyot, imager]).T
+    return _Levels(x, y, level, error, np.arange(x.size) < len(lyot))
 
 
-def _levels_within(image: Image, field: _Mask) -> tuple[_Floats, _Floats, _Floats, _Floats]:
-    """Position, level and noise error of the boxes of one field, of which at least a third can be used."""
+def _levels_within(image: Image, field: _Mask) -> _Floats:
+    """Columns x, y, level and noise error of the boxes of one field of which at least a third can be used."""
     from mirific.issues.local_background import sky_background, usable
 
     if not field.any():
-        return (np.empty(0),) * 4
+        return np.empty((0, 4))
     rows, columns = np.flatnonzero(field.any(axis=1)), np.flatnonzero(field.any(axis=0))
     window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     data, seen = image.data[window], (usable(image) & field)[window]
     if seen.sum() < _BOX**2:
-        return (np.empty(0),) * 4
+        return np.empty((0, 4))
     _, sources = sky_background(data, ~seen, _BOX)
     sky = seen & ~sources & ~_wings(data, ~seen | sources)
     found = []
@@ -183,8 +184,7 @@ def _levels_within(image: Image, field: _Mask) -> tuple[_Floats, _Floats, _Float
             if values.size > _BOX**2 / 3:
                 centre = x0 + columns[0] + (_BOX - 1) / 2, y0 + rows[0] + (_BOX - 1) / 2
                 found.append((*centre, *_clipped_mean(values)))
-    table = np.array(found, dtype=float).reshape(-1, 4)
-    return table[:, 0], table[:, 1], table[:, 2], table[:, 3]
+    return np.array(found, dtype=float).reshape(-1, 4)
 
 
 def _wings(data: NDArray[np.float32], masked: _Mask) -> _Mask:
@@ -279,13 +279,13 @@ def _solved(design: _Floats, data: _Floats, variance: _Floats) -> tuple[_Floats,
     free = data.size - design.shape[1]
     scale = float(((data - design @ trend) ** 2 / variance).sum()) / free
     likelihood = -0.5 * (np.log(variance).sum() + np.linalg.slogdet(normal)[1] + free * np.log(scale))
-    return trend, float(np.linalg.inv(normal)[0, 0] * scale), float(likelihood), scale
+    return np.asarray(trend, dtype=float), float(np.linalg.inv(normal)[0, 0] * scale), float(likelihood), scale
 
 
 def _inflation(levels: _Levels) -> float:
     """Factor by which errors are too small, at least 1: from windows within the imager, whose step is zero.
 
-    Each window is as large as the Lyot and as far from the rest; the factor is the rms of their steps over their errors.
+    Each window is as large as the Lyot and as far from the rest; the factor is the rms of step over error.
     """
     imager = levels.select(~levels.lyot)
     pulls = []
@@ -338,6 +338,50 @@ def _few(levels: _Levels) -> bool:
 # --------------------------------------------------------------------------------------------- the set of exposures
 
 
+def measure_on_common_sky(images: Sequence[Image], references: Sequence[float]) -> tuple[float, float] | None:
+    """Measure the common step, percent, where the Lyot of one exposure sees the same sky as the imager of another.
+
+    Parameters
+    ----------
+    images : sequence of Image
+    references : sequence of float
+        Level of each, MJy/sr, of which the step is a percentage.
+
+    Returns
+    -------
+    (step, error) or None
+        None where no Lyot and imager share sky, as in a single tile with small dithers.
+    """
+    from mirific.issues.matched_backgrounds import Field, matched_differences
+    from mirific.issues.tangent_plane import plane_maps
+
+    if len(images) < 2 or any(image.wcs is None for image in images):
+        return None
+    lyot, imager = _clear_fields()
+    fields = [
+        Field(k, name, regions.cut(mask, image.meta))
+        for k, image in enumerate(images)
+        for name, mask in (("Lyot", lyot), ("imager", imager))
+    ]
+    pairs = matched_differences(images, plane_maps(images), fields)
+    across = [pair for pair in pairs if fields[pair.first].name != fields[pair.second].name]
+    if not across:
+        return None
+    design = np.zeros((len(pairs), len(images) + 1))
+    for row, pair in zip(design, pairs, strict=True):
+        for index, sign in ((pair.first, 1.0), (pair.second, -1.0)):
+            row[1 + fields[index].exposure] += sign
+            row[0] += sign * references[fields[index].exposure] / 100.0 if fields[index].name == "Lyot" else 0.0
+    error = np.array([pair.error for pair in pairs])
+    inverse = np.linalg.pinv((design / error[:, None]).T @ (design / error[:, None]))
+    solution = inverse @ (design.T @ (np.array([pair.value for pair in pairs]) / error**2))
+    misfit = (np.array([pair.value for pair in pairs]) - design @ solution) / error
+    spread = max(1.0, float(np.mean(misfit**2)))
+    # the same few patches of sky enter many pairs: their number is that of the exposures, not of the pairs
+    repeats = max(1.0, len(across) / len(images))
+    return float(solution[0]), float(np.sqrt(inverse[0, 0] * spread * repeats))
+
+
 @dataclass(frozen=True)
 class _Adopted:
     """The step of one exposure that counts, percent: the common one of the set, or its own."""
@@ -345,30 +389,39 @@ class _Adopted:
     percent: float
     error: float
     common: bool
+    matched: bool = False
 
     @property
     def significance(self) -> float:
         return abs(self.percent) / self.error
 
 
-def _adopted(steps: list[LyotStep], visits: int, *, combine: bool = True) -> list[_Adopted]:
+def _adopted(images: Sequence[Image], steps: Sequence[LyotStep], *, combine: bool = True) -> list[_Adopted]:
     """Decide for the common fraction where all agree within their errors, else for each exposure's own.
 
     The same sky and detector are behind all exposures of a visit, so their errors are not independent: the error of
-    the common fraction is that of one exposure over the root of the number of visits.
+    the common fraction is that of one exposure over the root of the number of visits. Where Lyots share sky with
+    imagers, what is measured there is averaged with it.
     """
     value = np.array([step.percent for step in steps])
     error = np.array([step.percent_error for step in steps])
-    if combine and len(steps) > 1:
-        mean = float(np.average(value, weights=error**-2))
-        misfit = np.abs(value - mean) / error
-        if misfit.max() < 3.5 and np.mean(misfit**2) < 1.0 + 3.0 * np.sqrt(2.0 / len(steps)):
-            together = float(np.median(error)) / np.sqrt(visits)
-            return [_Adopted(mean, together, common=True)] * len(steps)
-    return [_Adopted(float(v), float(e), common=False) for v, e in zip(value, error, strict=True)]
+    own = [_Adopted(float(v), float(e), common=False) for v, e in zip(value, error, strict=True)]
+    if not combine or len(steps) < 2:
+        return own
+    mean = float(np.average(value, weights=error**-2))
+    misfit = np.abs(value - mean) / error
+    if misfit.max() > 3.5 or np.mean(misfit**2) > 1.0 + 3.0 * np.sqrt(2.0 / len(steps)):
+        return own
+    together = float(np.median(error)) / np.sqrt(_visits(images))
+    matched = measure_on_common_sky(images, [step.reference for step in steps])
+    if matched is None or abs(matched[0] - mean) > 4.0 * np.hypot(matched[1], together):
+        return [_Adopted(mean, together, common=True)] * len(steps)
+    weights = np.array([matched[1], together]) ** -2
+    both = float(np.average([matched[0], mean], weights=weights))
+    return [_Adopted(both, float(weights.sum() ** -0.5), common=True, matched=True)] * len(steps)
 
 
-def _visits(images: tuple[Image, ...]) -> int:
+def _visits(images: Sequence[Image]) -> int:
     return len({str(image.meta.get("observation.visit_id") or image.name[:13]) for image in images})
 
 
@@ -396,17 +449,19 @@ class SubtractLyotOffset(SetStep):
 
     name: ClassVar[str] = _SLUG
 
-    threshold: float = param(_THRESHOLD, "Least step that is subtracted, of the background.", unit="%", ge=0.0, le=100.0)
+    threshold: float = param(
+        _THRESHOLD, "Least step that is subtracted, of the background.", unit="%", ge=0.0, le=100.0
+    )
     significance: float = param(_SIGNIFICANT, "Least ratio of the step to its error.", ge=1.0)
     combine: bool = param(True, "Use the common fraction of the background where the exposures agree on one.")
 
     def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> ImageSet | NotApplicable:
         """Return the set with the steps subtracted."""
         steps = [measure_step(image) if _both_fields(image) else None for image in exposure.images]
-        known = [step for step in steps if step is not None]
+        known = [(image, step) for image, step in zip(exposure.images, steps, strict=True) if step is not None]
         if not known:
             return NotApplicable("no exposure shows the background of both the Lyot and the imager")
-        adopted = iter(_adopted(known, _visits(exposure.images), combine=self.combine))
+        adopted = iter(_adopted(*zip(*known, strict=True), combine=self.combine))
         choices = [None if step is None else next(adopted) for step in steps]
         if not any(self._counts(choice) for choice in choices):
             return NotApplicable("no significant offset")
@@ -446,7 +501,8 @@ def detect(images: ImageSet) -> tuple[Finding, ...]:
     """
     steps = {k: measure_step(image) for k, image in enumerate(images.images) if _both_fields(image)}
     known = {k: step for k, step in steps.items() if step is not None}
-    adopted = dict(zip(known, _adopted(list(known.values()), _visits(images.images)), strict=True)) if known else {}
+    seen = [images.images[k] for k in known]
+    adopted = dict(zip(known, _adopted(seen, list(known.values())), strict=True)) if known else {}
     shared = _evidence_of_set(images, known, adopted)
     findings = []
     for k, image in enumerate(images.images):
@@ -477,7 +533,7 @@ def _finding(image: Image, step: LyotStep, choice: _Adopted, shared: Evidence) -
     evidence = replace(shared, pictures=_pictures(image), values=_values(step, choice))
     return Finding(
         _SLUG, "", image.name, (image.name,), present, choice.percent, "% of background", choice.significance,
-        _THRESHOLD, _severity(present, choice), "the Lyot field, lower left (5, 748) to upper right (276, 1019), 0-based",
+        _THRESHOLD, _severity(present, choice), "the Lyot field, 0-based (5, 748) to (276, 1019)",
         action, _reason(step, choice, present), evidence,
     )  # fmt: skip
 
@@ -496,7 +552,8 @@ def _reason(step: LyotStep, choice: _Adopted, present: bool | None) -> str:
         f"Lyot minus imager {step.step:+.4g} ± {step.error:.2g} MJy/sr on a background of {step.background:.4g}: "
         f"{step.percent:+.2f} ± {step.percent_error:.2f} %"
     )
-    pooled = f"; the exposures agree on {choice.percent:+.2f} ± {choice.error:.2f} %" if choice.common else ""
+    shared = ", with what Lyot and imager see of the same sky" if choice.matched else ""
+    pooled = f"; the exposures agree on {choice.percent:+.2f} ± {choice.error:.2f} %{shared}" if choice.common else ""
     blind = (
         "; the light of the sky varies so much over the field that an offset cannot be told from it"
         if present is None

@@ -2,48 +2,48 @@
 
 What it is and why it matters
 -----------------------------
-Outlier detection compares each exposure with the median of all, and flags the pixels that disagree. It is made for cosmic
-rays. Where exposures disagree for another reason, it flags the cores of sources, or large blocks: the mosaic then has
-gaps, and its sources lose light, those in the tiles concerned first.
+Outlier detection compares each exposure with the median of all, and flags the pixels that disagree. It is made for
+cosmic rays. Where exposures disagree for another reason, it flags the cores of sources, or large blocks: the mosaic
+then has gaps, and its sources lose light, those in the tiles concerned first.
 
-The usual cause is a tile that is misaligned because of its guide star. Backgrounds that do not match, and thresholds that
-are too tight for the sharp PSF of the short filters, do the same.
+The usual cause is a tile that is misaligned because of its guide star. Backgrounds that do not match, and thresholds
+that are too tight for the sharp PSF of the short filters, do the same.
 
 How it is seen
 --------------
-In the flags of the exposures after outlier detection (_crf). Sources are taken from all exposures together, so that one
-that is flagged in some is known from the others, and the pixels within half a FWHM of them are its core. The finding gives
-the part of all core pixels that is flagged, the part of all pixels, and the largest connected blocks. Cosmic rays flag a few
-tenths of a percent of either; from 1 % of the cores or 2 % of all pixels on, and significantly more cores than sky, it is
-overflagging.
+In the flags of the exposures after outlier detection (_crf). Sources are taken from all exposures together, so that
+one that is flagged in some is known from the others, and the pixels within half a FWHM of them are its core. The
+finding gives the part of all core pixels that is flagged, the part of all pixels, and the largest connected blocks.
+Cosmic rays flag a few tenths of a percent of either; from 1 % of the cores or 2 % of all pixels on, and significantly
+more cores than sky, it is overflagging.
 
-Then the cause is measured, on the same pixels with the flagged ones bridged: the shifts of visits and exposures to each other,
-and the background of each exposure, Lyot and imager apart, against the others at the same places of the sky, without
-sources. The verdict is "misaligned", "background mismatch", "thresholds" if neither, or "fine".
+Then the cause is measured, on the same pixels with the flagged ones bridged: the shifts of visits and exposures to
+each other, and the background of each exposure, Lyot and imager apart, against the others at the same places of the
+sky, without sources. The verdict is "misaligned", "background mismatch", "thresholds" if neither, or "fine".
 
 What the official pipeline does, and the workaround
 ---------------------------------------------------
-The official pipeline does not notice it. The workaround is to run stage 3 without outlier detection and look for doubled
-sources, to compare coordinates of sources in the _crf files, to correct RA_REF and DEC_REF of misaligned tiles, or else to
-change the snr and scale parameters by trial.
+The official pipeline does not notice it. The workaround is to run stage 3 without outlier detection and look for
+doubled sources, to compare coordinates of sources in the _crf files, to correct RA_REF and DEC_REF of misaligned
+tiles, or else to change the snr and scale parameters by trial.
 
 What mirific does, and how safe it is
 -------------------------------------
-The finding names the cause with its numbers, and what to change: the shifts, the levels, or values of snr and scale that the
-differences between exposures at the cores call for. Flags cannot simply be taken back, because outlier detection also
-replaces the values of the pixels by NaN. So the step outlier-overflagging takes the images as they were before outlier
-detection, and takes its place: it matches the backgrounds on the same places of the sky if they disagree, and loosens scale, then
-snr, until at most 0.1 % more of the cores than of the sky are flagged. It refuses images whose values are gone already, and
-misaligned ones, which belong to tile-misalignment first. Looser thresholds let the faintest cosmic rays on slopes of bright
-sources pass; on blank sky they change nothing, unless snr has to rise too.
+The finding names the cause with its numbers, and what to change: the shifts, the levels, or values of snr and scale
+that the differences between exposures at the cores call for. Flags cannot simply be taken back, because outlier
+detection also replaces the values of the pixels by NaN. So the step outlier-overflagging takes the images as they
+were before outlier detection, and takes its place: it matches the backgrounds on the same places of the sky if they
+disagree, and loosens scale, then snr, until at most 0.1 % more of the cores than of the sky are flagged. It refuses
+images whose values are gone already, and misaligned ones, which belong to tile-misalignment first. Looser thresholds
+let the faintest cosmic rays on slopes of bright sources pass; on blank sky they change nothing, unless snr has to
+rise too.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -59,9 +59,18 @@ from mirific.step import NotApplicable, param
 
 if TYPE_CHECKING:
     from mirific.issues.alignment import Alignment
+    from mirific.issues.matched_backgrounds import Field
     from mirific.issues.tangent_plane import PlaneMap
 
-__all__ = ["ISSUE", "Background", "Flagging", "RejectOutliersGently", "detect", "examine", "flagged_by_outlier_detection"]
+__all__ = [
+    "ISSUE",
+    "Background",
+    "Flagging",
+    "RejectOutliersGently",
+    "detect",
+    "examine",
+    "flagged_by_outlier_detection",
+]
 
 _Floats = NDArray[np.float64]
 _Mask = NDArray[np.bool_]
@@ -85,9 +94,6 @@ _MISMATCH, _MISMATCH_SIGMA = 1.0, 5.0
 
 #: Official default thresholds (``jwst: outlier_detection_step.py``).
 _SNR, _SCALE = (5.0, 4.0), (1.2, 0.7)
-
-#: Side of the cells in which backgrounds are compared, pixels; least number of common cells.
-_CELL, _LEAST_CELLS = 8, 25
 
 
 def flagged_by_outlier_detection(image: Image) -> _Mask:
@@ -214,8 +220,8 @@ def _core(member: _Member, sources: _Floats) -> _Mask:
     """Mask (ny, nx) of the pixels within half a FWHM, at least one pixel, of a source."""
     from mirific.issues.source_finding import psf_fwhm
 
-    mask = np.zeros(member.flagged.shape, dtype=bool)
-    ny, nx = mask.shape
+    ny, nx = member.image.data.shape[-2:]
+    mask = np.zeros((ny, nx), dtype=bool)
     radius = max(1.0, 0.5 * psf_fwhm(member.image))
     reach = int(np.ceil(radius))
     x, y = member.plane.to_pixel(sources[:, 0], sources[:, 1])
@@ -256,80 +262,48 @@ class Background:
         return abs(self.excess) > _MISMATCH * self.noise and abs(self.excess) > _MISMATCH_SIGMA * self.error
 
 
-def _cells(member: _Member, field: _Mask, bounds: tuple[int, int, int, int], step: float) -> _Floats:
-    """Mean background in the cells of the lattice, without sources and known level; NaN where there is none."""
-    from mirific.issues.local_background import sky_background
+def _fields(images: Sequence[Image]) -> tuple[Field, ...]:
+    """The fields of all exposures whose backgrounds may differ."""
+    from mirific.issues.matched_backgrounds import Field
 
-    bad = ~(member.image.good() & field)
-    i0, i1, j0, j1 = bounds
-    if (~bad).sum() < _LEAST_CELLS * _CELL**2:
-        return np.full((j1 - j0, i1 - i0), np.nan)
-    _, sources = sky_background(member.image.data, bad, 64)
-    sky = ~bad & ~sources
-    ny, nx = (n - n % _CELL for n in sky.shape)
-    blocks = (ny // _CELL, _CELL, nx // _CELL, _CELL)
-    count = sky[:ny, :nx].reshape(blocks).sum(axis=(1, 3))
-    total = np.where(sky, member.image.data, 0.0)[:ny, :nx].reshape(blocks).sum(axis=(1, 3))
-    row, column = np.nonzero(count >= 0.4 * _CELL**2)
-    mean = total[row, column] / count[row, column] - member.level
-    middle = (_CELL - 1) / 2
-    east, north = member.plane.to_plane(_CELL * column + middle, _CELL * row + middle)
-    index = (np.rint(north / step).astype(int) - j0) * (i1 - i0) + np.rint(east / step).astype(int) - i0
-    size = (j1 - j0) * (i1 - i0)
-    with np.errstate(invalid="ignore"):
-        cells = np.bincount(index, mean, size) / np.bincount(index, minlength=size)
-    return cells.reshape(j1 - j0, i1 - i0)
-
-
-def _fields(image: Image) -> Iterator[tuple[str, _Mask]]:
-    """The fields of an exposure whose backgrounds may differ."""
-    lyot = regions.cut(regions.lyot(), image.meta)
-    inside = lyot if lyot.shape == image.data.shape else np.zeros(image.data.shape, dtype=bool)
-    yield "imager", ~inside
-    if inside.any():
-        yield "Lyot", inside
+    fields = []
+    for k, image in enumerate(images):
+        lyot = regions.cut(regions.lyot(), image.meta)
+        inside = lyot if lyot.shape == image.data.shape else np.zeros(image.data.shape, dtype=bool)
+        fields.append(Field(k, "imager", ~inside))
+        if inside.any():
+            fields.append(Field(k, "Lyot", inside))
+    return tuple(fields)
 
 
 def _backgrounds(members: Sequence[_Member]) -> tuple[Background, ...]:
-    """Compare the backgrounds of all fields of all exposures in pairs, and solve for one excess each."""
+    """Solve for the excess of each field from the differences of all pairs, in the least-squares sense."""
     from scipy.sparse import coo_array, csgraph
 
-    from mirific.issues.tangent_plane import lattice_bounds
+    from mirific.issues.matched_backgrounds import matched_differences
 
-    step = _CELL * members[0].plane.pixel_scale()
-    i0, i1, j0, j1 = lattice_bounds([member.plane for member in members], step)
-    bounds = (i0 - 1, i1 + 1, j0 - 1, j1 + 1)
-    parts = [(k, name, mask) for k, member in enumerate(members) for name, mask in _fields(member.image)]
-    cells = [_cells(members[k], mask, bounds, step) for k, _, mask in parts]
-    rows = [(p, q, *found) for p, q in combinations(range(len(parts)), 2) if (found := _difference(cells[p], cells[q]))]
-    if not rows:
+    images = [member.image for member in members]
+    fields = _fields(images)
+    pairs = matched_differences(images, [member.plane for member in members], fields)
+    if not pairs:
         return ()
-    first, second, difference, error = (np.array(column) for column in zip(*rows, strict=True))
-    design = np.zeros((len(rows), len(parts)))
-    design[np.arange(len(rows)), first], design[np.arange(len(rows)), second] = 1.0, -1.0
+    first, second = np.array([p.first for p in pairs]), np.array([p.second for p in pairs])
+    known = np.array([members[field.exposure].level for field in fields])
+    value = np.array([p.value for p in pairs]) - known[first] + known[second]
+    error = np.array([p.error for p in pairs])
+    design = np.zeros((len(pairs), len(fields)))
+    design[np.arange(len(pairs)), first], design[np.arange(len(pairs)), second] = 1.0, -1.0
     inverse = np.linalg.pinv((design / error[:, None]).T @ (design / error[:, None]))
-    excess = inverse @ (design.T @ (difference / error**2))
-    links = coo_array((np.ones(len(rows)), (first, second)), shape=(len(parts),) * 2)
+    excess = inverse @ (design.T @ (value / error**2))
+    links = coo_array((np.ones(len(pairs)), (first, second)), shape=(len(fields),) * 2)
     _, component = csgraph.connected_components(links, directed=False)
     excess -= np.array([np.median(excess[component == c]) for c in component])
-    linked = np.isin(np.arange(len(parts)), np.concatenate([first, second]))
+    sigma = np.sqrt(np.diag(inverse))
     return tuple(
-        Background(k, name, float(excess[p]), float(np.sqrt(inverse[p, p])), members[k].noise)
-        for p, (k, name, _) in enumerate(parts)
-        if linked[p]
+        Background(field.exposure, field.name, float(excess[p]), float(sigma[p]), members[field.exposure].noise)
+        for p, field in enumerate(fields)
+        if p in first or p in second
     )
-
-
-def _difference(a: _Floats, b: _Floats) -> tuple[float, float] | None:
-    """Median difference of the cells that two fields share, and its error; None for too few."""
-    from mirific.issues.local_background import robust_scatter
-
-    both = np.isfinite(a) & np.isfinite(b)
-    if both.sum() < _LEAST_CELLS:
-        return None
-    difference = (a - b)[both]
-    error = 1.2533 * robust_scatter(difference) / np.sqrt(difference.size)
-    return float(np.median(difference)), max(error, 1e-9)
 
 
 # ------------------------------------------------------------------------------------------------------ thresholds
@@ -514,7 +488,7 @@ def _verdict(flagging: Flagging) -> str:
 
 @dataclass(frozen=True)
 class RejectOutliersGently(SetStep):
-    """Outlier detection whose thresholds and levels are fitted to the exposures; it takes the place of the usual one."""
+    """Outlier detection with thresholds and levels that fit the exposures, in place of the usual one."""
 
     name: ClassVar[str] = _SLUG
 
@@ -662,8 +636,9 @@ def _reason(flagging: Flagging) -> str:
         else "backgrounds not comparable"
     )
     return (
-        f"verdict: {flagging.verdict}; flagged: {flagging.cores:.2f} % of the core pixels of {flagging.sources} sources, "
-        f"{flagging.pixels:.2f} % of all pixels, largest block {max(flagging.blocks_of)} pixels; {shift}; {sky}"
+        f"verdict: {flagging.verdict}; flagged: {flagging.cores:.2f} % of the core pixels of {flagging.sources} "
+        f"sources, {flagging.pixels:.2f} % of all pixels, largest block {max(flagging.blocks_of)} pixels; "
+        f"{shift}; {sky}"
     )
 
 
@@ -691,14 +666,19 @@ def _action(flagging: Flagging, names: Sequence[str]) -> str:
         lyot = any(item.field == "Lyot" for item in flagging.mismatched)
         levels = ", ".join(f"{names[i.exposure]} {i.field} {i.excess:+.3g}" for i in flagging.mismatched[:3])
         first = "apply lyot-offset, then " if lyot else ""
-        return f"{first}match the sky levels (excess in MJy/sr: {levels}) and run outlier_detection on the _cal files again"
+        matched = f"match the sky levels (excess in MJy/sr: {levels})"
+        return f"{first}{matched} and run outlier_detection on the _cal files again; the step {_SLUG} does both"
     if flagging.verdict == "thresholds":
         snr, scale = (" ".join(map(str, pair)) for pair in (flagging.snr, flagging.scale))
         return (
             f"run outlier_detection on the _cal files with snr '{snr}' and scale '{scale}', or the step {_SLUG} in its "
             "place, which finds the values by trial"
         )
-    return "look at the blocks: a shower, persistence or stray light in that exposure only" if flagging.verdict == "local" else ""
+    return (
+        "look at the blocks: a shower, persistence or stray light in that exposure only"
+        if flagging.verdict == "local"
+        else ""
+    )
 
 
 def _evidence(flagging: Flagging, images: Sequence[Image], names: Sequence[str]) -> Evidence:
@@ -706,7 +686,8 @@ def _evidence(flagging: Flagging, images: Sequence[Image], names: Sequence[str])
     number = tuple(float(k + 1) for k in range(len(names)))
     cores = Chart(
         "Flagged core pixels", "Per exposure; the line is the part from which on it is called overflagging.",
-        number, flagging.core_of, "exposure", "core pixels flagged (%)", labels=tuple(names), levels={"threshold": _CORES},
+        number, flagging.core_of, "exposure", "core pixels flagged (%)", labels=tuple(names),
+        levels={"threshold": _CORES},
     )  # fmt: skip
     imager = [item for item in flagging.backgrounds if item.field == "imager"]
     sky = Chart(
