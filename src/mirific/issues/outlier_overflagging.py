@@ -78,7 +78,7 @@ _Mask = NDArray[np.bool_]
 _SLUG = "outlier-overflagging"
 
 #: Overflagged from these on: percent of core pixels, percent of all pixels, and significance against the sky's rate.
-_CORES, _PIXELS, _SIGNIFICANT = 1.0, 2.0, 5.0
+_CORES, _PIXELS, _SIGNIFICANT = 1.5, 2.0, 5.0
 
 #: Connected flagged pixels (with diagonals) that count as a block.
 _BLOCK = 60
@@ -233,6 +233,51 @@ def _core(member: _Member, sources: _Floats) -> _Mask:
     return mask & member.usable
 
 
+@dataclass(frozen=True)
+class _Tally:
+    """Flagged pixels in cores of sources against all others.
+
+    ``hit`` of ``size`` core pixels and ``all_hit`` of ``all_size`` pixels are flagged in each exposure. ``clump`` is
+    the mean number of pixels in the connected group of a flagged pixel: flags come in groups, which widens their
+    statistics.
+    """
+
+    hit: NDArray[np.intp]
+    size: NDArray[np.intp]
+    all_hit: NDArray[np.intp]
+    all_size: NDArray[np.intp]
+    clump: float
+
+    @property
+    def _expected(self) -> float:
+        """Core pixels that would be flagged at the rate of the others."""
+        others = max(int((self.all_size - self.size).sum()), 1)
+        return float((self.all_hit - self.hit).sum() / others * self.size.sum())
+
+    @property
+    def excess(self) -> float:
+        """Percent of core pixels that are flagged beyond the rate of the others."""
+        return _percent(self.hit.sum() - self._expected, self.size.sum())
+
+    @property
+    def significance(self) -> float:
+        """The same over its standard deviation."""
+        return float((self.hit.sum() - self._expected) / np.sqrt(self.clump * (self._expected + 1.0)))
+
+
+def _tally(flags: Sequence[_Mask], usable: Sequence[_Mask], cores: Sequence[_Mask]) -> _Tally:
+    """Count flagged pixels in and outside the cores."""
+    sizes = np.concatenate([_blocks(flagged & ~core) for flagged, core in zip(flags, cores, strict=True)])
+    ordinary = sizes[sizes < _BLOCK]
+    return _Tally(
+        np.array([(f & core).sum() for f, core in zip(flags, cores, strict=True)]),
+        np.array([core.sum() for core in cores]),
+        np.array([flagged.sum() for flagged in flags]),
+        np.array([mask.sum() for mask in usable]),
+        float((ordinary**2).sum() / ordinary.sum()) if ordinary.size else 1.0,
+    )
+
+
 # ----------------------------------------------------------------------------------------------------- backgrounds
 
 
@@ -309,22 +354,37 @@ def _backgrounds(members: Sequence[_Member]) -> tuple[Background, ...]:
 # ------------------------------------------------------------------------------------------------------ thresholds
 
 
-def _proposed(members: Sequence[_Member], sources: _Floats) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Values of snr and scale that 99.9 % of the core pixels pass, from the differences between pairs of exposures.
+def _proposed(members: Sequence[_Member], sources: _Floats, pixels: float) -> tuple[tuple[float, ...], ...]:
+    """Values of snr and scale that core pixels need, from the differences between pairs of exposures.
 
     A core pixel passes if it differs from another exposure, interpolated at its place, by less than
     ``scale gradient + snr error``: the criterion of outlier detection with the other exposure instead of the median.
-    The ratio of first to second value is that of the defaults.
+    Scale is such that 99.9 % pass; but those that were flagged are not among them, so that it is at least half as large
+    again as the one that flagged too much. Snr rises only where the sky itself is overflagged. Neither falls below the
+    defaults.
     """
     needed = [np.empty(0)]
     for k, member in enumerate(members):
         core = _core(member, sources) & ~member.flagged
-        for other in members[k + 1 : k + 3]:
-            needed.append(_needed_scale(member, other, core))
-    scale = np.concatenate(needed)
-    second = max(_SCALE[1], 1.1 * float(np.quantile(scale, 0.999))) if scale.size > 50 else 2.0 * _SCALE[1]
-    second = min(np.ceil(10.0 * second) / 10.0, 5.0)
-    return _SNR, (round(second * _SCALE[0] / _SCALE[1], 1), round(second, 1))
+        needed += [_needed_scale(member, other, core) for other in members[k + 1 : k + 3]]
+    together = np.concatenate(needed)
+    used_snr, used_scale = _thresholds_used(members[0].image)
+    passed = 1.1 * float(np.quantile(together, 0.999)) if together.size > 50 else 0.0
+    second = min(max(_SCALE[1], passed, 1.5 * used_scale[1]), 5.0)
+    higher = 1.3 if pixels >= _PIXELS else 1.0
+    snr = tuple(round(max(default, higher * used), 1) for default, used in zip(_SNR, used_snr, strict=True))
+    return snr, (round(second * _SCALE[0] / _SCALE[1], 1), round(second, 1))
+
+
+def _thresholds_used(image: Image) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Values of snr and scale with which the flags were set, by the history; the defaults where it does not say."""
+    for record in reversed(image.history):
+        if {"snr", "scale"} <= set(record.parameters):
+            pairs = (str(record.parameters[name]).split() for name in ("snr", "scale"))
+            snr, scale = (tuple(float(word) for word in pair) for pair in pairs)
+            if len(snr) == len(scale) == 2:
+                return snr, scale
+    return _SNR, _SCALE
 
 
 def _needed_scale(member: _Member, other: _Member, core: _Mask) -> _Floats:
@@ -383,8 +443,8 @@ class Flagging:
     shift_of : tuple of (float, float)
         Significant pointing error of each exposure, east and north, arcsec.
     backgrounds : tuple of Background
-    snr, scale : (float, float)
-        Thresholds that the cores call for.
+    snr, scale : tuple of float
+        Thresholds (first and second) that the cores call for.
     """
 
     verdict: str
@@ -398,8 +458,8 @@ class Flagging:
     block_pixels: float
     shift_of: tuple[tuple[float, float], ...]
     backgrounds: tuple[Background, ...]
-    snr: tuple[float, float]
-    scale: tuple[float, float]
+    snr: tuple[float, ...]
+    scale: tuple[float, ...]
 
     @property
     def largest_shift(self) -> float:
@@ -429,27 +489,23 @@ def examine(images: Sequence[Image]) -> Flagging:
     members, alignment = _members(images)
     sources = _sources(members)
     cores = [_core(member, sources) for member in members]
-    hit = np.array([(member.flagged & core).sum() for member, core in zip(members, cores, strict=True)])
-    size = np.array([core.sum() for core in cores])
-    all_hit = np.array([member.flagged.sum() for member in members])
-    all_size = np.array([member.usable.sum() for member in members])
-    blocks = [_blocks(member.flagged) for member in members]
-    rate = float((all_hit - hit).sum() / max((all_size - size).sum(), 1))
-    expected = rate * float(size.sum())
-    significance = float((hit.sum() - expected) / np.sqrt(expected + 1.0))
+    flags = [member.flagged for member in members]
+    tally = _tally(flags, [member.usable for member in members], cores)
+    blocks = [_blocks(flagged) for flagged in flags]
     measured = Flagging(
-        verdict="fine", sources=len(sources), cores=_percent(hit.sum(), size.sum()),
-        pixels=_percent(all_hit.sum(), all_size.sum()), significance=significance,
-        core_of=tuple(map(_percent, hit, size)), pixels_of=tuple(map(_percent, all_hit, all_size)),
+        verdict="fine", sources=len(sources), cores=_percent(tally.hit.sum(), tally.size.sum()),
+        pixels=_percent(tally.all_hit.sum(), tally.all_size.sum()), significance=tally.significance,
+        core_of=tuple(map(_percent, tally.hit, tally.size)),
+        pixels_of=tuple(map(_percent, tally.all_hit, tally.all_size)),
         blocks_of=tuple(int(sizes.max(initial=0)) for sizes in blocks),
-        block_pixels=_percent(sum(int(sizes[sizes >= _BLOCK].sum()) for sizes in blocks), all_size.sum()),
+        block_pixels=_percent(sum(int(sizes[sizes >= _BLOCK].sum()) for sizes in blocks), tally.all_size.sum()),
         shift_of=tuple(_pair(_pointing_error(alignment, k)[0]) for k in range(len(members))),
         backgrounds=_backgrounds(members), snr=_SNR, scale=_SCALE,
     )  # fmt: skip
     verdict = _verdict(measured)
     if verdict != "thresholds":
         return replace(measured, verdict=verdict)
-    snr, scale = _proposed(members, sources)
+    snr, scale = _proposed(members, sources, measured.pixels)
     return replace(measured, verdict=verdict, snr=snr, scale=scale)
 
 
@@ -512,28 +568,21 @@ class RejectOutliersGently(SetStep):
         return _with_outcome(_rejected(matched, snr, scale), snr, scale, len(judged.mismatched))
 
     def _fitted(self, exposure: ImageSet) -> tuple[str, str]:
-        """Loosen scale, and every third time snr too, until few enough core pixels are flagged."""
+        """Loosen scale until few enough core pixels are flagged; snr too if that does not do, or the sky is flagged."""
         snr, scale = _numbers(self.snr), _numbers(self.scale)
-        members, sources, cores = None, None, None
+        members, _ = _members(_rejected(exposure, self.snr, self.scale).images)
+        usable = [member.usable for member in members]
+        sources = _sources(members)
+        cores = [_core(member, sources) for member in members]
         for trial in range(self.trials):
-            flagged = _rejected(exposure, _words(snr), _words(scale))
-            if members is None:
-                members, _ = _members(flagged.images)
-                sources = _sources(members)
-                cores = [_core(member, sources) for member in members]
-            if _excess(flagged.images, cores or []) <= self.cores:
+            flagged = _rejected(exposure, _words(snr), _words(scale)).images
+            tally = _tally([flagged_by_outlier_detection(image) for image in flagged], usable, cores)
+            many = _percent(tally.all_hit.sum(), tally.all_size.sum()) >= _PIXELS
+            if not many and (tally.excess <= self.cores or tally.significance < 2.0):
                 break
             scale = scale * 1.4
-            snr = snr * 1.2 if trial % 3 == 2 else snr
+            snr = snr * 1.25 if many or trial >= 4 else snr
         return _words(snr), _words(scale)
-
-
-def _excess(images: Sequence[Image], cores: Sequence[_Mask]) -> float:
-    """Percent of core pixels that are flagged, less the percentage of all others."""
-    pairs = [(flagged_by_outlier_detection(image), core) for image, core in zip(images, cores, strict=True)]
-    inside = _percent(sum((f & core).sum() for f, core in pairs), sum(core.sum() for _, core in pairs))
-    outside = _percent(sum((f & ~core).sum() for f, core in pairs), sum((~core).sum() for _, core in pairs))
-    return inside - outside
 
 
 def _numbers(pair: str) -> _Floats:
