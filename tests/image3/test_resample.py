@@ -156,3 +156,16 @@ def test_bad_parameters_are_refused(aligned, none, tmp_path):
         Resample(crpix="1 2 3").run(aligned, none)
     with pytest.raises(InputError, match="cannot be read"):
         Resample(output_wcs=str(tmp_path / "none.asdf")).run(aligned, none)
+
+
+def test_threads_make_the_same_mosaic(matched, none):
+    from mirific.execute import Threads
+    from mirific.image3 import OutlierDetection
+
+    one = Resample().run(OutlierDetection().run(matched, none), none)
+    with Threads(2) as threads:
+        cleaned = OutlierDetection(mapping=threads.map).configured({"snr": "5.0 4.0"}).run(matched, none)
+        two = Resample(mapping=threads.map).run(cleaned, none)
+    np.testing.assert_array_equal(two.data, one.data)
+    np.testing.assert_array_equal(two.err, one.err)
+    assert "mapping" not in two.history[-1].parameters

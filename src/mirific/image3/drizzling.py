@@ -49,7 +49,7 @@ class Drizzled:
 
     Parameters
     ----------
-    sums : float64 array, shape (k + 1, gy, gx)
+    sums : float64 array, shape (gy, gx, k + 1)
         Sum of weights, and weighted sums of the planes.
     y0, x0 : int
         Row and column of the first pixel of the window in the mosaic.
@@ -142,7 +142,7 @@ def drizzle(planes: Any, weight: NDArray[np.float32], where: PixelMap, grid: Gri
     x0, x1 = _span(corners[0], nx)
     corners -= np.array([x0, y0], dtype=float)[:, None, None]
     stack = np.stack(planes).astype(np.float32, copy=False)
-    sums = np.zeros((len(stack) + 1, y1 - y0, x1 - x0))
+    sums = np.zeros((y1 - y0, x1 - x0, len(stack) + 1))
     kernels.drop_squares(stack, weight, corners, pixfrac, sums)
     return Drizzled(sums, y0, x0)
 

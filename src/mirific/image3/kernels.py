@@ -118,11 +118,11 @@ def drop_squares(planes: Any, weight: Any, corners: Any, pixfrac: float, sums: A
         Column and row on the grid of the corners of the pixels.
     pixfrac : float
         Linear size of the drop relative to the pixel.
-    sums : float array, shape (k + 1, gy, gx)
+    sums : float array, shape (gy, gx, k + 1)
         Receives (adds) the sum of weights and then the weighted sums of the planes.
     """
     k, ny, nx = planes.shape
-    _, gy, gx = sums.shape
+    gy, gx, _ = sums.shape
     qx, qy = np.empty(4), np.empty(4)
     area = np.empty((MAX_SPAN, MAX_SPAN))
     for y in range(ny):
@@ -141,9 +141,9 @@ def drop_squares(planes: Any, weight: Any, corners: Any, pixfrac: float, sums: A
                 for column in range(max(0, -column0), min(columns, gx - column0)):
                     if area[row, column] > ROUNDING:
                         part = area[row, column] * per_area
-                        sums[0, row0 + row, column0 + column] += part
+                        sums[row0 + row, column0 + column, 0] += part
                         for p in range(k):
-                            sums[p + 1, row0 + row, column0 + column] += part * planes[p, y, x]
+                            sums[row0 + row, column0 + column, p + 1] += part * planes[p, y, x]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -155,7 +155,7 @@ def add_to_mosaic(sums: Any, y0: int, x0: int, number: int, by_noise: bool, expt
 
     Parameters
     ----------
-    sums : float array, shape (5, gy, gx)
+    sums : float array, shape (gy, gx, 5)
         Sum of weights and weighted sums of data and of the errors due to read noise, flat and photons.
     y0, x0 : int
         Where the first pixel of ``sums`` is in the mosaic.
@@ -170,23 +170,23 @@ def add_to_mosaic(sums: Any, y0: int, x0: int, number: int, by_noise: bool, expt
     """
     weight, data, context, variance = out
     bit, plane = np.int32(1) << np.int32(number % 32), number // 32
-    _, gy, gx = sums.shape
+    gy, gx, _ = sums.shape
     for y in range(gy):
         for x in range(gx):
-            w = sums[0, y, x]
+            w = sums[y, x, 0]
             if not w > 0.0:
                 continue
             weight[y0 + y, x0 + x] += w
-            data[y0 + y, x0 + x] += sums[1, y, x]
+            data[y0 + y, x0 + x] += sums[y, x, 1]
             context[plane, y0 + y, x0 + x] |= bit
             own = exptime
             if by_noise:
-                error = sums[2, y, x] / w
+                error = sums[y, x, 2] / w
                 own = 1.0 / (error * error) if error > 0.0 else 0.0
             if not own > 0.0:
                 continue
             for k in range(3):
-                error = sums[2 + k, y, x] / w
+                error = sums[y, x, 2 + k] / w
                 if error >= 0.0:
                     variance[0, k, y0 + y, x0 + x] += error * error * own * own
                     variance[1, k, y0 + y, x0 + x] += own

@@ -60,26 +60,31 @@ class OutlierDetection(SetStep):
         thresholds = _two(self.snr, "snr"), _two(self.scale, "scale")
         grid = make_grid(exposure.images, Resample())
         maps = [_map(image, grid) for image in exposure.images]
-        median = self._median(exposure.images, maps, grid)
-        found = (self._outliers(*pair, median, *thresholds) for pair in zip(exposure.images, maps, strict=True))
-        pairs = zip(exposure.images, found, strict=True)
-        return exposure.with_images(tuple(_flagged(image, outliers) for image, outliers in pairs))
+        pairs = list(zip(exposure.images, maps, strict=True))
+        median = self._median(pairs, grid)
+        found = self.each(lambda pair: self._outliers(pair[0], pair[1], median, *thresholds), pairs)
+        cleaned = (_flagged(image, outliers) for (image, _), outliers in zip(pairs, found, strict=True))
+        return exposure.with_images(tuple(cleaned))
 
-    def _median(self, images: tuple[Image, ...], maps: list[PixelMap], grid: Grid) -> NDArray[np.float32]:
+    def _median(self, pairs: list[tuple[Image, PixelMap]], grid: Grid) -> NDArray[np.float32]:
         """Median of the drizzled exposures (MJy/sr, sky subtracted), shape of the grid."""
         from numba.typed import List
 
         from mirific.image3 import kernels
 
         windows, corners = List(), []
-        for image, where in zip(images, maps, strict=True):
-            weight = weights(image, self.weight_type, self.good_bits)
-            dropped = drizzle([sky_subtracted(image)], weight, where, grid, self.pixfrac)
-            windows.append(_well_covered(dropped, self.maskpt))
-            corners.append((dropped.y0, dropped.x0))
+        for values, corner in self.each(lambda pair: self._window(pair[0], pair[1], grid), pairs):
+            windows.append(values)
+            corners.append(corner)
         median = np.empty(grid.shape, dtype=np.float32)
         kernels.stack_median(windows, np.array(corners), 0, median)
         return median
+
+    def _window(self, image: Image, where: PixelMap, grid: Grid) -> tuple[NDArray[np.float32], tuple[int, int]]:
+        """One exposure on the grid, where it is well covered, and where it begins."""
+        weight = weights(image, self.weight_type, self.good_bits)
+        dropped = drizzle([sky_subtracted(image)], weight, where, grid, self.pixfrac)
+        return _well_covered(dropped, self.maskpt), (dropped.y0, dropped.x0)
 
     def _outliers(
         self,
@@ -120,10 +125,12 @@ def _map(image: Image, grid: Grid) -> PixelMap:
 
 def _well_covered(dropped: Drizzled, maskpt: float) -> NDArray[np.float32]:
     """Drizzled values; NaN where the weight is below ``maskpt`` times its clipped mean."""
-    weight = dropped.sums[0].astype(np.float32)
+    weight = dropped.sums[..., 0].astype(np.float32)
     limit = maskpt * _clipped_mean(weight[weight > 0])
     values = np.full(weight.shape, np.nan, dtype=np.float32)
-    np.divide(dropped.sums[1], dropped.sums[0], out=values, where=(weight > 0) & (weight >= limit), casting="unsafe")
+    np.divide(
+        dropped.sums[..., 1], dropped.sums[..., 0], out=values, where=(weight > 0) & (weight >= limit), casting="unsafe"
+    )
     return values
 
 

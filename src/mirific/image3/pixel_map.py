@@ -43,8 +43,14 @@ class PixelMap:
 
     def on_grid(self, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
         """Columns and rows at all combinations of ``x`` (nx) and ``y`` (ny): shape (2, ny, nx)."""
-        across, down = _barycentric(self.x, x), _barycentric(self.y, y)
-        return np.stack([down @ plane @ across.T for plane in self.values])
+        return self._spread(_barycentric(self.x, x), _barycentric(self.y, y))
+
+    def _spread(self, across: NDArray[np.float64], down: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Interpolate by matrices (nx, n) and (ny, n)."""
+        places = np.empty((2, len(down), len(across)))
+        for values, out in zip(self.values, places, strict=True):
+            np.matmul(down @ values, across.T, out=out)
+        return places
 
     def centres(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
         """Places of the centres of the pixels of an image of this shape: (2, ny, nx)."""
@@ -56,14 +62,15 @@ class PixelMap:
         A corner is the mean of the four centres around it, continued linearly at the edges, as ``drizzle`` takes it;
         from the true corner that is 1e-5 pixel away.
         """
-        edges = [np.arange(-1, size + 1, dtype=float) for size in (shape[-1], shape[-2])]
-        places = self.on_grid(*edges)
-        places[:, :, 0] = 2 * places[:, :, 1] - places[:, :, 2]
-        places[:, :, -1] = 2 * places[:, :, -2] - places[:, :, -3]
-        places[:, 0] = 2 * places[:, 1] - places[:, 2]
-        places[:, -1] = 2 * places[:, -2] - places[:, -3]
-        across = places[:, :, 1:] + places[:, :, :-1]
-        return 0.25 * (across[:, 1:] + across[:, :-1])
+        return self._spread(_between(self.x, shape[-1]), _between(self.y, shape[-2]))
+
+
+def _between(nodes: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    """Matrix (size + 1, nnodes) that gives the means of neighbouring centres, and the two ends by continuation."""
+    centres = _barycentric(nodes, np.arange(size, dtype=float))
+    before, after = 2 * centres[0] - centres[1], 2 * centres[-1] - centres[-2]
+    padded: NDArray[np.float64] = np.vstack([before, centres, after])
+    return 0.5 * (padded[1:] + padded[:-1])
 
 
 def _barycentric(nodes: NDArray[np.float64], places: NDArray[np.float64]) -> NDArray[np.float64]:

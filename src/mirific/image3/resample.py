@@ -13,8 +13,9 @@ from mirific.image3 import official
 from mirific.image3.blending import blended_metadata
 from mirific.image3.drizzling import Drizzled, Grid, drizzle, measurement_time, sky_subtracted, weights
 from mirific.image3.output_grid import make_grid
-from mirific.image3.pixel_map import pixel_map
-from mirific.step import Step, param
+from mirific.image3.pixel_map import PixelMap, pixel_map
+from mirific.image3.sets import ManyImages
+from mirific.step import param
 
 __all__ = ["GOOD_BITS", "Resample"]
 
@@ -26,7 +27,7 @@ _VARIANCES = ("var_rnoise", "var_flat", "var_poisson")
 
 
 @dataclass(frozen=True)
-class Resample(Step[ImageSet]):
+class Resample(ManyImages):
     """Combine the exposures of a set by drizzling (Fruchter & Hook 2002, PASP 114, 144).
 
     One pass over each exposure drops its data and the errors of its three variances; positions are interpolated
@@ -62,8 +63,10 @@ class Resample(Step[ImageSet]):
     def _drizzled(self, exposure: ImageSet) -> Mosaic:
         grid = self._grid(exposure.images)
         sums = _Sums.empty(grid.shape, len(exposure.images))
-        for number, image in enumerate(exposure.images):
-            sums.add(self._drop(image, grid), number, self.weight_type, measurement_time(image))
+        pairs = [(image, _map(image, grid)) for image in exposure.images]
+        dropped = self.each(lambda pair: self._drop(pair[0], pair[1], grid), pairs)
+        for number, (image, drop) in enumerate(zip(exposure.images, dropped, strict=True)):
+            sums.add(drop, number, self.weight_type, measurement_time(image))
         data, err, var_rnoise, var_flat, var_poisson = sums.finished(1 / grid.pixel_scale_ratio**2, self.fillval)
         return Mosaic(
             data=data,
@@ -85,10 +88,8 @@ class Resample(Step[ImageSet]):
         area = images[0].meta.get("photometry.pixelarea_arcsecsq")
         return replace(grid, pixel_scale_ratio=grid.pixel_scale / np.sqrt(area) if area else 1.0)
 
-    def _drop(self, image: Image, grid: Grid) -> Drizzled:
+    def _drop(self, image: Image, where: PixelMap, grid: Grid) -> Drizzled:
         """Drizzle one exposure: data, then the errors due to read noise, flat and photons."""
-        assert image.wcs is not None  # every calibrated image has one; io refuses those without
-        where = pixel_map(image.wcs, grid.wcs, image.data.shape)
         variances = [getattr(image, name) for name in _VARIANCES]
         errors = [np.zeros_like(image.data) if plane is None else np.sqrt(plane) for plane in variances]
         weight = weights(image, self.weight_type, GOOD_BITS)
@@ -113,6 +114,11 @@ class Resample(Step[ImageSet]):
             **_times(exposure.images),
         }
         return blended.with_values(own)
+
+
+def _map(image: Image, grid: Grid) -> PixelMap:
+    assert image.wcs is not None  # every calibrated image has one; io refuses those without
+    return pixel_map(image.wcs, grid.wcs, image.data.shape)
 
 
 def _pointing(image: Image) -> tuple[Any, ...]:

@@ -1,14 +1,15 @@
-"""The step that works on a set of images: what it did is told for each image."""
+"""The step that works on a set of images: what it did is told for each image, and where it works is injected."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import InitVar, dataclass, replace
 from typing import Any
 
 from mirific.exposure import Image, ImageSet, StepRecord
 from mirific.step import References, Step
 
-__all__ = ["SetStep", "outcome"]
+__all__ = ["ManyImages", "SetStep", "outcome"]
 
 
 def outcome(image: Image, step: str, status: str, reason: str = "") -> Image:
@@ -27,7 +28,27 @@ def outcome(image: Image, step: str, status: str, reason: str = "") -> Image:
 
 
 @dataclass(frozen=True)
-class SetStep(Step[ImageSet]):
+class ManyImages(Step[ImageSet]):
+    """Base of the steps that work on a set of images, several of them at a time where ``mapping`` can.
+
+    Parameters
+    ----------
+    mapping : callable
+        Ordered ``map(function, items)``, such as that of :class:`mirific.execute.Threads`.
+    """
+
+    mapping: InitVar[Callable[..., Any]] = map
+
+    def __post_init__(self, mapping: Callable[..., Any]) -> None:
+        object.__setattr__(self, "mapping", mapping)
+
+    def each(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
+        """Apply ``function`` to each item; results in their order."""
+        return iter(vars(self)["mapping"](function, items))
+
+
+@dataclass(frozen=True)
+class SetStep(ManyImages):
     """Base of the steps from images to images.
 
     The status of a step in the ``cal_step`` metadata of each image is the truth about that image: what ``apply`` noted
