@@ -12,6 +12,7 @@ import numpy as np
 from mirific.exposure import DQ, Metadata, Ramp
 from mirific.io.raw import ArrayRamp
 from mirific.references.files import FixedReferences
+from mirific.step import parameters_of
 
 GROUP_TIME = 2.77504
 
@@ -38,6 +39,7 @@ class Case:
     floor: float = 0.0005
     integration_start: int | None = None
     exposure_nints: int | None = None
+    showers: int = 0
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def but(self, **changes: Any) -> Case:
@@ -87,10 +89,24 @@ def samples_of(case: Case) -> np.ndarray:
     electrons = rng.poisson(np.broadcast_to(rate * GROUP_TIME * 4.0, shape)).astype(float)
     hits = rng.random(shape) < case.cosmic_rays
     electrons[hits] += 10 ** rng.uniform(1.5, 5.0, size=hits.sum()) * rng.choice([1, 1, 1, -0.2], size=hits.sum())
+    _add_showers(electrons, case.showers, rng)
     ramps = 10000.0 + np.cumsum(electrons, axis=1) / 4.0 + rng.normal(0.0, 5.0, size=shape)
     ramps = ramps - 1e-6 * (ramps - 10000.0) ** 2
     ramps[rng.random(shape) < case.floor] = 0.0
     return np.clip(np.rint(ramps), 0, 65535).astype(np.uint16)
+
+
+def _add_showers(electrons: np.ndarray, count: int, rng: np.random.Generator) -> None:
+    """Elliptical patches of charge that begin in one group and fade over a few."""
+    nints, ngroups, ny, nx = electrons.shape
+    y, x = np.mgrid[:ny, :nx]
+    for _ in range(count):
+        i, g = rng.integers(nints), rng.integers(1, ngroups)
+        cy, cx, a, b, angle = rng.uniform(0, ny), rng.uniform(0, nx), *rng.uniform(6, 15, 2), rng.uniform(0, np.pi)
+        u, v = (x - cx) * np.cos(angle) + (y - cy) * np.sin(angle), (y - cy) * np.cos(angle) - (x - cx) * np.sin(angle)
+        patch = (u / a) ** 2 + (v / b) ** 2 < 1
+        for later in range(g, min(g + 4, ngroups)):
+            electrons[i, later][patch] += rng.uniform(20, 120) * 0.6 ** (later - g)
 
 
 def ramp_of(case: Case) -> Ramp:
@@ -197,7 +213,13 @@ def fixed(files: dict[str, str]) -> FixedReferences:
 
 def configured(engine: Any, case: Case) -> Any:
     """The engine with the parameters of the case."""
-    return engine.configured(lambda step, meta, references: step.configured(case.steps.get(step.name, {})), {}, None)
+    held = {name: {"skip": False, **values} for name, values in case.steps.items()}
+    return engine.configured(_known_values, {}, FixedReferences({}, held))
+
+
+def _known_values(step: Any, meta: Any, references: Any) -> Any:
+    known = parameters_of(type(step))
+    return step.configured({name: v for name, v in references.parameters(meta, step.name).items() if name in known})
 
 
 def model_of(ramp: Ramp) -> Any:

@@ -12,6 +12,16 @@ from tests.detector1.cases import Case, configured, fixed, official, ramp_of, re
 pytestmark = pytest.mark.oracle
 
 PLAIN = Case()
+SHOWERS = PLAIN.but(
+    ngroups=24,
+    ny=96,
+    nx=104,
+    rate=10.0,
+    bright=0.002,
+    cosmic_rays=0.002,
+    showers=8,
+    steps={"jump": {"find_showers": True}},
+)
 CASES = {
     "two groups": PLAIN.but(ngroups=2),
     "three groups": PLAIN.but(ngroups=3),
@@ -56,6 +66,21 @@ CASES = {
     "long RSCD": PLAIN.but(ngroups=30, skip_int1=18, skip_int2=17),
     "RSCD longer than the ramp": PLAIN.but(ngroups=12, skip_int1=18, skip_int2=3),
     "an old RSCD reference": PLAIN.but(skip_int1=-1, skip_int2=6),
+    "showers": SHOWERS,
+    "showers over short integrations": SHOWERS.but(nints=4, ngroups=8),
+    "showers, other parameters": SHOWERS.but(
+        seed=8,
+        steps={
+            "jump": {
+                "find_showers": True,
+                "extend_snr_threshold": 1.05,
+                "extend_min_area": 40,
+                "extend_outer_radius": 3.0,
+                "extend_ellipse_expand_ratio": 1.5,
+                "time_masked_after_shower": 30.0,
+            }
+        },
+    ),
     "a few pixels": PLAIN.but(ny=4, nx=5, mask_bad=0.0),
 }
 
@@ -84,5 +109,7 @@ def test_rates_are_those_of_the_official_pipeline(name, tmp_path):
         assert ours.meta[f"rscd.{key}"] == value
     for key, value in rate.meta.cal_step.instance.items():
         assert ours.meta[f"cal_step.{key}"] == value, key
-    if rate.meta.exposure.primary_cosmic_rays is not None:
-        assert ours.meta["exposure.primary_cosmic_rays"] == pytest.approx(rate.meta.exposure.primary_cosmic_rays)
+    for key in ("primary_cosmic_rays", "extended_emission_events"):
+        value = getattr(rate.meta.exposure, key)
+        if value is not None:
+            assert ours.meta[f"exposure.{key}"] == pytest.approx(value), key

@@ -7,7 +7,7 @@ how many rows they reach; the engine then hands them rows whose neighbours have 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -143,6 +143,8 @@ class Rows:
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     tallies: dict[str, float] = field(default_factory=dict)
     whole: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    credits: dict[str, NDArray[np.uint32]] = field(default_factory=dict)
+    notes: list[NDArray[Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         nints, ngroups, _, nx = self.exposure.shape
@@ -238,6 +240,20 @@ class Band:
         """Add to a sum over the exposure; the value must come from :meth:`inside` only."""
         self.buffers.tallies[name] = self.buffers.tallies.get(name, 0.0) + float(value)
 
+    def credit(self, source: str, bits: NDArray[np.uint32]) -> None:
+        """Note which DQ bits (rows, nx) of these rows ``source`` set."""
+        inside = self.inside()
+        new = bits[inside]
+        if new.any():
+            low, high = self.buffers.inside
+            frame = self.buffers.credits.setdefault(source, np.zeros((high - low, new.shape[1]), dtype=np.uint32))
+            start = self.first + inside.start - low
+            frame[start : start + new.shape[0]] |= new
+
+    def note(self, values: NDArray[Any]) -> None:
+        """Keep what a survey found in these rows (the first axis), for :meth:`BandStep.informed`."""
+        self.buffers.notes.append(values[self.inside()].copy())
+
     def whole(self, name: str) -> NDArray[np.bool_]:
         """Flags (nints, ngroups) of groups in which every pixel seen so far is DO_NOT_USE; to be changed."""
         nints, ngroups = self.exposure.shape[:2]
@@ -254,15 +270,18 @@ class BandStep(Step[Image]):
 
     Class attributes
     ----------------
-    status_name : str
-        Name in ``cal_step`` where it is not the step's own.
+    status_name : str or None
+        Name in ``cal_step`` where it is not the step's own; None if the step has no status of its own there.
+    parameters_from : str
+        Step whose CRDS parameter file holds the parameters of this one, where it is not its own.
     group_flags : tuple of str
         DQ bits that the step sets in the group DQ and that ramp_fit carries to the pixel DQ.
     uses_census : bool
         Whether :meth:`prepare` looks at ``exposure.census``.
     """
 
-    status_name: ClassVar[str] = ""
+    status_name: ClassVar[str | None] = ""
+    parameters_from: ClassVar[str] = ""
     group_flags: ClassVar[tuple[str, ...]] = ()
     uses_census: ClassVar[bool] = False
 
@@ -288,6 +307,21 @@ class BandStep(Step[Image]):
     def process(self, band: Band, constants: Any) -> None:
         """Do the step's work on the band, in place."""
         raise AssertionError(f"{type(self).__name__} lacks process")
+
+    def survey(self, constants: Any) -> BandStep | None:
+        """Return a step to take this one's place in a first pass over the exposure, where one is needed."""
+        return None
+
+    def informed(
+        self,
+        exposure: Exposure,
+        constants: Any,
+        notes: NDArray[Any],
+        census: Census,
+        map: Callable[..., Iterable[Any]],
+    ) -> Any:
+        """Return the constants with what the survey noted, its rows put together along the first axis."""
+        return constants
 
     def same_course(self, assumed: Any, found: Any, tallies: Mapping[str, float]) -> bool:
         """Whether constants from an assumed census lead to the same results as those from the true one."""

@@ -50,7 +50,7 @@ class DarkCurrent(BandStep):
     """
 
     name: ClassVar[str] = "dark_current"
-    status_name: ClassVar[str] = "dark_sub"
+    status_name: ClassVar[str | None] = "dark_sub"
     reference_types: ClassVar[tuple[str, ...]] = ("dark",)
 
     average_dark_current: float | None = param(

@@ -19,8 +19,9 @@ from mirific.detector1.ramp_fit import RampFit
 from mirific.detector1.reset import Reset
 from mirific.detector1.rscd import Rscd
 from mirific.detector1.saturation import Saturation
+from mirific.detector1.showers import Showers
 from mirific.exposure import Image, Metadata, Ramp
-from mirific.step import References
+from mirific.step import References, parameters_of
 
 __all__ = ["STEPS", "Detector1"]
 
@@ -36,6 +37,7 @@ STEPS: tuple[type[BandStep], ...] = (
     Rscd,
     DarkCurrent,
     Jump,
+    Showers,
     RampFit,
     GainScale,
 )
@@ -63,8 +65,17 @@ class Detector1:
     def configured(
         self, configure: Callable[[BandStep, Metadata, References], BandStep], meta: Metadata, references: References
     ) -> Detector1:
-        """Return a copy whose steps ``configure`` has given the parameters of CRDS and of the user."""
-        return replace(self, steps=tuple(configure(step, meta, references) for step in self.steps))
+        """Return a copy whose steps ``configure`` has given the parameters of CRDS and of the user.
+
+        Parameters of a step that shares the parameter file of another are read from there first.
+        """
+        steps = []
+        for step in self.steps:
+            known = parameters_of(type(step))
+            shared = references.parameters(meta, step.parameters_from) if step.parameters_from else {}
+            started = step.configured({name: value for name, value in shared.items() if name in known})
+            steps.append(configure(started, meta, references))
+        return replace(self, steps=tuple(steps))
 
     def run(self, ramp: Ramp, references: References, map: Callable[..., Iterable[Any]] = map) -> Image:
         """Reduce one exposure.

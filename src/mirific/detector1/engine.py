@@ -66,25 +66,26 @@ class Strip:
 
     Parameters
     ----------
-    rate : float32 array, shape (4, 1 + nints, rows, nx)
-        Slope, error (DN/s), Poisson and read-noise variance (DN²/s²); combined, then by integration.
-    dq : uint32 array, shape (1 + nints, rows, nx)
-    set_by : mapping
+    fields : mapping
+        The last step's fields by name, (rows, ..., nx).
+    credits : mapping
         Step to the bits (rows, nx) that it added to the pixel DQ.
     tallies, seconds : mapping
         Sums of the steps, and their time.
     whole : mapping
         Groups (nints, ngroups) in which every pixel is unusable, by point in the chain.
+    notes : list of arrays
+        What a survey noted, from the first row to the last.
     """
 
     first: int
     last: int
-    rate: NDArray[np.float32]
-    dq: NDArray[np.uint32]
-    set_by: Mapping[str, NDArray[np.uint32]]
+    fields: Mapping[str, NDArray[Any]]
+    credits: Mapping[str, NDArray[np.uint32]]
     tallies: Mapping[str, float]
     seconds: Mapping[str, float]
     whole: Mapping[str, NDArray[np.bool_]]
+    notes: list[NDArray[Any]]
 
 
 def prepare(step: BandStep, exposure: Exposure, references: References) -> Prepared:
@@ -102,11 +103,12 @@ def prepare(step: BandStep, exposure: Exposure, references: References) -> Prepa
 
 @dataclass(frozen=True)
 class _Course:
-    """One run over the detector: what every strip needs to know."""
+    """One run over the detector: what every strip needs to know, and the fields that it delivers."""
 
     raw: RawRamp
     exposure: Exposure
     steps: tuple[Prepared, ...]
+    products: tuple[str, ...] = ()
 
     @property
     def lag(self) -> int:
@@ -146,14 +148,11 @@ class _Passage:
         self.looked = [self.top] * len(course.steps)
         self.done = [self.top] * len(course.steps)
         self.seconds: dict[str, float] = {}
-        self.set_by: dict[str, NDArray[np.uint32]] = {}
-        self._allocate_results()
-
-    def _allocate_results(self) -> None:
-        nints, _, _, nx = self.course.exposure.shape
-        rows = self.last - self.first
-        self.rate = np.zeros((4, 1 + nints, rows, nx), dtype=np.float32)
-        self.dq = np.zeros((1 + nints, rows, nx), dtype=np.uint32)
+        arrays = self.buffers.arrays
+        self.products = {
+            name: np.empty((last - first, *arrays[name].shape[1:]), dtype=arrays[name].dtype)
+            for name in course.products
+        }
 
     def run(self) -> Strip:
         """Roll the window down the strip."""
@@ -170,7 +169,14 @@ class _Passage:
             self.buffers.roll(max(self.top, needed), read)
         buffers = self.buffers
         return Strip(
-            self.first, self.last, self.rate, self.dq, self.set_by, buffers.tallies, self.seconds, buffers.whole
+            self.first,
+            self.last,
+            self.products,
+            buffers.credits,
+            buffers.tallies,
+            self.seconds,
+            buffers.whole,
+            buffers.notes,
         )
 
     def _load(self, start: int, stop: int) -> None:
@@ -200,23 +206,15 @@ class _Passage:
         """Run one step on a band, and note which bits of the pixel DQ it set."""
         before = band.pixeldq.copy()
         item.step.process(band, item.constants)
-        inside = band.inside()
-        new = (band.pixeldq & ~before)[inside]
-        if not new.any():
-            return
-        if item.step.name not in self.set_by:
-            self.set_by[item.step.name] = np.zeros(self.dq.shape[1:], dtype=np.uint32)
-        start = band.first + inside.start - self.first
-        self.set_by[item.step.name][start : start + new.shape[0]] |= new
+        band.credit(item.step.name, band.pixeldq & ~before)
 
     def _deliver(self, start: int, stop: int) -> None:
         """Copy finished rows from the buffers to the results."""
         start, stop = max(start, self.first), min(stop, self.last)
         if stop > start:
             window = slice(start - self.buffers.first, stop - self.buffers.first)
-            rows = slice(start - self.first, stop - self.first)
-            self.rate[:, :, rows] = np.moveaxis(self.buffers.arrays["rate"][window], 0, 2)
-            self.dq[:, rows] = np.moveaxis(self.buffers.arrays["rate_dq"][window], 0, 1)
+            for name, product in self.products.items():
+                product[start - self.first : stop - self.first] = self.buffers.arrays[name][window]
 
     def _count(self, name: str, clock: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - clock
@@ -226,33 +224,40 @@ class _Passage:
 class _Collected:
     """The strips put together."""
 
-    rate: NDArray[np.float32]
-    dq: NDArray[np.uint32]
-    set_by: dict[str, NDArray[np.uint32]] = field(default_factory=dict)
+    rate: NDArray[np.float32] | None = None
+    dq: NDArray[np.uint32] | None = None
+    credits: dict[str, NDArray[np.uint32]] = field(default_factory=dict)
     tallies: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     whole: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
+    notes: list[NDArray[Any]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, shape: tuple[int, int, int, int]) -> _Collected:
-        """Empty, for an exposure of this shape."""
-        nints, _, ny, nx = shape
-        rate = np.empty((4, 1 + nints, ny, nx), dtype=np.float32)
-        return cls(rate, np.empty((1 + nints, ny, nx), dtype=np.uint32))
+    def of(cls, course: _Course, map: Callable[..., Iterable[Any]]) -> _Collected:
+        """Run a course and put its strips together."""
+        nints, _, ny, nx = course.exposure.shape
+        collected = cls()
+        if course.products:
+            collected.rate = np.empty((4, 1 + nints, ny, nx), dtype=np.float32)
+            collected.dq = np.empty((1 + nints, ny, nx), dtype=np.uint32)
+        for strip in map(course.run, course.strips()):
+            collected.add(strip, (ny, nx))
+        return collected
 
-    def add(self, strip: Strip) -> None:
+    def add(self, strip: Strip, frame: tuple[int, int]) -> None:
         """Put a strip into its place."""
         rows = slice(strip.first, strip.last)
-        self.rate[:, :, rows] = strip.rate
-        self.dq[:, rows] = strip.dq
-        for name, bits in strip.set_by.items():
-            frame = self.set_by.setdefault(name, np.zeros(self.dq.shape[1:], dtype=np.uint32))
-            frame[rows] = bits
+        if self.rate is not None and self.dq is not None:
+            self.rate[:, :, rows] = np.moveaxis(strip.fields["rate"], 0, 2)
+            self.dq[:, rows] = np.moveaxis(strip.fields["rate_dq"], 0, 1)
+        for name, bits in strip.credits.items():
+            self.credits.setdefault(name, np.zeros(frame, dtype=np.uint32))[rows] = bits
         for total, part in ((self.tallies, strip.tallies), (self.seconds, strip.seconds)):
             for name, value in part.items():
                 total[name] = total.get(name, 0.0) + value
         for name, groups in strip.whole.items():
             self.whole[name] = self.whole.get(name, True) & groups
+        self.notes.extend(strip.notes)
 
 
 def _assumed(exposure: Exposure, steps: Iterable[Prepared]) -> Census:
@@ -275,11 +280,10 @@ def _assumed(exposure: Exposure, steps: Iterable[Prepared]) -> Census:
 
 def _stands(assumed: tuple[Prepared, ...], found: tuple[Prepared, ...], tallies: Mapping[str, float]) -> bool:
     """Whether the steps would have done the same, had they known the census beforehand."""
-    return all(
-        old.step.same_course(old.constants, new.constants, tallies)
-        for old, new in zip(assumed, found, strict=True)
-        if old.runs
-    )
+    pairs = list(zip(assumed, found, strict=True))
+    if any(old.runs != new.runs for old, new in pairs):
+        return False
+    return all(old.step.same_course(old.constants, new.constants, tallies) for old, new in pairs if old.runs)
 
 
 def stream(
@@ -308,22 +312,42 @@ def stream(
     prepared = tuple(prepare(step, exposure, references) for step in steps)
     exposure = replace(exposure, census=_assumed(exposure, prepared))
     while True:
-        prepared = _again(prepared, exposure, references)
-        course = _Course(ramp.raw, exposure, tuple(item for item in prepared if item.runs))
-        collected = _Collected.of(ramp.shape)
-        for strip in map(course.run, course.strips()):
-            collected.add(strip)
+        prepared = _surveyed(ramp.raw, exposure, _again(prepared, exposure, references), map)
+        course = _Course(ramp.raw, exposure, _running(prepared), ("rate", "rate_dq"))
+        collected = _Collected.of(course, map)
         exposure = replace(exposure, census=replace(exposure.census, **collected.whole))
         known = _again(prepared, exposure, references)
         if _stands(prepared, known, collected.tallies):
-            return _image(ramp, exposure, known, collected)
+            return _image(ramp, exposure, prepared, collected)
+        prepared = known
+
+
+def _running(prepared: Iterable[Prepared]) -> tuple[Prepared, ...]:
+    return tuple(item for item in prepared if item.runs)
+
+
+def _surveyed(
+    raw: RawRamp, exposure: Exposure, prepared: tuple[Prepared, ...], map: Callable[..., Iterable[Any]]
+) -> tuple[Prepared, ...]:
+    """Let the steps that need it look at the whole exposure beforehand, each in a pass of its own."""
+    for k, item in enumerate(prepared):
+        survey = item.step.survey(item.constants) if item.runs else None
+        if survey is None:
+            continue
+        start = time.perf_counter()
+        course = _Course(raw, exposure, (*_running(prepared[:k]), Prepared(survey, item.constants)))
+        found = _Collected.of(course, map)
+        census = replace(exposure.census, **found.whole)
+        notes = np.concatenate(found.notes)
+        constants = item.step.informed(exposure, item.constants, notes, census, map)
+        seconds = item.seconds + time.perf_counter() - start
+        prepared = (*prepared[:k], replace(item, constants=constants, seconds=seconds), *prepared[k + 1 :])
+    return prepared
 
 
 def _again(prepared: tuple[Prepared, ...], exposure: Exposure, references: References) -> tuple[Prepared, ...]:
     """Prepare anew the steps that depend on the census."""
-    return tuple(
-        prepare(item.step, exposure, references) if item.runs and item.step.uses_census else item for item in prepared
-    )
+    return tuple(prepare(item.step, exposure, references) if item.step.uses_census else item for item in prepared)
 
 
 def _image(ramp: Ramp, exposure: Exposure, steps: tuple[Prepared, ...], collected: _Collected) -> Image:
@@ -333,7 +357,8 @@ def _image(ramp: Ramp, exposure: Exposure, steps: tuple[Prepared, ...], collecte
     for item in steps:
         record = item.record(collected.seconds.get(item.step.name, 0.0))
         history = (*history, record)
-        values[f"cal_step.{item.step.status_name or item.step.name}"] = record.status
+        if item.step.status_name is not None:
+            values[f"cal_step.{item.step.status_name or item.step.name}"] = record.status
         for kind, name in item.references.items():
             values[f"ref_file.{kind}.name"] = name if name == "N/A" else f"crds://{name}"
         if item.runs:
@@ -347,6 +372,8 @@ def _image(ramp: Ramp, exposure: Exposure, steps: tuple[Prepared, ...], collecte
 def _product(
     collected: _Collected, which: Any, meta: Metadata, flags: FlagProvenance, history: tuple[StepRecord, ...]
 ) -> Image:
+    assert collected.rate is not None
+    assert collected.dq is not None
     slope, err, var_poisson, var_rnoise = collected.rate[:, which]
     return Image(
         data=slope,
@@ -362,17 +389,16 @@ def _product(
 
 def _provenance(steps: tuple[Prepared, ...], collected: _Collected) -> FlagProvenance:
     """Credit each bit of the combined DQ to the step that set it."""
+    assert collected.dq is not None
     dq = collected.dq[0]
     flags = FlagProvenance(dq.shape)
     known = np.zeros_like(dq)
-    for item in steps:
-        bits = collected.set_by.get(item.step.name)
-        if bits is not None:
-            flags = flags.add_changes(item.step.name, known, known | bits)
-            known |= bits
-        for name in item.step.group_flags if item.runs else ():
+    for name, bits in collected.credits.items():
+        flags = flags.add_changes(name, known, known | (bits & dq))
+        known |= bits & dq
+    for item in _running(steps):
+        for name in item.step.group_flags:
             bit = np.uint32(DQ[name])
-            where = (dq & ~known & bit) != 0
-            flags = flags.add(item.step.name, DQ[name], where)
-            known |= np.where(where, bit, np.uint32(0))
+            flags = flags.add(item.step.name, DQ[name], (dq & ~known & bit) != 0)
+            known |= dq & bit
     return flags.add_changes("ramp_fit", known, dq)

@@ -14,7 +14,7 @@ from mirific.errors import ReferenceMissing
 from mirific.exposure import DQ
 from mirific.step import NotApplicable, param
 
-__all__ = ["Jump", "JumpConstants", "no_gain"]
+__all__ = ["Jump", "JumpConstants", "no_gain", "noise_images"]
 
 #: Fewest usable groups with which the two-point difference is tried (``stcal: jump/jump.py`` sets it so).
 _MINIMUM_GROUPS = 3
@@ -88,7 +88,7 @@ class Jump(BandStep):
         """Return the noise and the method."""
         if exposure.ngroups <= 2:
             return NotApplicable("fewer than three groups")
-        gain, readnoise = (_required(references, kind) for kind in ("gain", "readnoise"))
+        gain, readnoise = noise_images(references)
         noise = readnoise * gain
         frames = exposure.number("exposure.nframes")
         method = self._method(exposure)
@@ -182,12 +182,20 @@ class Jump(BandStep):
         return {"exposure.primary_cosmic_rays": rate, "exposure.extended_emission_events": 0.0}
 
 
-def _required(references: Mapping[str, Any], kind: str) -> NDArray[np.float32]:
-    """Image of a reference that there must be, shape (ny, nx)."""
-    if references[kind] is None:
-        raise ReferenceMissing(f"CRDS has no {kind} reference for this mode", where=kind, todo="check the CRDS context")
-    image: NDArray[np.float32] = np.asarray(references[kind].array("SCI")).astype(np.float32)
-    return image
+def noise_images(references: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Gain (e/DN) and read noise of a difference (DN), shape (ny, nx).
+
+    Raises
+    ------
+    ReferenceMissing
+        If CRDS has none.
+    """
+    images = []
+    for kind in ("gain", "readnoise"):
+        if references[kind] is None:
+            raise ReferenceMissing(f"CRDS has no {kind} for this mode", where=kind, todo="check the CRDS context")
+        images.append(np.asarray(references[kind].array("SCI")).astype(np.float32))
+    return images[0], images[1]
 
 
 def no_gain(gain: NDArray[np.float32]) -> NDArray[np.bool_]:

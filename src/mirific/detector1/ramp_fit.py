@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.detector1.band import Band, BandStep, Exposure, Field
-from mirific.errors import InputError, ReferenceMissing
+from mirific.detector1.jump import noise_images
+from mirific.errors import InputError
 from mirific.exposure import DQ
 from mirific.step import param
 
@@ -156,11 +157,6 @@ class RampFit(BandStep):
 
 def _noise(exposure: Exposure, references: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Gain (e/DN) and read noise (e per read): the reference has that of a correlated double sample, in DN."""
-    images = []
-    for kind in ("gain", "readnoise"):
-        if references[kind] is None:
-            raise ReferenceMissing(f"CRDS has no {kind} reference", where=kind, todo="check the CRDS context")
-        images.append(np.asarray(references[kind].array("SCI")).astype(np.float32))
-    gain, readnoise = images
+    gain, readnoise = noise_images(references)
     scale = gain / np.sqrt(2.0 * np.float64(exposure.number("exposure.nframes")))
     return gain, (readnoise * scale).astype(np.float32)
