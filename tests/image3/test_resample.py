@@ -169,3 +169,11 @@ def test_threads_make_the_same_mosaic(matched, none):
     np.testing.assert_array_equal(two.data, one.data)
     np.testing.assert_array_equal(two.err, one.err)
     assert "mapping" not in two.history[-1].parameters
+
+
+def test_a_single_exposure_makes_a_mosaic_of_its_own(aligned, none):
+    """The optional ``_i2d`` of stage 2."""
+    mosaic = Resample().run(aligned.with_images(aligned.images[:1]), none)
+    assert mosaic.meta["resample.pointings"] == 1
+    assert set(np.unique(mosaic.context)) == {0, 1}
+    assert np.nanmedian(mosaic.data) == pytest.approx(np.nanmedian(aligned.images[0].data), rel=0.01)
