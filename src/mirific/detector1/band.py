@@ -18,7 +18,7 @@ from mirific.errors import InputError
 from mirific.exposure import Image, Metadata
 from mirific.step import NotApplicable, Step
 
-__all__ = ["Band", "BandStep", "Census", "Exposure", "Field", "Rows"]
+__all__ = ["Band", "BandStep", "Census", "Exposure", "Field", "Ramps", "Rows"]
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,35 @@ class Field:
     inner: tuple[int, ...]
     dtype: DTypeLike
     fill: float = 0
+
+
+@dataclass(frozen=True)
+class Ramps:
+    """All ramps of an exposure in memory: only for steps that cannot work on bands.
+
+    Parameters
+    ----------
+    data : float32 array, shape (nints, ngroups, ny, nx)
+        Ramps, DN.
+    groupdq : uint8 array, same shape
+    pixeldq : uint32 array, shape (ny, nx)
+    average_dark : float32 array, shape (ny, nx)
+        Average dark current, e/s.
+    """
+
+    data: NDArray[np.float32]
+    groupdq: NDArray[np.uint8]
+    pixeldq: NDArray[np.uint32]
+    average_dark: NDArray[np.float32]
+
+    #: Names of the fields, as the buffers have them.
+    NAMES: ClassVar[tuple[str, ...]] = ("data", "groupdq", "pixeldq", "average_dark")
+
+    def load(self, rows: Rows, start: int, stop: int) -> None:
+        """Copy rows ``start`` to ``stop - 1`` into the buffers."""
+        window = slice(start - rows.first, stop - rows.first)
+        for name in self.NAMES:
+            rows.arrays[name][window] = np.moveaxis(getattr(self, name)[..., start:stop, :], -2, 0)
 
 
 @dataclass
@@ -278,12 +307,15 @@ class BandStep(Step[Image]):
         DQ bits that the step sets in the group DQ and that ramp_fit carries to the pixel DQ.
     uses_census : bool
         Whether :meth:`prepare` looks at ``exposure.census``.
+    takes_ramps : bool
+        Whether the step cannot work on bands and wants all ramps in memory (:meth:`transformed`).
     """
 
     status_name: ClassVar[str | None] = ""
     parameters_from: ClassVar[str] = ""
     group_flags: ClassVar[tuple[str, ...]] = ()
     uses_census: ClassVar[bool] = False
+    takes_ramps: ClassVar[bool] = False
 
     def reach(self) -> int:
         """Rows above and below a row that decide what happens to it."""
@@ -308,8 +340,12 @@ class BandStep(Step[Image]):
         """Do the step's work on the band, in place."""
         raise AssertionError(f"{type(self).__name__} lacks process")
 
+    def transformed(self, exposure: Exposure, constants: Any, ramps: Ramps) -> Ramps:
+        """Return the ramps as the step leaves them, if it ``takes_ramps``."""
+        raise AssertionError(f"{type(self).__name__} lacks transformed")
+
     def survey(self, constants: Any) -> BandStep | None:
-        """Return a step to take this one's place in a first pass over the exposure, where one is needed."""
+        """Return a step to take this one's place in a first pass over the exposure; None once none is needed."""
         return None
 
     def informed(

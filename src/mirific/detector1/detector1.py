@@ -15,6 +15,7 @@ from mirific.detector1.group_scale import GroupScale
 from mirific.detector1.jump import Jump
 from mirific.detector1.lastframe import LastFrame
 from mirific.detector1.linearity import Linearity
+from mirific.detector1.official import CleanFlickerNoise, EmiCorr, Ipc, Persistence, RefPix
 from mirific.detector1.ramp_fit import RampFit
 from mirific.detector1.reset import Reset
 from mirific.detector1.rscd import Rscd
@@ -29,15 +30,20 @@ __all__ = ["STEPS", "Detector1"]
 STEPS: tuple[type[BandStep], ...] = (
     GroupScale,
     DqInit,
+    EmiCorr,
     Saturation,
+    Ipc,
     FirstFrame,
     LastFrame,
     Reset,
     Linearity,
     Rscd,
     DarkCurrent,
+    RefPix,
     Jump,
     Showers,
+    CleanFlickerNoise,
+    Persistence,
     RampFit,
     GainScale,
 )

@@ -15,12 +15,12 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.detector1.band import Band, BandStep, Census, Exposure, Field, Rows
+from mirific.detector1.band import Band, BandStep, Census, Exposure, Field, Ramps, Rows
 from mirific.exposure import DQ, FlagProvenance, Image, Metadata, Ramp, StepRecord
 from mirific.io.raw import RawRamp
 from mirific.step import NotApplicable, References
@@ -101,11 +101,31 @@ def prepare(step: BandStep, exposure: Exposure, references: References) -> Prepa
     return Prepared(step, constants, names, seconds=time.perf_counter() - start)
 
 
+class _Source(Protocol):
+    """Where rows come from."""
+
+    def load(self, rows: Rows, start: int, stop: int) -> None:
+        """Fill rows ``start`` to ``stop - 1`` of the buffers."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Raw:
+    """Rows from the raw file."""
+
+    raw: RawRamp
+
+    def load(self, rows: Rows, start: int, stop: int) -> None:
+        """Read samples; nothing is flagged yet."""
+        window = slice(start - rows.first, stop - rows.first)
+        rows.arrays["data"][window] = np.moveaxis(self.raw.band(start, stop), 2, 0)
+
+
 @dataclass(frozen=True)
 class _Course:
     """One run over the detector: what every strip needs to know, and the fields that it delivers."""
 
-    raw: RawRamp
+    source: _Source
     exposure: Exposure
     steps: tuple[Prepared, ...]
     products: tuple[str, ...] = ()
@@ -183,8 +203,7 @@ class _Passage:
         """Read rows ``start`` to ``stop - 1`` into the buffers."""
         clock = time.perf_counter()
         self.buffers.clear(start, stop)
-        window = slice(start - self.buffers.first, stop - self.buffers.first)
-        self.buffers.arrays["data"][window] = np.moveaxis(self.course.raw.band(start, stop), 2, 0)
+        self.course.source.load(self.buffers, start, stop)
         self._count("read", clock)
 
     def _advance(self, available: int) -> None:
@@ -224,8 +243,7 @@ class _Passage:
 class _Collected:
     """The strips put together."""
 
-    rate: NDArray[np.float32] | None = None
-    dq: NDArray[np.uint32] | None = None
+    fields: dict[str, NDArray[Any]] = field(default_factory=dict)
     credits: dict[str, NDArray[np.uint32]] = field(default_factory=dict)
     tallies: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -235,29 +253,38 @@ class _Collected:
     @classmethod
     def of(cls, course: _Course, map: Callable[..., Iterable[Any]]) -> _Collected:
         """Run a course and put its strips together."""
-        nints, _, ny, nx = course.exposure.shape
         collected = cls()
-        if course.products:
-            collected.rate = np.empty((4, 1 + nints, ny, nx), dtype=np.float32)
-            collected.dq = np.empty((1 + nints, ny, nx), dtype=np.uint32)
         for strip in map(course.run, course.strips()):
-            collected.add(strip, (ny, nx))
+            collected.add(strip, course.exposure.shape[2])
         return collected
 
-    def add(self, strip: Strip, frame: tuple[int, int]) -> None:
-        """Put a strip into its place."""
+    def add(self, strip: Strip, ny: int) -> None:
+        """Put a strip into its place; rows become the last axis but one."""
         rows = slice(strip.first, strip.last)
-        if self.rate is not None and self.dq is not None:
-            self.rate[:, :, rows] = np.moveaxis(strip.fields["rate"], 0, 2)
-            self.dq[:, rows] = np.moveaxis(strip.fields["rate_dq"], 0, 1)
+        for name, part in strip.fields.items():
+            if name not in self.fields:
+                self.fields[name] = np.empty((*part.shape[1:-1], ny, part.shape[-1]), dtype=part.dtype)
+            self.fields[name][..., rows, :] = np.moveaxis(part, 0, -2)
         for name, bits in strip.credits.items():
-            self.credits.setdefault(name, np.zeros(frame, dtype=np.uint32))[rows] = bits
-        for total, part in ((self.tallies, strip.tallies), (self.seconds, strip.seconds)):
-            for name, value in part.items():
-                total[name] = total.get(name, 0.0) + value
+            self.credits.setdefault(name, np.zeros((ny, bits.shape[1]), dtype=np.uint32))[rows] |= bits
+        self._add_sums(strip.tallies, strip.seconds)
         for name, groups in strip.whole.items():
             self.whole[name] = self.whole.get(name, True) & groups
         self.notes.extend(strip.notes)
+
+    def _add_sums(self, tallies: Mapping[str, float], seconds: Mapping[str, float]) -> None:
+        for total, part in ((self.tallies, tallies), (self.seconds, seconds)):
+            for name, value in part.items():
+                total[name] = total.get(name, 0.0) + value
+
+    def after(self, earlier: _Collected) -> _Collected:
+        """Return what this course collected, with the records of an earlier one that it went on from."""
+        whole = {**earlier.whole, **self.whole}
+        merged = _Collected(self.fields, dict(earlier.credits), dict(earlier.tallies), dict(earlier.seconds), whole)
+        merged._add_sums(self.tallies, self.seconds)
+        for name, bits in self.credits.items():
+            merged.credits[name] = merged.credits.get(name, np.zeros_like(bits)) | bits
+        return merged
 
 
 def _assumed(exposure: Exposure, steps: Iterable[Prepared]) -> Census:
@@ -312,9 +339,7 @@ def stream(
     prepared = tuple(prepare(step, exposure, references) for step in steps)
     exposure = replace(exposure, census=_assumed(exposure, prepared))
     while True:
-        prepared = _surveyed(ramp.raw, exposure, _again(prepared, exposure, references), map)
-        course = _Course(ramp.raw, exposure, _running(prepared), ("rate", "rate_dq"))
-        collected = _Collected.of(course, map)
+        prepared, collected = _flow(ramp, exposure, _again(prepared, exposure, references), map)
         exposure = replace(exposure, census=replace(exposure.census, **collected.whole))
         known = _again(prepared, exposure, references)
         if _stands(prepared, known, collected.tallies):
@@ -322,27 +347,48 @@ def stream(
         prepared = known
 
 
-def _running(prepared: Iterable[Prepared]) -> tuple[Prepared, ...]:
-    return tuple(item for item in prepared if item.runs)
+def _flow(
+    ramp: Ramp, exposure: Exposure, prepared: tuple[Prepared, ...], map: Callable[..., Iterable[Any]]
+) -> tuple[tuple[Prepared, ...], _Collected]:
+    """Take the exposure through all steps; return them as they ran, and what came out.
+
+    Steps that need to look at the whole exposure beforehand get a pass of their own; where a step takes all ramps,
+    the stream is dammed up in memory and goes on from there.
+    """
+    source: _Source = _Raw(ramp.raw)
+    collected, flowing = _Collected(), tuple[Prepared, ...]()
+    done = list(prepared)
+    for k, item in enumerate(prepared):
+        if not item.runs:
+            continue
+        if item.step.takes_ramps:
+            collected = _Collected.of(_Course(source, exposure, flowing, Ramps.NAMES), map).after(collected)
+            clock = time.perf_counter()
+            source = item.step.transformed(exposure, item.constants, Ramps(**collected.fields))
+            done[k] = replace(item, seconds=item.seconds + time.perf_counter() - clock)
+            flowing = ()
+            continue
+        done[k] = _surveyed(source, exposure, flowing, item, map)
+        flowing = (*flowing, done[k])
+    course = _Course(source, exposure, flowing, ("rate", "rate_dq"))
+    return tuple(done), _Collected.of(course, map).after(collected)
 
 
 def _surveyed(
-    raw: RawRamp, exposure: Exposure, prepared: tuple[Prepared, ...], map: Callable[..., Iterable[Any]]
-) -> tuple[Prepared, ...]:
-    """Let the steps that need it look at the whole exposure beforehand, each in a pass of its own."""
-    for k, item in enumerate(prepared):
-        survey = item.step.survey(item.constants) if item.runs else None
-        if survey is None:
-            continue
-        start = time.perf_counter()
-        course = _Course(raw, exposure, (*_running(prepared[:k]), Prepared(survey, item.constants)))
-        found = _Collected.of(course, map)
+    source: _Source,
+    exposure: Exposure,
+    before: tuple[Prepared, ...],
+    item: Prepared,
+    map: Callable[..., Iterable[Any]],
+) -> Prepared:
+    """Let a step look at the whole exposure beforehand, as often as it asks to."""
+    start = time.perf_counter()
+    while (survey := item.step.survey(item.constants)) is not None:
+        found = _Collected.of(_Course(source, exposure, (*before, Prepared(survey, item.constants))), map)
         census = replace(exposure.census, **found.whole)
-        notes = np.concatenate(found.notes)
-        constants = item.step.informed(exposure, item.constants, notes, census, map)
-        seconds = item.seconds + time.perf_counter() - start
-        prepared = (*prepared[:k], replace(item, constants=constants, seconds=seconds), *prepared[k + 1 :])
-    return prepared
+        constants = item.step.informed(exposure, item.constants, np.concatenate(found.notes), census, map)
+        item = replace(item, constants=constants)
+    return replace(item, seconds=item.seconds + time.perf_counter() - start)
 
 
 def _again(prepared: tuple[Prepared, ...], exposure: Exposure, references: References) -> tuple[Prepared, ...]:
@@ -372,13 +418,11 @@ def _image(ramp: Ramp, exposure: Exposure, steps: tuple[Prepared, ...], collecte
 def _product(
     collected: _Collected, which: Any, meta: Metadata, flags: FlagProvenance, history: tuple[StepRecord, ...]
 ) -> Image:
-    assert collected.rate is not None
-    assert collected.dq is not None
-    slope, err, var_poisson, var_rnoise = collected.rate[:, which]
+    slope, err, var_poisson, var_rnoise = collected.fields["rate"][:, which]
     return Image(
         data=slope,
         err=err,
-        dq=collected.dq[which],
+        dq=collected.fields["rate_dq"][which],
         var_poisson=var_poisson,
         var_rnoise=var_rnoise,
         meta=meta,
@@ -389,15 +433,14 @@ def _product(
 
 def _provenance(steps: tuple[Prepared, ...], collected: _Collected) -> FlagProvenance:
     """Credit each bit of the combined DQ to the step that set it."""
-    assert collected.dq is not None
-    dq = collected.dq[0]
+    dq: NDArray[np.uint32] = collected.fields["rate_dq"][0]
     flags = FlagProvenance(dq.shape)
     known = np.zeros_like(dq)
     for name, bits in collected.credits.items():
         flags = flags.add_changes(name, known, known | (bits & dq))
         known |= bits & dq
-    for item in _running(steps):
-        for name in item.step.group_flags:
+    for item in steps:
+        for name in item.step.group_flags if item.runs else ():
             bit = np.uint32(DQ[name])
             flags = flags.add(item.step.name, DQ[name], (dq & ~known & bit) != 0)
             known |= dq & bit

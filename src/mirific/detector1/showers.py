@@ -56,14 +56,14 @@ class ShowerConstants:
     offsets : int64 array, shape (n, 2)
         Pixels of the ring over which deviations are averaged.
     patches : tuple of Patch
-        What the first pass found.
+        What the first pass found; None before.
     """
 
     gain: NDArray[np.float32]
     read_variance: NDArray[np.float32]
     amplitude: NDArray[np.float32]
     offsets: NDArray[np.int64]
-    patches: tuple[Patch, ...] = ()
+    patches: tuple[Patch, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,10 @@ class Showers(BandStep):
         offsets: NDArray[np.int64] = np.argwhere(kernel > 0) - np.array(kernel.shape) // 2
         return offsets
 
-    def survey(self, constants: ShowerConstants) -> BandStep:
+    def survey(self, constants: ShowerConstants) -> BandStep | None:
         """Return the step that takes the place of this one in the first pass."""
+        if constants.patches is not None:
+            return None
         return _Search(threshold=self.extend_snr_threshold, half=int(np.abs(constants.offsets[:, 0]).max(initial=0)))
 
     def informed(
@@ -174,7 +176,7 @@ class Showers(BandStep):
         """Flag the groups of the patches in these rows."""
         from mirific.detector1 import showers_kernels
 
-        near = [patch for patch in constants.patches if patch.rows.size and _meets(patch, band)]
+        near = [patch for patch in constants.patches or () if patch.rows.size and _meets(patch, band)]
         if not near:
             return
         shower = np.zeros(band.data.shape, dtype=bool)
@@ -195,7 +197,7 @@ class Showers(BandStep):
         groups = nints * ngroups - int(exposure.census.before_jump.sum()) - nints
         if groups < 1:
             return {}
-        rate = 1e6 * len(constants.patches) / (exposure.group_time * groups * ny * nx)
+        rate = 1e6 * len(constants.patches or ()) / (exposure.group_time * groups * ny * nx)
         return {"exposure.extended_emission_events": rate}
 
 
