@@ -19,7 +19,8 @@ more cores than sky, it is overflagging.
 
 Then the cause is measured, on the same pixels with the flagged ones bridged: the shifts of visits and exposures to
 each other, and the background of each exposure, Lyot and imager apart, against the others at the same places of the
-sky, without sources. The verdict is "misaligned", "background mismatch", "thresholds" if neither, or "fine".
+sky, without sources. Where no shift can be measured, more flags where visits overlap than where a visit is compared
+with itself still tell of one. The verdict is "misaligned", "background mismatch", "thresholds" if neither, or "fine".
 
 What the official pipeline does, and the workaround
 ---------------------------------------------------
@@ -267,15 +268,74 @@ class _Tally:
 
 def _tally(flags: Sequence[_Mask], usable: Sequence[_Mask], cores: Sequence[_Mask]) -> _Tally:
     """Count flagged pixels in and outside the cores."""
-    sizes = np.concatenate([_blocks(flagged & ~core) for flagged, core in zip(flags, cores, strict=True)])
-    ordinary = sizes[sizes < _BLOCK]
     return _Tally(
         np.array([(f & core).sum() for f, core in zip(flags, cores, strict=True)]),
         np.array([core.sum() for core in cores]),
         np.array([flagged.sum() for flagged in flags]),
         np.array([mask.sum() for mask in usable]),
-        float((ordinary**2).sum() / ordinary.sum()) if ordinary.size else 1.0,
+        _clump([flagged & ~core for flagged, core in zip(flags, cores, strict=True)]),
     )
+
+
+def _clump(flags: Sequence[_Mask]) -> float:
+    """Mean number of pixels in the connected group of a flagged pixel, blocks left out."""
+    sizes = np.concatenate([_blocks(flagged) for flagged in flags])
+    ordinary = sizes[sizes < _BLOCK]
+    return float((ordinary**2).sum() / ordinary.sum()) if ordinary.size else 1.0
+
+
+# ---------------------------------------------------------------------------------------------------------- visits
+
+
+def _shared(members: Sequence[_Member], groups: Sequence[tuple[int, ...]]) -> list[tuple[_Mask, _Mask]]:
+    """For each exposure, which pixels an exposure of another visit sees too, and which only others of its own visit."""
+    group_of = {k: g for g, members_of in enumerate(groups) for k in members_of}
+    masks = []
+    for k, member in enumerate(members):
+        seen = [np.zeros(member.flagged.shape, dtype=bool) for _ in range(2)]
+        for j, other in enumerate(members):
+            if j != k:
+                seen[group_of[j] == group_of[k]] |= _covered(member, other)
+        masks.append((seen[0] & member.usable, seen[1] & ~seen[0] & member.usable))
+    return masks
+
+
+def _covered(member: _Member, other: _Member) -> _Mask:
+    """Which pixels of an exposure lie on usable pixels of another, to 8 pixels."""
+    from scipy import ndimage
+
+    ny, nx = member.flagged.shape
+    step = 8
+    row, column = np.mgrid[step // 2 : ny + step : step, step // 2 : nx + step : step]
+    x, y = other.plane.to_pixel(*member.plane.to_plane(column, row))
+    field = ndimage.uniform_filter(other.usable.astype(np.float32), 2 * step + 1)
+    seen = ndimage.map_coordinates(field, [y, x], order=0, cval=0.0) > 0.9
+    return np.repeat(np.repeat(seen, step, axis=0), step, axis=1)[:ny, :nx]
+
+
+def _between_visits(members: Sequence[_Member], groups: Sequence[tuple[int, ...]], cores: Sequence[_Mask]) -> float:
+    """How much more is flagged where visits overlap than where one visit is compared with itself, in sigma.
+
+    The larger of the significances for core pixels and for all pixels; 0 where the rate is not half as high again.
+    """
+    if len(groups) < 2:
+        return 0.0
+    areas = _shared(members, groups)
+    flags = [member.flagged for member in members]
+    clump = _clump(flags)
+    results = [0.0]
+    for chosen in (cores, [np.ones_like(flagged) for flagged in flags]):
+        counts = [
+            [(f & area & c).sum(), (area & c).sum()]
+            for f, pair, c in zip(flags, areas, chosen, strict=True)
+            for area in pair
+        ]
+        (hit, size), (own_hit, own_size) = np.array(counts)[0::2].sum(axis=0), np.array(counts)[1::2].sum(axis=0)
+        expected = (own_hit + 1.0) / max(own_size, 1) * size
+        if own_size > 0.02 * size and hit > 1.5 * expected:
+            variance = clump * expected * (1.0 + size / max(own_size, 1))
+            results.append(float((hit - expected) / np.sqrt(variance)))
+    return max(results)
 
 
 # ----------------------------------------------------------------------------------------------------- backgrounds
@@ -442,6 +502,8 @@ class Flagging:
         Percent of all usable pixels in blocks.
     shift_of : tuple of (float, float)
         Significant pointing error of each exposure, east and north, arcsec.
+    between_visits : float
+        How much more is flagged where visits overlap than where one visit is compared with itself, in sigma.
     backgrounds : tuple of Background
     snr, scale : tuple of float
         Thresholds (first and second) that the cores call for.
@@ -457,6 +519,7 @@ class Flagging:
     blocks_of: tuple[int, ...]
     block_pixels: float
     shift_of: tuple[tuple[float, float], ...]
+    between_visits: float
     backgrounds: tuple[Background, ...]
     snr: tuple[float, ...]
     scale: tuple[float, ...]
@@ -500,6 +563,7 @@ def examine(images: Sequence[Image]) -> Flagging:
         blocks_of=tuple(int(sizes.max(initial=0)) for sizes in blocks),
         block_pixels=_percent(sum(int(sizes[sizes >= _BLOCK].sum()) for sizes in blocks), tally.all_size.sum()),
         shift_of=tuple(_pair(_pointing_error(alignment, k)[0]) for k in range(len(members))),
+        between_visits=_between_visits(members, [group.members for group in alignment.groups], cores),
         backgrounds=_backgrounds(members), snr=_SNR, scale=_SCALE,
     )  # fmt: skip
     verdict = _verdict(measured)
@@ -536,6 +600,8 @@ def _verdict(flagging: Flagging) -> str:
         return "misaligned"
     if flagging.mismatched:
         return "background mismatch"
+    if flagging.between_visits >= _SIGNIFICANT:
+        return "misaligned"
     return "thresholds" if cores or pixels else "local"
 
 
@@ -676,7 +742,7 @@ def _severity(flagging: Flagging) -> str:
 
 def _reason(flagging: Flagging) -> str:
     """Verdict and numbers in words."""
-    shift = f"largest shift {flagging.largest_shift:.3f} arcsec" if flagging.largest_shift else "no shift"
+    shift = f"largest shift {flagging.largest_shift:.3f} arcsec" if flagging.largest_shift else "no shift measured"
     worst = max(flagging.backgrounds, key=lambda item: abs(item.excess) / item.noise, default=None)
     sky = (
         f"largest difference of backgrounds {worst.excess:+.3g} ± {worst.error:.2g} MJy/sr, "
@@ -684,10 +750,15 @@ def _reason(flagging: Flagging) -> str:
         if worst is not None
         else "backgrounds not comparable"
     )
+    between = (
+        f"; more flags where visits overlap than within one visit ({flagging.between_visits:.0f} sigma)"
+        if flagging.between_visits >= _SIGNIFICANT
+        else ""
+    )
     return (
         f"verdict: {flagging.verdict}; flagged: {flagging.cores:.2f} % of the core pixels of {flagging.sources} "
         f"sources, {flagging.pixels:.2f} % of all pixels, largest block {max(flagging.blocks_of)} pixels; "
-        f"{shift}; {sky}"
+        f"{shift}; {sky}{between}"
     )
 
 
@@ -707,10 +778,12 @@ def _where(flagging: Flagging, names: Sequence[str]) -> str:
 def _action(flagging: Flagging, names: Sequence[str]) -> str:
     """What to do about it."""
     if flagging.verdict == "misaligned":
-        return (
-            "apply tile-misalignment to the _cal files, then run outlier_detection on them again; "
+        size = (
             f"the largest pointing error is {flagging.largest_shift:.2f} arcsec"
+            if flagging.largest_shift
+            else "the shift could not be measured on flagged images"
         )
+        return f"apply tile-misalignment to the _cal files, then run outlier_detection on them again; {size}"
     if flagging.verdict == "background mismatch":
         lyot = any(item.field == "Lyot" for item in flagging.mismatched)
         levels = ", ".join(f"{names[i.exposure]} {i.field} {i.excess:+.3g}" for i in flagging.mismatched[:3])
