@@ -2,21 +2,21 @@
 
 What it is and why it matters
 -----------------------------
-Some pixels of the detector do not respond, or give far too much signal, and two columns (385 and 386) are shorted.
-The bad-pixel mask flags those that are known. Others appear with time, and older masks lack them. A pixel that is
-always wrong is no outlier of one exposure: with few dithers it enters the mosaic, once for each dither.
+Some pixels of the detector do not respond, or give far too much signal, and two columns (385 and 386) are shorted. The
+bad-pixel mask flags those that are known. Others appear with time, and older masks lack them. A pixel that is always
+wrong is no outlier of one exposure: with few dithers it enters the mosaic, once for each dither.
 
 How it is seen
 --------------
-By self-calibration: the local background is subtracted from each exposure, sources are masked, and the median over
-the exposures is taken in detector coordinates. The sky moves with the dithers and drops out; what stays belongs to
-the detector. A pixel is called bad when it stands out from the scatter of that median around it by more than the
-threshold, and does so in nearly every exposure. The scatter is measured from the data, so that noise models do not
+By self-calibration: the local background is subtracted from each exposure, sources are masked, and the median over the
+pointings is taken in detector coordinates. The sky moves with the dithers and drops out; what stays belongs to the
+detector. A pixel is called bad when it stands out from its surroundings in that median by more than six times their
+scatter, and does so in nearly every pointing. The scatter is measured from the data, so that noise models do not
 matter. Light that leaks from a very hot pixel into its neighbours is measured and taken out first. A column is called
 bad as a whole when many of its pixels are.
 
-With one exposure, or without dithers, only pixels sharper than any star are reported, and cosmic-ray residues may be
-among them.
+With one exposure, or without dithers, only pixels sharper than any star are reported, and residues of cosmic rays may
+be among them.
 
 What the official pipeline does, and the workaround
 ---------------------------------------------------
@@ -27,14 +27,346 @@ What mirific does, and how safe it is
 -------------------------------------
 The step sets DO_NOT_USE, and HOT or DEAD, in the products; each flag carries the name of this issue. Dithers fill the
 pixels in the mosaic. The list is part of the finding and can be used as user_supplied_dq. The risk is to lose a good
-pixel: the threshold keeps that below one in a thousand, and compact sources that do not move between exposures are
-protected by their shape.
+pixel: the threshold and the agreement of the pointings keep that far below one in a thousand. Without dithers only
+DO_NOT_USE is set, and only where no star can be that sharp.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirific.exposure import DQ, Image, ImageSet
+from mirific.image3.sets import SetStep, outcome
+from mirific.issues.detector_stack import DetectorStack, stack_in_detector_frame, window_of
+from mirific.issues.finding import Evidence, Finding, Picture, Rows
 from mirific.issues.known_issue import Issue
+from mirific.step import NotApplicable, param
 
-__all__ = ["ISSUE"]
+__all__ = ["ISSUE", "BadPixels", "FlagBadPixels", "detect", "measure_bad_pixels"]
 
-ISSUE = Issue(slug="bad-pixels", code="", title="Bad pixels that the mask does not know", text=__doc__ or "")
+_Mask = NDArray[np.bool_]
+_Map = NDArray[np.float32]
+
+_SLUG = "bad-pixels"
+
+#: Least excess over the scatter of the stack.
+_SIGNIFICANT = 6.0
+
+#: Least excess where there are no dithers and a pixel must also be sharper than a star.
+_SIGNIFICANT_ALONE = 8.0
+
+#: Light of the neighbours above what is around them, over that of the pixel above its neighbours: a star of F560W, the
+#: narrowest PSF, centred on a pixel has 0.3; a bad pixel has what leaks, 0.03.
+_LARGEST_HALO = 0.15
+
+#: More than this fraction of the light above the mean of the eight neighbours is sharper than any MIRI star: a star of
+#: F560W centred on a pixel reaches 0.75.
+_SHARPEST_STAR = 0.85
+
+#: From so many pointings on, a pixel that is off in nearly all of them needs no such shape.
+_MANY = 5
+
+#: So few pixels of the window may stand out by chance (blends of stars at the same place of two dithers).
+_CHANCE = 1e-5
+
+#: A column is bad if this share of its pixels stands out by three times the scatter, all to the same side.
+_COLUMN_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class BadPixels:
+    """New bad pixels of one detector window.
+
+    Parameters
+    ----------
+    hot, dead : bool arrays, shape (ny, nx)
+        Single pixels with too much and too little signal.
+    columns : tuple of int
+        0-based columns of the window that are bad as a whole.
+    in_columns : bool array, shape (ny, nx)
+        Their pixels that see the sky.
+    excess : float32 array, shape (ny, nx)
+        Excess over the surroundings in the stack, in the unit of the exposures.
+    significance : float32 array, shape (ny, nx)
+        Excess over the scatter of the stack.
+    known : int
+        Pixels that see the sky and were flagged already in every exposure.
+    pointings : int
+        Different pointings that the stack is made of; 1 for none to compare.
+    """
+
+    hot: _Mask
+    dead: _Mask
+    columns: tuple[int, ...]
+    in_columns: _Mask
+    excess: _Map
+    significance: _Map
+    known: int
+    pointings: int
+
+    @property
+    def mask(self) -> _Mask:
+        """All new bad pixels, shape (ny, nx)."""
+        return self.hot | self.dead | self.in_columns
+
+    def dq(self) -> NDArray[np.uint32]:
+        """DQ array, shape (ny, nx), as ``dq_init`` takes it for ``user_supplied_dq``."""
+        flags = np.where(self.mask, np.uint32(DQ["DO_NOT_USE"]), np.uint32(0))
+        if self.pointings > 1:
+            flags |= np.where(self.hot, np.uint32(DQ["HOT"]), np.uint32(0))
+            flags |= np.where(self.dead, np.uint32(DQ["DEAD"]), np.uint32(0))
+            flags |= np.where(self.in_columns, np.uint32(DQ["OTHER_BAD_PIXEL"]), np.uint32(0))
+        return flags
+
+
+def measure_bad_pixels(images: Sequence[Image], significance: float = _SIGNIFICANT) -> BadPixels:
+    """Find the bad pixels that the exposures of one detector window do not flag.
+
+    Parameters
+    ----------
+    images : sequence of Image
+        Of one window, at one level; dithered or not.
+    significance : float
+        Least excess over the scatter of the stack.
+    """
+    stack = stack_in_detector_frame(images)
+    leaked = _leaked_light(stack)
+    hot, dead = (_needles(stack, sign, leaked, significance) for sign in (1, -1))
+    if stack.pointings >= _MANY:
+        hot |= _clusters(stack, 1, leaked, significance)
+        dead |= _clusters(stack, -1, leaked, significance)
+    columns, in_columns = _bad_columns(stack.broad.ratio, stack.seen > 0)
+    ratio = np.where(np.abs(stack.needle.ratio) > np.abs(stack.broad.ratio), stack.needle.ratio, stack.broad.ratio)
+    return BadPixels(
+        hot & ~in_columns, dead & ~in_columns, columns, in_columns, stack.broad.value, ratio, stack.known,
+        stack.pointings,
+    )  # fmt: skip
+
+
+def _needles(stack: DetectorStack, sign: int, leaked: _Map, significance: float) -> _Mask:
+    """Single pixels that stand out from their neighbours, in nearly every pointing, and lack the halo of a star."""
+    needle = stack.needle
+    excess = sign * needle.value - (leaked if sign > 0 else 0.0)
+    halo = sign * stack.halo < _LARGEST_HALO * excess + 0.6 * needle.scatter
+    # a dead pixel is darker than the sky around; the gaps between the rings of a star's image are not
+    below_sky = np.asarray(stack.broad.highest < -0.3 * excess) if sign < 0 else np.ones(excess.shape, dtype=bool)
+    if stack.pointings == 1:
+        significant = excess > max(significance, _SIGNIFICANT_ALONE) * needle.scatter
+        shaped = _sharper_than_stars(stack.broad.value) & halo if sign > 0 else _deeper_than_all_around(stack)
+        return np.asarray(significant & shaped & below_sky, dtype=bool)
+    least = needle.lowest if sign > 0 else -needle.highest
+    lasting = least > 0.3 * np.abs(needle.value)
+    if stack.pointings < _MANY:
+        lasting &= halo
+    return np.asarray((excess > significance * needle.scatter) & lasting & below_sky, dtype=bool)
+
+
+def _sharper_than_stars(value: _Map) -> _Mask:
+    """Pixels that stand out from all eight neighbours more than the core of a star can."""
+    row, column, diagonal = _neighbours(value)
+    around = (row + column + diagonal) / 8.0
+    return np.asarray((value > 0) & (value - around > _SHARPEST_STAR * value), dtype=bool)
+
+
+def _deeper_than_all_around(stack: DetectorStack) -> _Mask:
+    """Pixels far below every one of the 24 around them: between stars the sky is only as low as the sky."""
+    from scipy import ndimage
+
+    around = np.ones((5, 5), dtype=bool)
+    around[2, 2] = False
+    lowest = ndimage.minimum_filter(stack.broad.value, footprint=around)
+    return np.asarray(stack.broad.value < lowest - 4.0 * stack.needle.scatter, dtype=bool)
+
+
+def _clusters(stack: DetectorStack, sign: int, leaked: _Map, significance: float) -> _Mask:
+    """Pixels that stand out from their wider surroundings in nearly every one of many pointings."""
+    broad = stack.broad
+    excess = sign * broad.value - (leaked if sign > 0 else 0.0)
+    least = broad.lowest if sign > 0 else -broad.highest
+    return np.asarray((excess > significance * broad.scatter) & (least > 0.5 * np.abs(broad.value)), dtype=bool)
+
+
+def _neighbours(values: _Map) -> tuple[_Map, _Map, _Map]:
+    """Sums over the neighbours in the row, in the column and along the diagonals; zero outside."""
+    wide = np.pad(values, 1)
+    row = wide[1:-1, :-2] + wide[1:-1, 2:]
+    column = wide[:-2, 1:-1] + wide[2:, 1:-1]
+    diagonal = wide[:-2, :-2] + wide[:-2, 2:] + wide[2:, :-2] + wide[2:, 2:]
+    return row, column, diagonal
+
+
+def _leaked_light(stack: DetectorStack) -> _Map:
+    """Excess that leaks from very hot pixels into their neighbours, with a margin of 30 %.
+
+    The fraction (capacitive coupling of pixels) is the median over the very hot pixels of the stack, where there are
+    five, and that of the flight detector otherwise (:func:`mirific.instrument.detector.ipc_kernel`).
+    """
+    from mirific.instrument.detector import ipc_kernel
+
+    needle = stack.needle
+    if stack.pointings == 1:
+        return np.zeros_like(needle.value)  # without dithers the neighbours of a star's core would be taken for leaks
+    peak = needle.value >= _largest_around(needle.value)
+    very_hot = (needle.ratio > 30.0) & peak & (needle.lowest > 0.3 * needle.value)
+    source = np.where(very_hot, needle.value, np.float32(0))
+    kernel = ipc_kernel()
+    published = (kernel[1, 0] / kernel[1, 1], kernel[0, 1] / kernel[1, 1], kernel[0, 0] / kernel[1, 1])
+    leaked = np.zeros_like(source)
+    around = _neighbours(np.where(very_hot, np.float32(0), stack.broad.value))
+    for share, near, spread, number in zip(published, around, _neighbours(source), (2, 2, 4), strict=True):
+        seen = near[very_hot] / number / needle.value[very_hot]
+        fraction = float(np.median(seen)) if seen.size >= 5 else float(share)
+        leaked += np.float32(1.3 * np.clip(fraction, 0.0, 0.1)) * spread
+    return np.where(very_hot, np.float32(0), leaked)
+
+
+def _largest_around(values: _Map) -> _Map:
+    """Largest value of each pixel and its eight neighbours."""
+    from scipy import ndimage
+
+    return np.asarray(ndimage.maximum_filter(values, 3), dtype=np.float32)
+
+
+def _bad_columns(ratio: _Map, seen: _Mask) -> tuple[tuple[int, ...], _Mask]:
+    """Columns of which many pixels stand out to the same side, and their pixels that see the sky."""
+    rows = np.maximum(seen.sum(axis=0), 1)
+    share = np.maximum(((ratio > 3.0) & seen).sum(axis=0), ((ratio < -3.0) & seen).sum(axis=0)) / rows
+    columns = np.flatnonzero((share > _COLUMN_SHARE) & (seen.sum(axis=0) > 16))
+    mask = np.zeros(seen.shape, dtype=bool)
+    mask[:, columns] = seen[:, columns]
+    return tuple(int(c) for c in columns), mask
+
+
+# ------------------------------------------------------------------------------------------------------ mitigation
+
+
+@dataclass(frozen=True)
+class FlagBadPixels(SetStep):
+    """Flag the bad pixels that the mask does not know, in every exposure of their detector window."""
+
+    name: ClassVar[str] = _SLUG
+
+    significance: float = param(_SIGNIFICANT, "Least excess over the scatter of the stack.", ge=3.0)
+    undithered: bool = param(True, "Also flag pixels sharper than any star where there are no dithers.")
+
+    def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> ImageSet | NotApplicable:
+        """Return the set with the new bad pixels flagged."""
+        found: dict[tuple[int, ...], BadPixels] = {}
+        for window in dict.fromkeys(window_of(image) for image in exposure.images):
+            members = [image for image in exposure.images if window_of(image) == window]
+            bad = measure_bad_pixels(members, self.significance)
+            if bad.mask.any() and (bad.pointings > 1 or self.undithered):
+                found[window] = bad
+        if not found:
+            return NotApplicable("no bad pixels beyond those of the mask")
+        return exposure.with_images(tuple(_flagged(image, found.get(window_of(image))) for image in exposure.images))
+
+
+def _flagged(image: Image, bad: BadPixels | None) -> Image:
+    """Set the flags, and NaN where DO_NOT_USE is new, as the calibration steps do."""
+    if bad is None:
+        return outcome(image, _SLUG, "SKIPPED", "no new bad pixels in this window")
+    dq = image.dq | bad.dq()
+    new = bad.mask & ((image.dq & np.uint32(DQ["DO_NOT_USE"])) == 0)
+    arrays: dict[str, Any] = {"dq": dq, "flags": image.flags.add_changes(_SLUG, image.dq, dq)}
+    for name in ("data", "err", "var_poisson", "var_rnoise", "var_flat"):
+        values = getattr(image, name)
+        if values is not None:
+            arrays[name] = np.where(new, np.float32(np.nan), values).astype(np.float32)
+    return outcome(replace(image, **arrays), _SLUG, "COMPLETE", f"{int(new.sum())} pixels flagged: {_in_words(bad)}")
+
+
+# -------------------------------------------------------------------------------------------------------- findings
+
+
+def _in_words(bad: BadPixels) -> str:
+    """Counts and columns, for people."""
+    parts = []
+    if bad.columns:
+        named = ", ".join(str(c + 1) for c in bad.columns[:8]) + (" ..." if len(bad.columns) > 8 else "")
+        parts.append(f"column{'s' if len(bad.columns) > 1 else ''} {named} (counted from 1)")
+    parts += [f"{int(m.sum())} {name}" for m, name in ((bad.hot, "hot"), (bad.dead, "dead")) if m.any()]
+    return ", ".join(parts) or "none"
+
+
+def detect(images: ImageSet) -> tuple[Finding, ...]:
+    """Look for bad pixels that are not flagged; one finding per detector window."""
+    findings = []
+    for window in dict.fromkeys(window_of(image) for image in images.images):
+        members = tuple(image for image in images.images if window_of(image) == window)
+        findings.append(_finding(members, measure_bad_pixels(members), images))
+    return tuple(findings)
+
+
+def _finding(members: tuple[Image, ...], bad: BadPixels, images: ImageSet) -> Finding:
+    names = tuple(image.name for image in members)
+    number = int(bad.mask.sum())
+    least = max(3.0, _CHANCE * bad.mask.size)
+    present = number >= least
+    at_bad = np.abs(bad.significance[bad.mask])
+    strongest = float(at_bad.max()) if number else float(np.abs(bad.significance).max(initial=0.0))
+    how = (
+        f"stack of {len(members)} exposures at {bad.pointings} pointings"
+        if bad.pointings > 1
+        else f"{len(members)} exposure(s), no dithers: only pixels sharper than any star, cosmic rays may be among them"
+    )
+    label = names[0] if len(names) == 1 else str(images.meta.get("filename", names[0]))
+    action = "flag them with the step bad-pixels, or give the list to dq_init as user_supplied_dq"
+    return Finding(
+        _SLUG, "", label, names, present, float(number), "pixels", strongest, least, _severity(bad, present),
+        _in_words(bad) if present else "", action if present else "",
+        f"{how}; {bad.known} pixels were flagged before", _evidence(bad),
+    )  # fmt: skip
+
+
+def _severity(bad: BadPixels, present: bool) -> str:
+    if not present:
+        return "none"
+    if bad.columns or bad.mask.mean() > 1e-3:
+        return "severe" if bad.mask.mean() > 1e-2 else "moderate"
+    return "minor"
+
+
+def _evidence(bad: BadPixels) -> Evidence:
+    """The stack with the bad pixels marked, and their list."""
+    y, x = np.nonzero(bad.hot | bad.dead)
+    order = np.argsort(-np.abs(bad.significance[y, x]))
+    kinds = np.where(bad.hot[y, x], "hot", "dead")
+    rows = tuple(
+        (
+            int(x[k]),
+            int(y[k]),
+            str(kinds[k]),
+            float(bad.excess[y[k], x[k]]),
+            round(float(bad.significance[y[k], x[k]]), 1),
+        )
+        for k in order
+    )
+    picture = Picture(
+        "What stays on the detector",
+        "Median over the pointings, sources masked, surroundings subtracted. Circles: new bad pixels.",
+        np.clip(bad.significance, -30.0, 30.0), "times the scatter", "diverging", bad.in_columns,
+        tuple((float(x[k]), float(y[k])) for k in order[:400]),
+    )  # fmt: skip
+    table = Rows("New bad pixels (0-based)", ("x", "y", "kind", "excess", "significance (sigma)"), rows)
+    columns = ", ".join(map(str, bad.columns)) or "none"
+    return Evidence((picture,), (), (table,), {"bad columns (0-based)": columns, "flagged before (pixels)": bad.known})
+
+
+ISSUE = Issue(
+    slug=_SLUG,
+    code="",
+    title="Bad pixels that the mask does not know",
+    text=__doc__ or "",
+    levels=("rate", "cal", "crf"),
+    detect=detect,
+    mitigation=FlagBadPixels,
+    unseen=(
+        ("i2d", "a mosaic no longer tells where the detector's pixels were; give the _cal files that went into it"),
+    ),
+)

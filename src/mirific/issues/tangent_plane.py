@@ -150,7 +150,8 @@ def _fitted(exposure: Image | Mosaic, centre: tuple[float, float]) -> PlaneMap:
     forward = np.linalg.lstsq(_terms(*_scaled(x, y, (ny, nx))), plane, rcond=None)[0]
     u, v = ((plane - middle) / half).T
     backward = np.linalg.lstsq(_terms(u, v), np.stack([x, y], axis=-1), rcond=None)[0]
-    return PlaneMap((ny, nx), forward, backward, np.asarray(middle, dtype=float), np.asarray(half, dtype=float))
+    plane_fit = [np.asarray(part, dtype=float) for part in (forward, backward, middle, half)]
+    return PlaneMap((ny, nx), *plane_fit)
 
 
 def plane_maps(exposures: Sequence[Image | Mosaic], centre: tuple[float, float] | None = None) -> tuple[PlaneMap, ...]:
