@@ -40,6 +40,7 @@ class Case:
     integration_start: int | None = None
     exposure_nints: int | None = None
     showers: int = 0
+    emi: float = 0.0
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def but(self, **changes: Any) -> Case:
@@ -60,6 +61,9 @@ def meta_of(case: Case) -> dict[str, Any]:
         "exposure.groupgap": 0,
         "exposure.frame_divisor": 1,
         "exposure.nsamples": 1,
+        "exposure.start_time": 60310.0,
+        "exposure.integration_time": case.ngroups * GROUP_TIME,
+        "exposure.end_time": 60310.001,
         "exposure.frame_time": GROUP_TIME,
         "exposure.group_time": GROUP_TIME,
         "subarray.name": "SUB64",
@@ -91,6 +95,9 @@ def samples_of(case: Case) -> np.ndarray:
     electrons[hits] += 10 ** rng.uniform(1.5, 5.0, size=hits.sum()) * rng.choice([1, 1, 1, -0.2], size=hits.sum())
     _add_showers(electrons, case.showers, rng)
     ramps = 10000.0 + np.cumsum(electrons, axis=1) / 4.0 + rng.normal(0.0, 5.0, size=shape)
+    clock = 28 * np.arange(case.ny)[:, None] + np.arange(case.nx) // 4
+    frame = 8512 * np.arange(case.nints * case.ngroups).reshape(case.nints, case.ngroups, 1, 1)
+    ramps += case.emi * np.sin(2 * np.pi * (clock + frame + 40) / 256)
     ramps = ramps - 1e-6 * (ramps - 10000.0) ** 2
     ramps[rng.random(shape) < case.floor] = 0.0
     return np.clip(np.rint(ramps), 0, 65535).astype(np.uint16)
@@ -204,11 +211,30 @@ def references_of(case: Case, folder: Path) -> dict[str, str]:
     noise[_spots(rng, frame, few)] = np.nan
     noise[_spots(rng, frame, few)] = 0.0
     files["readnoise"] = _save(datamodels.ReadnoiseModel(data=noise), folder / "readnoise.fits", case)
-    return files
+    return {**files, "emicorr": _emi_waves(folder / "emicorr.asdf")}
+
+
+def _emi_waves(path: Path) -> str:
+    """Two frequencies for SUB64, in the structure of the real reference."""
+    from stdatamodels.jwst import datamodels
+
+    phase = np.arange(256) / 256
+    model = datamodels.EmiModel()
+    model.frequencies = {
+        "Hz390": {"frequency": 390.625, "phase_amplitudes": np.sin(2 * np.pi * phase).tolist()},
+        "Hz10": {"frequency": 10.039216, "phase_amplitudes": np.cos(2 * np.pi * phase).tolist()},
+    }
+    slow = {"MIRIMAGE": ["Hz390"]}
+    freqs = {"FAST": ["Hz390", "Hz10"], "SLOW": slow}
+    model.subarray_cases = {"SUB64": {"rowclocks": 28, "frameclocks": 8512, "freqs": freqs}}
+    model.meta.reftype, model.meta.author, model.meta.description = "emicorr", "test", "test"
+    model.meta.pedigree, model.meta.useafter = "DUMMY", "2020-01-01T00:00:00"
+    model.save(str(path))
+    return str(path)
 
 
 def fixed(files: dict[str, str]) -> FixedReferences:
-    return FixedReferences({**dict.fromkeys(("ipc", "emicorr", "superbias"), None), **files})
+    return FixedReferences({**dict.fromkeys(("ipc", "flat"), None), **files})
 
 
 def configured(engine: Any, case: Case) -> Any:
@@ -235,19 +261,22 @@ def model_of(ramp: Ramp) -> Any:
     return model
 
 
-OFF = ("emicorr", "ipc", "refpix", "persistence", "clean_flicker_noise", "firstframe", "charge_migration")
-OFF += ("picture_frame", "superbias")
+#: Steps that are off unless a case sets parameters of theirs.
+OFF = ("emicorr", "persistence", "firstframe")
 
 
 def official(case: Case, files: dict[str, str], ramp: Ramp) -> tuple[Any, Any]:
     """Rate and rateints of the official pipeline, run in memory step by step as its pipeline does."""
     from jwst.dark_current import DarkCurrentStep
     from jwst.dq_init import DQInitStep
+    from jwst.emicorr import EmiCorrStep
+    from jwst.firstframe import FirstFrameStep
     from jwst.gain_scale import GainScaleStep
     from jwst.group_scale import GroupScaleStep
     from jwst.jump import JumpStep
     from jwst.lastframe import LastFrameStep
     from jwst.linearity import LinearityStep
+    from jwst.persistence import PersistenceStep
     from jwst.ramp_fitting import RampFitStep
     from jwst.reset import ResetStep
     from jwst.rscd import RscdStep
@@ -257,18 +286,23 @@ def official(case: Case, files: dict[str, str], ramp: Ramp) -> tuple[Any, Any]:
     steps = (
         (GroupScaleStep, "group_scale", {}),
         (DQInitStep, "dq_init", {"mask": 1}),
+        (EmiCorrStep, "emicorr", {"emicorr": 1}),
         (SaturationStep, "saturation", {"saturation": 1, "superbias": 0}),
+        (FirstFrameStep, "firstframe", {}),
         (LastFrameStep, "lastframe", {}),
         (ResetStep, "reset", {"reset": 1}),
         (LinearityStep, "linearity", {"linearity": 1}),
         (RscdStep, "rscd", {"rscd": 1}),
         (DarkCurrentStep, "dark_current", {"dark": 1}),
         (JumpStep, "jump", {"gain": 1, "readnoise": 1}),
+        (PersistenceStep, "persistence", {}),
         (RampFitStep, "ramp_fit", {"gain": 1, "readnoise": 1}),
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for kind, name, needed in steps:
+            if name in OFF and name not in case.steps:
+                continue
             step = kind(**case.steps.get(name, {}))
             for reference, given in needed.items():
                 setattr(step, f"override_{reference}", files[reference] if given else "N/A")

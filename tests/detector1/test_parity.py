@@ -81,6 +81,13 @@ CASES = {
             }
         },
     ),
+    "interference": PLAIN.but(ngroups=10, emi=4.0, steps={"emicorr": {"algorithm": "joint"}}),
+    "interference by integration": PLAIN.but(ngroups=5, emi=4.0, steps={"emicorr": {"fit_ints_separately": True}}),
+    "interference, sequential": PLAIN.but(ngroups=12, emi=4.0, steps={"emicorr": {"algorithm": "sequential"}}),
+    "persistence": PLAIN.but(steps={"persistence": {"persistence_time": 20}}),
+    "persistence makes unusable": PLAIN.but(steps={"persistence": {"persistence_time": 6, "persistence_dnu": True}}),
+    "first frame": PLAIN.but(skip_int1=0, skip_int2=0, bright=0.2, steps={"firstframe": {"bright_use_group1": True}}),
+    "first frame of all": PLAIN.but(skip_int1=0, skip_int2=0, steps={"firstframe": {"bright_use_group1": False}}),
     "a few pixels": PLAIN.but(ny=4, nx=5, mask_bad=0.0),
 }
 

@@ -67,7 +67,7 @@ class OfficialStep(BandStep):
             warnings.simplefilter("ignore", RuntimeWarning)
             try:
                 result = step.process(_model(exposure, ramps))
-            except (ValueError, AttributeError, KeyError) as error:
+            except (ValueError, AttributeError, KeyError, TypeError) as error:
                 where = f"{self.name} of jwst"
                 raise InputError(str(error), where=where, todo=f"set {self.name}.skip=True") from error
         return Ramps(

@@ -289,16 +289,22 @@ def _count_sensitive(flags: Any, seen: Any, i: int, lanes: int, suppress: bool) 
     count = 0
     for lane in range(lanes):
         first, good = flags[i, 0, lane], seen[i, 0, lane]
-        if first & _DO_NOT_USE and (first & _JUMP or 0 < good <= flags.shape[1] // 2 + 1):
+        marked = np.uint32(seen[i, 6, lane]) & _CARRIED
+        if first & _DO_NOT_USE and (marked or 0 < good <= flags.shape[1] // 2 + 1):
             count += _depends_on_start(flags, i, lane, good, suppress)
     return count
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _depends_on_start(flags: Any, i: int, lane: int, good: int, suppress: bool) -> bool:
-    """Whether such a ramp has no usable difference, or one group that stands alone, or a jump to forget."""
-    if flags[i, 0, lane] & _JUMP:
-        return True
+    """Whether such a ramp has no usable difference, or one group that stands alone, or flags to forget."""
+    for g in range(flags.shape[1]):
+        if not flags[i, g, lane] & _DO_NOT_USE:
+            break
+        if flags[i, g, lane] & _CARRIED:
+            return True
+    if good == 0:
+        return False
     for g in range(1, flags.shape[1]):
         if not (flags[i, g - 1, lane] & _INVALID) | (flags[i, g, lane] & (_INVALID | _JUMP)):
             return good == 1 and not suppress
