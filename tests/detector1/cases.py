@@ -304,6 +304,7 @@ def official(case: Case, files: dict[str, str], ramp: Ramp) -> tuple[Any, Any]:
             if name in OFF and name not in case.steps:
                 continue
             step = kind(**case.steps.get(name, {}))
+            step.skip = False
             for reference, given in needed.items():
                 setattr(step, f"override_{reference}", files[reference] if given else "N/A")
             model = step.process(model)
