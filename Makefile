@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= mirific-demo
 
-.PHONY: demo test test-slow lint bench clean
+.PHONY: demo test test-slow lint bench docs clean
 .DELETE_ON_ERROR:
 
 $(VENV)/installed: pyproject.toml
@@ -27,13 +27,16 @@ lint: $(VENV)/installed-test   ## style, types and layers
 	$(BIN)/mypy src
 
 test: lint   ## all tests that fit in ten minutes
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: $(VENV)/installed-test   ## the long ones: many seeds, full frames, all filters
 	$(BIN)/python -m pytest -m slow
 
 bench: $(VENV)/installed   ## official pipeline and mirific on the same files, alternating
 	$(BIN)/python -m benchmarks.peers
+
+docs: $(VENV)/installed   ## write docs/reference.md anew
+	$(BIN)/python docs/generate.py
 
 clean:
 	rm -rf $(VENV) $(DEMO) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -126,6 +126,10 @@ class References(Protocol):
         """
         ...
 
+    def context(self) -> str:
+        """Name of the rules by which references are chosen, such as ``jwst_1413.pmap``; empty if there are none."""
+        ...
+
     def parameters(self, meta: Metadata, step: str) -> Mapping[str, Any]:
         """Parameters that CRDS holds for a step (``pars-<step>step``); empty where it holds none."""
         ...

@@ -5,24 +5,22 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import typer
 
 from mirific.errors import MirificError
 from mirific.execute import available_cores
+from mirific.pipeline.provenance import versions
 
 __all__ = ["run_doctor"]
-
-_PACKAGES = ("mirific", "jwst", "stcal", "stdatamodels", "crds", "gwcs", "astropy", "numpy", "numba", "drizzle")
 
 
 def run_doctor(references: Path | None) -> int:
     """Print versions, machine and the state of CRDS; exit code 2 if a run could not start."""
     typer.echo(f"python        {sys.version.split()[0]}")
-    for name in _PACKAGES:
-        typer.echo(f"{name:<13} {_version(name)}")
+    for name, number in versions().items():
+        typer.echo(f"{name:<13} {number}")
     typer.echo(f"cores         {available_cores()}")
     typer.echo(f"memory        {_memory():.1f} GiB")
     problems = list(_crds(references))
@@ -31,13 +29,6 @@ def run_doctor(references: Path | None) -> int:
     if not problems:
         typer.echo("nothing would stop a run")
     return 2 if problems else 0
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _memory() -> float:

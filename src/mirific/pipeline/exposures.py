@@ -11,6 +11,7 @@ from mirific import io
 from mirific.exposure import Image, Ramp, StepRecord
 from mirific.io.names import Name
 from mirific.pipeline.plan import Source
+from mirific.pipeline.provenance import made_by
 from mirific.pipeline.settings import Settings
 from mirific.step import References, run_steps
 
@@ -86,13 +87,13 @@ def reduce_exposure(job: ExposureJob) -> ExposureResult:
         return ExposureResult(job.source.root, {last: job.source.path})
     if job.resume and _is_finished(finished, job):
         return ExposureResult(job.source.root, {last: finished}, resumed=True)
-    exposure = io.read(job.source.path, dict(job.settings.metadata))
     result = ExposureResult(job.source.root, {})
-    if isinstance(exposure, Ramp):
-        exposure, result = _detector1(exposure, job, result)
-    if last == "cal":
-        result = _image2(exposure, job, result)
-    return result
+    if job.source.level == "uncal":
+        ramp = io.read_ramp(job.source.path, dict(job.settings.metadata))
+        rate, result = _detector1(ramp, job, result)
+    else:
+        rate = io.read_image(job.source.path, dict(job.settings.metadata))
+    return result if last == "rate" else _image2(rate, job, result)
 
 
 def _is_finished(path: Path, job: ExposureJob) -> bool:
@@ -144,4 +145,5 @@ def _image2(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureRe
 def _write(image: Image, suffix: str, job: ExposureJob) -> Path:
     """Write a product under its standard name, marked with what it was made from."""
     name = Name(job.source.root, suffix).file
-    return io.write(image.with_meta({"filename": name, "mirific.run_key": job.run_key}), job.output / name)
+    meta = {"filename": name, "mirific.run_key": job.run_key, **made_by(job.references)}
+    return io.write(image.with_meta(meta), job.output / name)

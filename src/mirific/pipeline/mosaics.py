@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mirific import io
+from mirific.execute import Executor, Threads
 from mirific.exposure import ImageSet, Metadata, Mosaic
 from mirific.io.names import Name
 from mirific.io.products import write_table
 from mirific.issues import ISSUES, Finding
 from mirific.pipeline.plan import MosaicPlan
+from mirific.pipeline.provenance import made_by
 from mirific.pipeline.settings import Settings
 from mirific.step import References, Step
 
@@ -32,6 +34,8 @@ class MosaicJob:
     references : References
     output : Path
         Folder of the products.
+    workers : int, optional
+        Threads of a step; by default all cores.
     resume : bool
         Keep a finished mosaic of the same inputs and settings.
     """
@@ -41,6 +45,7 @@ class MosaicJob:
     settings: Settings
     references: References
     output: Path
+    workers: int | None = None
     resume: bool = False
 
     @property
@@ -78,7 +83,7 @@ def steps_by_name() -> dict[str, type[Step[Any]]]:
     """All steps that a user can configure, by their calwebb names or the slugs of the issues."""
     from mirific.detector1 import STEPS as RAMP_STEPS
     from mirific.image2 import AssignWcs, Background, FlatField, Photom
-    from mirific.image3 import OutlierDetection, Resample, SkyMatch, SourceCatalog, TweakReg
+    from mirific.image3 import AssignMtWcs, OutlierDetection, Resample, SkyMatch, SourceCatalog, TweakReg
 
     steps: tuple[type[Any], ...] = (
         *RAMP_STEPS,
@@ -86,6 +91,7 @@ def steps_by_name() -> dict[str, type[Step[Any]]]:
         AssignWcs,
         FlatField,
         Photom,
+        AssignMtWcs,
         *(issue.mitigation for issue in ISSUES if issue.mitigation is not None),
         TweakReg,
         SkyMatch,
@@ -107,10 +113,11 @@ def combine(job: MosaicJob) -> MosaicResult:
     finished = job.output / Name(job.plan.root, "i2d").file
     if job.resume and finished.exists() and io.read_mosaic(finished).meta.get("mirific.run_key") == job.run_key:
         return MosaicResult(job.plan.root, {"i2d": finished})
-    images = _read(job)
+    images = _followed(_read(job), job)
     handled, found, left = (images, (), ()) if job.settings.parity else _handle_issues(images, job)
-    cleaned, flagged, still = _reject_outliers(handled, job)
-    mosaic = _resampled(cleaned, job)
+    with Threads(job.workers) as threads:
+        cleaned, flagged, still = _reject_outliers(handled, job, threads)
+        mosaic = _resampled(cleaned, job, threads)
     seconds = {record.step: record.seconds for record in mosaic.history}
     return MosaicResult(job.plan.root, _write(mosaic, job), (*found, *flagged), (*left, *still), mosaic, seconds)
 
@@ -124,6 +131,15 @@ def _read(job: MosaicJob) -> ImageSet:
 
 def _configured(step: Step[Any], images: ImageSet, job: MosaicJob) -> Step[Any]:
     return job.settings.configure(step, images.images[0].meta, job.references)
+
+
+def _followed(images: ImageSet, job: MosaicJob) -> ImageSet:
+    """Follow a moving target; fixed ones stay as they are."""
+    from mirific.image3 import AssignMtWcs
+
+    step = _configured(AssignMtWcs(parity=job.settings.parity), images, job)
+    followed: ImageSet = step.run(images, job.references)
+    return followed
 
 
 def _handle_issues(images: ImageSet, job: MosaicJob) -> tuple[ImageSet, tuple[Finding, ...], tuple[Finding, ...]]:
@@ -143,11 +159,14 @@ def _handle_issues(images: ImageSet, job: MosaicJob) -> tuple[ImageSet, tuple[Fi
     return images, tuple(found), tuple(left)
 
 
-def _reject_outliers(images: ImageSet, job: MosaicJob) -> tuple[ImageSet, tuple[Finding, ...], tuple[Finding, ...]]:
+def _reject_outliers(
+    images: ImageSet, job: MosaicJob, threads: Executor
+) -> tuple[ImageSet, tuple[Finding, ...], tuple[Finding, ...]]:
     """Align, match the sky, flag outliers; then look whether outlier detection ate the sky, and mend it."""
     from mirific.image3 import OutlierDetection, SkyMatch, TweakReg
 
-    for step in (TweakReg(), SkyMatch(), OutlierDetection()):
+    steps = (TweakReg(parity=job.settings.parity), SkyMatch(), OutlierDetection(mapping=threads.map))
+    for step in steps:
         images = _configured(step, images, job).run(images, job.references)
     overflagging = next(issue for issue in ISSUES if issue.slug == "outlier-overflagging")
     if job.settings.parity or overflagging.slug in job.settings.skip or overflagging.detect is None:
@@ -159,10 +178,10 @@ def _reject_outliers(images: ImageSet, job: MosaicJob) -> tuple[ImageSet, tuple[
     return images, found, overflagging.detect(images)
 
 
-def _resampled(images: ImageSet, job: MosaicJob) -> Mosaic:
+def _resampled(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic:
     from mirific.image3 import Resample, SourceCatalog
 
-    mosaic = _configured(Resample(), images, job).run(images, job.references)
+    mosaic = _configured(Resample(mapping=threads.map), images, job).run(images, job.references)
     catalogued: Mosaic = _configured(SourceCatalog(), images, job).run(mosaic, job.references)
     return catalogued
 
@@ -170,15 +189,16 @@ def _resampled(images: ImageSet, job: MosaicJob) -> Mosaic:
 def _write(mosaic: Mosaic, job: MosaicJob) -> dict[str, Path]:
     """Write the mosaic, its catalogue and its members under their standard names."""
     products: dict[str, Path] = {}
+    software = made_by(job.references)
     for k, image in enumerate(mosaic.members):
         name = Name.parse(image.name).with_suffix("crf").file
-        products[f"crf {k}"] = io.write(image.with_meta({"filename": name}), job.output / name)
+        products[f"crf {k}"] = io.write(image.with_meta({"filename": name, **software}), job.output / name)
     if mosaic.catalog is not None:
         path = job.output / f"{job.plan.root}_cat.ecsv"
         products["cat"] = write_table(mosaic.catalog, path)
     if mosaic.segmentation is not None:
         products["segm"] = io.write_segmentation(mosaic, job.output / Name(job.plan.root, "segm").file)
     name = Name(job.plan.root, "i2d").file
-    marked = mosaic.with_meta({"filename": name, "mirific.run_key": job.run_key})
+    marked = mosaic.with_meta({"filename": name, "mirific.run_key": job.run_key, **software})
     products["i2d"] = io.write(marked, job.output / name)
     return products

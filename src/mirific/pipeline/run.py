@@ -63,7 +63,7 @@ def run_plan(
     if settings.to != "i2d":
         return RunResult(tuple(exposures), ())
     images = {exposure.root: exposure.products["cal"] for exposure in exposures}
-    mosaic_jobs = [MosaicJob(item, images, settings, references, output, resume) for item in plan.mosaics]
+    mosaic_jobs = [MosaicJob(item, images, settings, references, output, workers, resume) for item in plan.mosaics]
     mosaics: list[MosaicResult] = []
     for mosaic in executor.map(combine, mosaic_jobs):
         mosaics.append(mosaic)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +12,13 @@ import numpy as np
 from mirific import io
 from mirific.exposure import DQ, FlagProvenance, Mosaic, StepRecord
 from mirific.issues import Picture
+from mirific.pipeline.provenance import versions
 from mirific.pipeline.run import RunResult
 from mirific.pipeline.settings import Settings
 from mirific.references.demo.mappings import CONTEXT as DEMONSTRATION
 from mirific.report import FlagCount, Product, Results, StepRow
 
-__all__ = ["KINDS", "summarise", "versions"]
+__all__ = ["KINDS", "summarise"]
 
 #: What products are, by suffix.
 KINDS = {
@@ -30,13 +30,6 @@ KINDS = {
     "cat": "source catalogue",
     "segm": "segmentation map of the catalogue",
 }
-
-_PACKAGES = ("mirific", "jwst", "stcal", "stdatamodels", "crds", "gwcs", "astropy", "numpy", "numba")
-
-
-def versions() -> dict[str, str]:
-    """Versions of what the result depends on."""
-    return {name: version(name) for name in _PACKAGES}
 
 
 def summarise(result: RunResult, inputs: Iterable[Path], settings: Settings, context: str, seconds: float) -> Results:
@@ -104,11 +97,15 @@ def _references(steps: Iterable[StepRow]) -> Mapping[str, str]:
 
 
 def _products(result: RunResult) -> Iterable[Product]:
-    for item in (*result.exposures, *result.mosaics):
-        for suffix, path in item.products.items():
-            kind = suffix.split()[0]
-            note = "kept from an earlier run" if getattr(item, "resumed", False) else ""
-            yield Product(path.name, KINDS[kind], note)
+    for exposure in result.exposures:
+        yield from _listed(exposure.products, "kept from an earlier run" if exposure.resumed else "")
+    for mosaic in result.mosaics:
+        yield from _listed(mosaic.products, "")
+
+
+def _listed(products: Mapping[str, Path], note: str) -> Iterable[Product]:
+    for suffix, path in products.items():
+        yield Product(path.name, KINDS[suffix.split()[0]], note)
 
 
 def _picture(mosaic: Mosaic) -> Picture:

@@ -303,6 +303,10 @@ class FixedReferences:
             opened[kind] = None if path is None else ReferenceFile(str(path), window)
         return opened
 
+    def context(self) -> str:
+        """No rules chose these references: empty."""
+        return ""
+
     def parameters(self, meta: Mapping[str, Any], step: str) -> dict[str, Any]:
         """Parameters given for a step; empty where there are none."""
         del meta
