@@ -34,10 +34,10 @@ The finding names the cause with its numbers, and what to change: the shifts, th
 that the differences between exposures at the cores call for. Flags cannot simply be taken back, because outlier
 detection also replaces the values of the pixels by NaN. So the step outlier-overflagging takes the images as they
 were before outlier detection, and takes its place: it matches the backgrounds on the same places of the sky if they
-disagree, and loosens scale, then snr, until at most 0.1 % more of the cores than of the sky are flagged. It refuses
-images whose values are gone already, and misaligned ones, which belong to tile-misalignment first. Looser thresholds
-let the faintest cosmic rays on slopes of bright sources pass; on blank sky they change nothing, unless snr has to
-rise too.
+disagree, and loosens scale (snr, if the sky is overflagged) as long as flags in cores melt away by it, which those of
+real outliers do not. It refuses images whose values are gone already, and misaligned ones, which belong to tile-
+misalignment first. Looser thresholds let the faintest cosmic rays on slopes of bright sources pass; on blank sky a
+looser scale changes nothing.
 """
 
 from __future__ import annotations
@@ -80,6 +80,9 @@ _SLUG = "outlier-overflagging"
 
 #: Overflagged from these on: percent of core pixels, percent of all pixels, and significance against the sky's rate.
 _CORES, _PIXELS, _SIGNIFICANT = 1.5, 2.0, 5.0
+
+#: Significance from which on overflagging between visits counts as misalignment, where no shift can be measured.
+_BETWEEN = 4.0
 
 #: Connected flagged pixels (with diagonals) that count as a block.
 _BLOCK = 60
@@ -288,15 +291,18 @@ def _clump(flags: Sequence[_Mask]) -> float:
 
 
 def _shared(members: Sequence[_Member], groups: Sequence[tuple[int, ...]]) -> list[tuple[_Mask, _Mask]]:
-    """For each exposure, which pixels an exposure of another visit sees too, and which only others of its own visit."""
-    group_of = {k: g for g, members_of in enumerate(groups) for k in members_of}
+    """For each exposure, which pixels another visit sees too, and which only two or more others of its own visit.
+
+    With one other exposure the median is the mean, and hardly anything is flagged.
+    """
+    group_of = {k: g for g, of_group in enumerate(groups) for k in of_group}
     masks = []
     for k, member in enumerate(members):
-        seen = [np.zeros(member.flagged.shape, dtype=bool) for _ in range(2)]
+        seen = np.zeros((2, *member.flagged.shape), dtype=int)
         for j, other in enumerate(members):
             if j != k:
-                seen[group_of[j] == group_of[k]] |= _covered(member, other)
-        masks.append((seen[0] & member.usable, seen[1] & ~seen[0] & member.usable))
+                seen[int(group_of[j] == group_of[k])] += _covered(member, other)
+        masks.append(((seen[0] > 0) & member.usable, (seen[1] > 1) & (seen[0] == 0) & member.usable))
     return masks
 
 
@@ -316,7 +322,8 @@ def _covered(member: _Member, other: _Member) -> _Mask:
 def _between_visits(members: Sequence[_Member], groups: Sequence[tuple[int, ...]], cores: Sequence[_Mask]) -> float:
     """How much more is flagged where visits overlap than where one visit is compared with itself, in sigma.
 
-    The larger of the significances for core pixels and for all pixels; 0 where the rate is not half as high again.
+    The larger of the significances for core pixels and for all pixels; 0 where the rate is not three times as high:
+    with more exposures the median is less like any of them, so that somewhat more is flagged in any case.
     """
     if len(groups) < 2:
         return 0.0
@@ -332,7 +339,7 @@ def _between_visits(members: Sequence[_Member], groups: Sequence[tuple[int, ...]
         ]
         (hit, size), (own_hit, own_size) = np.array(counts)[0::2].sum(axis=0), np.array(counts)[1::2].sum(axis=0)
         expected = (own_hit + 1.0) / max(own_size, 1) * size
-        if own_size > 0.02 * size and hit > 1.5 * expected:
+        if own_size > 0.02 * size and hit > 3.0 * expected:
             variance = clump * expected * (1.0 + size / max(own_size, 1))
             results.append(float((hit - expected) / np.sqrt(variance)))
     return max(results)
@@ -600,7 +607,7 @@ def _verdict(flagging: Flagging) -> str:
         return "misaligned"
     if flagging.mismatched:
         return "background mismatch"
-    if flagging.between_visits >= _SIGNIFICANT:
+    if flagging.between_visits >= _BETWEEN:
         return "misaligned"
     return "thresholds" if cores or pixels else "local"
 
@@ -616,7 +623,13 @@ class RejectOutliersGently(SetStep):
 
     snr: str = param("5.0 4.0", "First and second threshold to begin with.", unit="ERR")
     scale: str = param("1.2 0.7", "First and second factor of the gradient to begin with.")
-    cores: float = param(0.1, "Core pixels that may be flagged beyond the rate of the sky.", unit="%", ge=0.0, le=100.0)
+    cores: float = param(
+        0.1,
+        "Core pixels that may be flagged beyond the rate of the sky, or stay flagged in vain.",
+        unit="%",
+        ge=0.0,
+        le=100.0,
+    )
     trials: int = param(8, "Values that are tried at most.", ge=1, le=30)
 
     def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> ImageSet | NotApplicable:
@@ -634,20 +647,30 @@ class RejectOutliersGently(SetStep):
         return _with_outcome(_rejected(matched, snr, scale), snr, scale, len(judged.mismatched))
 
     def _fitted(self, exposure: ImageSet) -> tuple[str, str]:
-        """Loosen scale until few enough core pixels are flagged; snr too if that does not do, or the sky is flagged."""
+        """Loosen scale as long as flags in cores melt away by it; snr too if the sky is flagged.
+
+        Real outliers in cores stay flagged; so it ends where one step more would free fewer core pixels than allowed.
+        """
         snr, scale = _numbers(self.snr), _numbers(self.scale)
         members, _ = _members(_rejected(exposure, self.snr, self.scale).images)
         usable = [member.usable for member in members]
         sources = _sources(members)
         cores = [_core(member, sources) for member in members]
-        for trial in range(self.trials):
-            flagged = _rejected(exposure, _words(snr), _words(scale)).images
-            tally = _tally([flagged_by_outlier_detection(image) for image in flagged], usable, cores)
+
+        def tried(snr: _Floats, scale: _Floats) -> _Tally:
+            images = _rejected(exposure, _words(snr), _words(scale)).images
+            return _tally([flagged_by_outlier_detection(image) for image in images], usable, cores)
+
+        tally = tried(snr, scale)
+        for _ in range(self.trials):
             many = _percent(tally.all_hit.sum(), tally.all_size.sum()) >= _PIXELS
-            if not many and (tally.excess <= self.cores or tally.significance < 2.0):
+            if not many and tally.excess <= self.cores:
                 break
-            scale = scale * 1.4
-            snr = snr * 1.25 if many or trial >= 4 else snr
+            looser = snr * 1.25 if many else snr, scale * 1.4
+            after = tried(*looser)
+            if not many and _percent((tally.hit - after.hit).sum(), tally.size.sum()) <= self.cores:
+                break
+            (snr, scale), tally = looser, after
         return _words(snr), _words(scale)
 
 
@@ -752,7 +775,7 @@ def _reason(flagging: Flagging) -> str:
     )
     between = (
         f"; more flags where visits overlap than within one visit ({flagging.between_visits:.0f} sigma)"
-        if flagging.between_visits >= _SIGNIFICANT
+        if flagging.between_visits >= _BETWEEN
         else ""
     )
     return (
