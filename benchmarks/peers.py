@@ -76,7 +76,8 @@ def prepare(folder: Path, given: argparse.Namespace) -> Bench:
     log = folder / "benchmark.log"
     if not cache.exists():
         run([*mirific, "cache", "build", str(cache), "--filter", given.filter, "--subarray", "FULL"], environment, log)
-    environment["CRDS_CONTEXT"] = ast.literal_eval((cache / "config/jwst/server_config").read_text())["operational_context"]
+    server = ast.literal_eval((cache / "config/jwst/server_config").read_text(encoding="utf-8"))
+    environment["CRDS_CONTEXT"] = server["operational_context"]
     if not (folder / "uncal").exists():
         sizes = {"nints": given.ints, "ngroups": given.groups, "ndithers": given.exposures, "filters": given.filter}
         options = [option for name, value in sizes.items() for option in ("--set", f"{name}={value}")]
