@@ -139,7 +139,7 @@ def to_model(exposure: Image | Mosaic) -> Any:
     meta = {key: value for key, value in exposure.meta.items() if key not in {"model_type", "date"}}
     tree = {"meta": _nested(meta)}
     kind = datamodels.CubeModel if isinstance(exposure, Image) and exposure.data.ndim == 3 else datamodels.ImageModel
-    model = kind(tree)
+    model = kind(tree, validate_on_assignment=False)  # it is validated as a whole when it is saved
     for attribute, array in _arrays(exposure).items():
         if array is not None:
             setattr(model, attribute, array.view())  # the writer wants one array object per extension
