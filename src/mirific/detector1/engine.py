@@ -27,6 +27,13 @@ from mirific.step import NotApplicable, References
 
 __all__ = ["Prepared", "Strip", "stream"]
 
+#: What the official pipeline also writes: steps that never run for MIRI, and a reference that MIRI does not have.
+_NEVER_FOR_MIRI = {
+    "cal_step.charge_migration": "SKIPPED",
+    "cal_step.picture_frame": "SKIPPED",
+    "ref_file.superbias.name": "N/A",
+}
+
 #: Size of the window of rows that one worker keeps in cache, bytes.
 WINDOW_BYTES = 4_000_000
 
@@ -398,7 +405,7 @@ def _again(prepared: tuple[Prepared, ...], exposure: Exposure, references: Refer
 
 def _image(ramp: Ramp, exposure: Exposure, steps: tuple[Prepared, ...], collected: _Collected) -> Image:
     """Make the product."""
-    values: dict[str, Any] = {}
+    values: dict[str, Any] = dict(_NEVER_FOR_MIRI)
     history = ramp.history
     for item in steps:
         record = item.record(collected.seconds.get(item.step.name, 0.0))

@@ -218,14 +218,18 @@ class _Ellipse:
 
 def _shapes(marks: NDArray[np.uint8], least: int) -> list[_Ellipse]:
     """Ellipses of the connected patches whose area, holes filled, is at least ``least`` pixels."""
-    from skimage.measure import label, regionprops
+    from scipy.ndimage import find_objects, label
+    from skimage.measure import regionprops
 
     shapes = []
-    for region in regionprops(label(marks)):
-        top, left, bottom, right = region.bbox
-        if (bottom - top) * (right - left) < least or region.area_filled < least:
+    labels, _ = label(marks, structure=np.ones((3, 3), dtype=np.uint8))
+    for k, (rows, columns) in enumerate(find_objects(labels), start=1):
+        if (rows.stop - rows.start) * (columns.stop - columns.start) < least:
             continue
-        row, column = region.centroid
+        (region,) = regionprops((labels[rows, columns] == k).astype(np.uint8))
+        if region.area_filled < least:
+            continue
+        row, column = region.centroid[0] + rows.start, region.centroid[1] + columns.start
         major, minor = region.axis_major_length - 1, region.axis_minor_length - 1
         shapes.append(_Ellipse(float(row), float(column), minor, major, math.radians(math.degrees(region.orientation))))
     return shapes

@@ -20,6 +20,7 @@ _FLAGGED = np.uint8(1 | 2 | 4)
 _MASKED = np.uint32(1 | 2 | 4)
 _REFERENCE = np.uint32(1 << 31)
 _MISSING = np.float32(np.nan)
+_INFINITE = np.float32(np.inf)
 _HALF = np.float32(0.5)
 _ZERO = np.float32(0)
 
@@ -45,7 +46,7 @@ def excess(data: Any, groupdq: Any, pixeldq: Any, gain: Any, read_variance: Any,
     ndiffs, width = nints * (ngroups - 1), lane_width(nx)
     differences = np.full((ndiffs, width), _MISSING, dtype=np.float32)
     ordered, counts = differences.copy(), np.empty(width, dtype=np.int32)
-    before = np.empty(width, dtype=np.float32)
+    before, middle, sigma = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
     for r in range(rows):
         for start in range(0, nx, width):
             stop = min(nx, start + width)
@@ -58,14 +59,21 @@ def excess(data: Any, groupdq: Any, pixeldq: Any, gain: Any, read_variance: Any,
             sort_lanes(ordered, ndiffs)
             for x in range(start, stop):
                 lane = x - start
-                middle = _median32(ordered, lane, counts[lane])
-                sigma = np.sqrt(np.abs(middle) + read_variance[r, x])
+                middle[lane] = _median32(ordered, lane, counts[lane])
                 hidden = (pixeldq[r, x] & _MASKED) != 0 or pixeldq[r, x] == _REFERENCE
-                for i in range(nints):
-                    out[r, i, 0, x] = _MISSING
-                    for g in range(1, ngroups):
-                        value = np.abs(differences[i * (ngroups - 1) + g - 1, lane] - middle) / sigma
-                        out[r, i, g, x] = _MISSING if hidden or not np.isfinite(value) else value
+                sigma[lane] = _MISSING if hidden else np.sqrt(np.abs(middle[lane]) + read_variance[r, x])
+            for i in range(nints):
+                out[r, i, 0][start:stop] = _MISSING
+                for g in range(1, ngroups):
+                    _deviation(differences[i * (ngroups - 1) + g - 1], middle, sigma, out[r, i, g][start:stop])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _deviation(differences: Any, middle: Any, sigma: Any, out: Any) -> None:
+    """Deviation in units of its error, NaN where it is no finite number."""
+    for k in range(out.size):
+        value = np.abs(differences[k] - middle[k]) / sigma[k]
+        out[k] = value if value < _INFINITE else _MISSING
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

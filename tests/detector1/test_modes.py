@@ -1,0 +1,53 @@
+"""Where the default mode differs from parity: the defect is there with parity, and mended without."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mirific.detector1 import Detector1
+from mirific.exposure import DQ
+from tests.detector1.cases import Case, configured, fixed, official, ramp_of, references_of
+
+CASE = Case(ngroups=12, nan_references=False)
+
+
+def _with_dark_image(files, value):
+    """Give the dark a two-dimensional average dark current."""
+    from stdatamodels.jwst import datamodels
+
+    with datamodels.DarkMIRIModel(files["dark"]) as model:
+        model.average_dark_current = np.full((CASE.ny, CASE.nx), value, dtype=np.float32)
+        model.save(files["dark"])
+
+
+@pytest.mark.oracle
+@pytest.mark.filterwarnings("ignore")
+def test_an_image_of_the_average_dark_current_enters_the_variance(tmp_path):
+    """``jwst`` 3.0 leaves it, because it compares its shape with that of an array that is not there."""
+    files, ramp = references_of(CASE, tmp_path), ramp_of(CASE)
+    without = Detector1(parity=True).run(ramp, fixed(files))
+    _with_dark_image(files, 50.0)
+    theirs, _ = official(CASE, files, ramp)
+    parity, default = (Detector1(parity=mode).run(ramp, fixed(files)) for mode in (True, False))
+    good = np.isfinite(parity.data) & (parity.var_poisson > 0)
+    np.testing.assert_allclose(parity.var_poisson[good], theirs.var_poisson[good], rtol=1e-6)
+    assert (parity.var_poisson[good] <= without.var_poisson[good]).all()
+    assert np.median(default.var_poisson[good] / parity.var_poisson[good]) > 1.5
+    np.testing.assert_array_equal(default.data, parity.data)
+
+
+@pytest.mark.oracle
+def test_the_amplitude_of_showers_is_the_parameter(tmp_path):
+    """In ``jwst`` 3.0 the parameter does not reach the search."""
+    case = CASE.but(ngroups=24, ny=96, nx=104, rate=10.0, bright=0.002, cosmic_rays=0.0, showers=8)
+
+    def flagged(parity, amplitude):
+        values = {"find_showers": True, "max_shower_amplitude": amplitude}
+        engine = configured(Detector1(parity=parity), case.but(steps={"jump": values}))
+        rate = engine.run(ramp_of(case), fixed(files))
+        return rate.flags.where("showers", DQ["JUMP_DET"]).sum()
+
+    files = references_of(case, tmp_path)
+    assert flagged(True, 4.0) == flagged(True, 0.001) > 0
+    assert flagged(False, 100.0) > 50 * flagged(False, 0.001)

@@ -1,0 +1,59 @@
+"""Order statistics beside NumPy's."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mirific.detector1 import selection_kernels as kernels
+
+VALUES = st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=70)
+
+
+@given(VALUES)
+@settings(deadline=None)
+def test_median_is_numpys(values):
+    array = np.array(values, dtype=np.float32)
+    assert kernels.median(array.copy(), array.size) == np.median(array.astype(np.float64))
+
+
+@given(VALUES, st.data())
+@settings(deadline=None)
+def test_select_finds_every_rank(values, data):
+    array = np.array(values, dtype=np.float32)
+    rank = data.draw(st.integers(0, array.size - 1))
+    assert kernels.select(array.copy(), array.size, rank) == np.sort(array)[rank]
+
+
+@given(st.integers(1, 90), st.integers(1, 33), st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=40)
+def test_lanes_are_sorted_each_by_itself(count, lanes, seed):
+    values = np.random.default_rng(seed).integers(-50, 50, size=(count + 3, lanes)).astype(np.float32)
+    ordered = values.copy()
+    kernels.sort_lanes(ordered, count)
+    np.testing.assert_array_equal(ordered[:count], np.sort(values[:count], axis=0))
+    np.testing.assert_array_equal(ordered[count:], values[count:])
+
+
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=40)
+def test_numbers_are_kept_and_counted(count, seed):
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(count, 16)).astype(np.float32)
+    values[rng.random(values.shape) < 0.3] = np.nan
+    out, counts = np.empty_like(values), np.empty(16, dtype=np.int32)
+    kernels.keep_numbers(values, out, counts)
+    np.testing.assert_array_equal(counts, np.isfinite(values).sum(axis=0))
+    kernels.sort_lanes(out, count)
+    for lane in range(16):
+        numbers = values[:, lane][~np.isnan(values[:, lane])].astype(np.float64)
+        expected = np.median(numbers) if numbers.size else np.nan
+        np.testing.assert_equal(kernels.lane_median(out, lane, counts[lane]), expected)
+
+
+def test_blocks_fill_registers_and_rows():
+    for nx in (1, 16, 72, 136, 256, 512, 1032):
+        width = kernels.lane_width(nx)
+        assert width % 16 == 0
+        assert -(-nx // width) * width - nx < width
