@@ -96,6 +96,9 @@ _SHIFT, _SHIFT_SIGMA = 0.05, 5.0
 #: Differences of backgrounds that matter: noise of a pixel, and over their error.
 _MISMATCH, _MISMATCH_SIGMA = 1.0, 5.0
 
+#: FWHM below which a PSF is undersampled, pixels.
+_UNDERSAMPLED = 2.0
+
 #: Official default thresholds (``jwst: outlier_detection_step.py``).
 _SNR, _SCALE = (5.0, 4.0), (1.2, 0.7)
 
@@ -428,8 +431,10 @@ def _proposed(members: Sequence[_Member], sources: _Floats, pixels: float) -> tu
     ``scale gradient + snr error``: the criterion of outlier detection with the other exposure instead of the median.
     Scale is such that 99.9 % pass; but those that were flagged are not among them, so that it is at least half as large
     again as the one that flagged too much. Snr rises only where the sky itself is overflagged. Neither falls below the
-    defaults.
+    defaults; of scale, 1.7 times that where the PSF is undersampled (F560W, which needs it in simulations).
     """
+    from mirific.issues.source_finding import psf_fwhm
+
     needed = [np.empty(0)]
     for k, member in enumerate(members):
         core = _core(member, sources) & ~member.flagged
@@ -437,7 +442,8 @@ def _proposed(members: Sequence[_Member], sources: _Floats, pixels: float) -> tu
     together = np.concatenate(needed)
     used_snr, used_scale = _thresholds_used(members[0].image)
     passed = 1.1 * float(np.quantile(together, 0.999)) if together.size > 50 else 0.0
-    second = min(max(_SCALE[1], passed, 1.5 * used_scale[1]), 5.0)
+    least = _SCALE[1] * (1.7 if psf_fwhm(members[0].image) < _UNDERSAMPLED else 1.0)
+    second = min(max(least, passed, 1.5 * used_scale[1]), 5.0)
     higher = 1.3 if pixels >= _PIXELS else 1.0
     snr = tuple(round(max(default, higher * used), 1) for default, used in zip(_SNR, used_snr, strict=True))
     return snr, (round(second * _SCALE[0] / _SCALE[1], 1), round(second, 1))
@@ -465,7 +471,7 @@ def _needed_scale(member: _Member, other: _Member, core: _Mask) -> _Floats:
     known = np.where(other.image.good() & ~other.flagged, 1.0, 0.0)
     seen = ndimage.map_coordinates(ndimage.minimum_filter(known, 3), [y, x], order=1, cval=0.0) > 0.99
     row, column, x, y = row[seen], column[seen], x[seen], y[seen]
-    there = ndimage.map_coordinates(np.nan_to_num(other.shown - other.level), [y, x], order=3)
+    there = ndimage.map_coordinates(np.nan_to_num(other.shown - other.level), [y, x], order=1)
     here = member.shown - member.level
     gradient = _gradient(here)[row, column]
     beyond = np.abs(here[row, column] - there) - _SNR[1] * np.hypot(member.image.err[row, column], 0.5 * other.noise)
