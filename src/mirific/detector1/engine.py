@@ -40,7 +40,10 @@ WINDOW_BYTES = 4_000_000
 #: Rows to read at a time, at most.
 WINDOW_ROWS = 16
 
-#: Rows that one task takes.
+#: Strips of a subarray, at least, if it has the rows: work for a few cores.
+_FEWEST_STRIPS = 4
+
+#: Rows that one task takes, about.
 STRIP_ROWS = 128
 
 
@@ -145,7 +148,7 @@ class _Course:
     def strips(self) -> list[tuple[int, int]]:
         """First row and the one after the last, of each strip."""
         ny = self.exposure.shape[2]
-        count = max(1, round(ny / STRIP_ROWS))
+        count = max(1, round(ny / STRIP_ROWS), min(_FEWEST_STRIPS, ny // WINDOW_ROWS))
         edges = [ny * k // count for k in range(count + 1)]
         return list(itertools.pairwise(edges))
 
