@@ -117,3 +117,23 @@ def test_parameters_are_documented(kind):
         assert parameter.doc.endswith(".")
     with pytest.raises(ParameterError, match="unknown parameter"):
         kind().configured({"no_such_parameter": 1})
+
+
+def _with(name, **values):
+    return Detector1(steps=tuple(s.configured(values) if s.name == name else s for s in Detector1().steps))
+
+
+def test_interference_is_left_where_the_reference_knows_none(files, whole):
+    ramp = ramp_of(CASE).with_meta({"exposure.readpatt": "SLOWR1", "instrument.detector": "MIRIFULONG"})
+    rate = _with("emicorr", skip=False).run(ramp, fixed(files))
+    assert rate.meta["cal_step.emicorr"] == "SKIPPED"
+
+
+def test_a_dammed_stream_flows_on(files):
+    """A step that takes all ramps changes nothing but what it is there for; the provenance survives."""
+    plain = Detector1().run(ramp_of(CASE), fixed(files))
+    dammed = _with("persistence", skip=False, persistence_time=1).run(ramp_of(CASE), fixed(files))
+    np.testing.assert_array_equal(dammed.data, plain.data)
+    np.testing.assert_array_equal(dammed.dq & ~np.uint32(DQ["PERSISTENCE"]), plain.dq)
+    assert set(dammed.flags.labels()) == {*plain.flags.labels(), "persistence:PERSISTENCE"}
+    assert dammed.meta["rscd.ngroups_skip_int1"] == plain.meta["rscd.ngroups_skip_int1"]

@@ -110,10 +110,24 @@ class EmiCorr(OfficialStep):
     fit_ints_separately: bool = param(False, "Fit each integration by itself, in the joint algorithm.")
 
     def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> Mapping[str, str] | NotApplicable:
-        """As the official step, leave ramps of fewer than three groups alone."""
+        """As the official step, leave short ramps and subarrays without known interference alone."""
         if exposure.ngroups < 3:
             return NotApplicable("fewer than three groups")
-        return super().prepare(exposure, references)
+        prepared = super().prepare(exposure, references)
+        if not isinstance(prepared, NotApplicable) and not _frequencies(references["emicorr"].tree(), exposure):
+            return NotApplicable("the EMICORR reference has no frequency for this subarray and readout")
+        return prepared
+
+
+def _frequencies(tree: Mapping[str, Any], exposure: Exposure) -> list[str]:
+    """Frequencies that the reference names for the exposure."""
+    readout, subarray = str(exposure.meta.get("exposure.readpatt")), str(exposure.meta.get("subarray.name"))
+    speed = readout.removesuffix("R1")
+    case = tree.get("subarray_cases", {}).get(f"{subarray}_{speed}" if subarray == "FULL" else subarray) or {}
+    named = (case.get("freqs") or {}).get(speed) or []
+    if isinstance(named, Mapping):
+        named = named.get(str(exposure.meta.get("instrument.detector"))) or []
+    return list(named)
 
 
 @dataclass(frozen=True)
@@ -140,6 +154,12 @@ class RefPix(OfficialStep):
     skip: bool = param(True, "Leave the data as they are.")
     odd_even_rows: bool = param(True, "Treat odd and even rows separately.")
     siglimit: float = param(3.0, "Deviation from which reference pixels are left out.", unit="sigma", ge=0.0)
+
+    def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> Mapping[str, str] | NotApplicable:
+        """As the official step, leave subarrays alone."""
+        if exposure.meta.get("subarray.name") != "FULL":
+            return NotApplicable("not a full frame")
+        return super().prepare(exposure, references)
 
 
 @dataclass(frozen=True)
