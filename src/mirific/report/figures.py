@@ -19,6 +19,9 @@ __all__ = ["chart_png", "picture_png"]
 #: Longest side of a drawn image, pixels; larger ones are thinned by block means.
 _LONGEST = 1100
 
+#: More points than this along an axis of exposures go without their names, which would lie on top of each other.
+_NAMED = 4
+
 
 def _encode(figure: Figure) -> str:
     """PNG as a data URI."""
@@ -87,7 +90,8 @@ def chart_png(chart: Chart) -> str:
     figure = Figure(figsize=(5.2, 5.2 if chart.equal else 3.4))
     axes = figure.add_subplot()
     axes.errorbar(chart.x, chart.y, yerr=chart.yerr or None, xerr=chart.xerr or None, fmt="o", ms=5, capsize=2)
-    for label, x, y in zip(chart.labels, chart.x, chart.y, strict=False):
+    named = chart.labels if chart.equal or len(chart.labels) <= _NAMED else ()
+    for label, x, y in zip(named, chart.x, chart.y, strict=False):
         axes.annotate(label, (x, y), textcoords="offset points", xytext=(6, 4), fontsize=8)
     for k, (name, level) in enumerate(chart.levels.items()):
         axes.axhline(level, ls="--", lw=1, color=f"C{k + 1}", label=name)
