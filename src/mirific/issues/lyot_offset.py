@@ -9,7 +9,7 @@ levels, which knows one level per exposure, from finding the right one.
 
 How it is seen
 --------------
-In each calibrated exposure. Both fields are cut into boxes of 48 pixels, and the level of each box is measured
+In each calibrated exposure. Both fields are cut into boxes of 48 or 64 pixels, and the level of each box is measured
 without sources, spot, bar, and the bright edges of the imager. A constant, a gradient and a step in the Lyot are
 fitted to the levels together with the way in which they wander over the field (a correlation in space, found from the
 levels themselves). The same is done for windows in the imager itself, where there is no step; if they show more than
@@ -67,8 +67,8 @@ _SIGNIFICANT = 5.0
 #: With a larger error, percent, not even the article's step of 2.3 % would be seen.
 _BLIND = 0.8
 
-#: Side of the boxes in which the background is measured, pixels.
-_BOX = 48
+#: Side of the boxes in which the background is measured, in the Lyot and in the imager, pixels.
+_LYOT_BOX, _IMAGER_BOX = 48, 64
 
 #: Pixels left out along the edges of the Lyot and the right and upper edge of the imager; along its left and lower
 #: edge and the knife edge, which are brightened; around spot and bar.
@@ -158,12 +158,12 @@ def _clear_fields() -> tuple[_Mask, _Mask]:
 def _levels(image: Image) -> _Levels:
     """Measure the local backgrounds of both fields."""
     fields = [regions.cut(mask, image.meta) for mask in _clear_fields()]
-    lyot, imager = (_levels_within(image, field) for field in fields)
+    lyot, imager = (_levels_within(image, *pair) for pair in zip(fields, (_LYOT_BOX, _IMAGER_BOX), strict=True))
     x, y, level, error = np.concatenate([lyot, imager]).T
     return _Levels(x, y, level, error, np.arange(x.size) < len(lyot))
 
 
-def _levels_within(image: Image, field: _Mask) -> _Floats:
+def _levels_within(image: Image, field: _Mask, side: int) -> _Floats:
     """Columns x, y, level and noise error of the boxes of one field of which at least a third can be used."""
     from mirific.issues.local_background import sky_background, usable
 
@@ -172,22 +172,22 @@ def _levels_within(image: Image, field: _Mask) -> _Floats:
     rows, columns = np.flatnonzero(field.any(axis=1)), np.flatnonzero(field.any(axis=0))
     window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
     data, seen = image.data[window], (usable(image) & field)[window]
-    if seen.sum() < _BOX**2:
+    if seen.sum() < side**2:
         return np.empty((0, 4))
-    _, sources = sky_background(data, ~seen, _BOX)
-    sky = seen & ~sources & ~_wings(data, ~seen | sources)
+    _, sources = sky_background(data, ~seen, side)
+    sky = seen & ~sources & ~_wings(data, ~seen | sources, side)
     found = []
-    for y0 in _edges(data.shape[0]):
-        for x0 in _edges(data.shape[1]):
-            box = (slice(y0, y0 + _BOX), slice(x0, x0 + _BOX))
+    for y0 in _edges(data.shape[0], side):
+        for x0 in _edges(data.shape[1], side):
+            box = (slice(y0, y0 + side), slice(x0, x0 + side))
             values = data[box][sky[box]].astype(float)
-            if values.size > _BOX**2 / 3:
-                centre = x0 + columns[0] + (_BOX - 1) / 2, y0 + rows[0] + (_BOX - 1) / 2
+            if values.size > side**2 / 3:
+                centre = x0 + columns[0] + (side - 1) / 2, y0 + rows[0] + (side - 1) / 2
                 found.append((*centre, *_clipped_mean(values)))
     return np.array(found, dtype=float).reshape(-1, 4)
 
 
-def _wings(data: NDArray[np.float32], masked: _Mask) -> _Mask:
+def _wings(data: NDArray[np.float32], masked: _Mask, side: int) -> _Mask:
     """Faint light about sources: where the image smoothed over 3 pixels exceeds 3 robust standard deviations."""
     from scipy import ndimage
 
@@ -195,17 +195,17 @@ def _wings(data: NDArray[np.float32], masked: _Mask) -> _Mask:
 
     if masked.all():
         return np.zeros_like(masked)
-    excess = np.where(masked, 0.0, data - measured(data, masked, _BOX).level)
+    excess = np.where(masked, 0.0, data - measured(data, masked, side).level)
     weight = ndimage.gaussian_filter((~masked).astype(np.float32), 3.0)
     smooth = ndimage.gaussian_filter(excess, 3.0) / np.maximum(weight, 0.2)
     bright = (smooth > 3.0 * robust_scatter(smooth[~masked])) & ~masked
     return np.asarray(ndimage.binary_dilation(bright, iterations=8))
 
 
-def _edges(length: int) -> NDArray[np.intp]:
+def _edges(length: int, side: int) -> NDArray[np.intp]:
     """First pixel of boxes that lie evenly over ``length`` pixels and do not overlap."""
-    count = max(length // _BOX, 1)
-    return np.rint(np.linspace(0, max(length - _BOX, 0), count)).astype(np.intp)
+    count = max(length // side, 1)
+    return np.rint(np.linspace(0, max(length - side, 0), count)).astype(np.intp)
 
 
 def _clipped_mean(values: _Floats) -> tuple[float, float]:
@@ -244,8 +244,19 @@ def _design(levels: _Levels) -> _Floats:
     )
 
 
-def _fitted(levels: _Levels) -> tuple[_Floats, float, float]:
-    """Trend, error of its step, and standard deviation of the wandering.
+@dataclass(frozen=True)
+class _Fit:
+    """Step and its error, standard deviation of the wandering; likeliest correlation length and strength."""
+
+    step: float
+    error: float
+    wander: float
+    length: float
+    strength: float
+
+
+def _fitted(levels: _Levels) -> _Fit:
+    """Fit the trend to the levels.
 
     Universal kriging (Matheron 1969): generalised least squares of the trend, the covariance of the levels being
     ``s2 (diag(error²) + strength mean(error²) exp(-distance / length))``. Length and strength are averaged over, with
@@ -253,49 +264,67 @@ def _fitted(levels: _Levels) -> tuple[_Floats, float, float]:
     """
     noise = levels.error
     design, data = _design(levels) / noise[:, None], levels.level / noise
-    distance = np.hypot(levels.x[:, None] - levels.x, levels.y[:, None] - levels.y)
-    scale = np.mean(noise**2) / np.outer(noise, noise)
-    cases = []
+    steps, variances, likelihood, wander = [], [], [], []
     for length in _LENGTHS:
-        values, vectors = np.linalg.eigh(scale * np.exp(-distance / length))
+        values, vectors = np.linalg.eigh(_correlation(levels, length))
         turned = vectors.T @ design, vectors.T @ data
-        cases += [(*_solved(*turned, 1.0 + strength * values), strength) for strength in _STRENGTHS]
-    likelihood = np.array([case[2] for case in cases])
-    weight = np.exp(likelihood - likelihood.max())
+        for strength in _STRENGTHS:
+            step, variance, chance, scale = _solved(*turned, 1.0 + strength * np.maximum(values, 0.0))
+            steps.append(step)
+            variances.append(variance)
+            likelihood.append(chance)
+            wander.append(strength * scale * float(np.mean(noise**2)))
+    weight = np.exp(np.array(likelihood) - max(likelihood))
     weight /= weight.sum()
-    trends = np.array([case[0] for case in cases])
-    variances = np.array([case[1] for case in cases])
-    wander = np.array([case[3] * case[4] for case in cases]) * np.mean(noise**2)
-    mean = weight @ trends
-    error = np.sqrt(weight @ (variances + (trends[:, 0] - mean[0]) ** 2))
-    return mean, float(error), float(np.sqrt(weight @ wander))
+    mean = float(weight @ steps)
+    error = float(np.sqrt(weight @ (np.array(variances) + (np.array(steps) - mean) ** 2)))
+    length, strength = divmod(int(np.argmax(likelihood)), len(_STRENGTHS))
+    return _Fit(mean, error, float(np.sqrt(weight @ wander)), _LENGTHS[length], _STRENGTHS[strength])
 
 
-def _solved(design: _Floats, data: _Floats, variance: _Floats) -> tuple[_Floats, float, float, float]:
-    """Trend, variance of its step, logarithm of the restricted likelihood, and s2; for uncorrelated data."""
+def _correlation(levels: _Levels, length: float) -> _Floats:
+    """Covariance of the wandering at strength 1, in units of the noise of either box; shape (n, n)."""
+    distance = np.hypot(levels.x[:, None] - levels.x, levels.y[:, None] - levels.y)
+    scale = np.mean(levels.error**2) / np.outer(levels.error, levels.error)
+    return np.asarray(scale * np.exp(-distance / length), dtype=float)
+
+
+def _solved(design: _Floats, data: _Floats, variance: _Floats) -> tuple[float, float, float, float]:
+    """Step, its variance, logarithm of the restricted likelihood, and s2; for uncorrelated data."""
     weighted = design / variance[:, None]
     normal = design.T @ weighted
     trend = np.linalg.solve(normal, weighted.T @ data)
     free = data.size - design.shape[1]
     scale = float(((data - design @ trend) ** 2 / variance).sum()) / free
     likelihood = -0.5 * (np.log(variance).sum() + np.linalg.slogdet(normal)[1] + free * np.log(scale))
-    return np.asarray(trend, dtype=float), float(np.linalg.inv(normal)[0, 0] * scale), float(likelihood), scale
+    return float(trend[0]), float(np.linalg.inv(normal)[0, 0] * scale), float(likelihood), scale
 
 
-def _inflation(levels: _Levels) -> float:
+def _inflation(levels: _Levels, fit: _Fit) -> float:
     """Factor by which errors are too small, at least 1: from windows within the imager, whose step is zero.
 
-    Each window is as large as the Lyot and as far from the rest; the factor is the rms of step over error.
+    Each window is as large as the Lyot and as far from the rest. The factor is the largest step over its error, with
+    the likeliest covariance of the whole, over 1.5, which is what the largest of six normal deviates comes to.
     """
     imager = levels.select(~levels.lyot)
     pulls = []
     for x0, y0 in _STAND_INS:
         away = np.maximum(_beyond(imager.x, x0), _beyond(imager.y, y0))
-        chosen = replace(imager, lyot=away <= -_BOX / 2).select((away <= -_BOX / 2) | (away >= _GAP + _BOX / 2))
+        inside, outside = away <= -_IMAGER_BOX / 2, away >= _GAP + _IMAGER_BOX / 2
+        chosen = replace(imager, lyot=inside).select(inside | outside)
         if not _few(chosen):
-            trend, error, _ = _fitted(chosen)
-            pulls.append(trend[0] / error)
-    return float(max(1.0, np.sqrt(np.mean(np.square(pulls))))) if pulls else 1.0
+            pulls.append(_pull(chosen, fit))
+    return max(1.0, float(np.abs(pulls).max()) / 1.5) if pulls else 1.0
+
+
+def _pull(levels: _Levels, fit: _Fit) -> float:
+    """Step over its error, with the covariance of a fit."""
+    covariance = np.eye(levels.x.size) + fit.strength * _correlation(levels, fit.length)
+    root = np.linalg.cholesky(covariance)
+    design = np.linalg.solve(root, _design(levels) / levels.error[:, None])
+    data = np.linalg.solve(root, levels.level / levels.error)
+    step, variance, _, _ = _solved(design, data, np.ones(levels.x.size))
+    return float(step / np.sqrt(variance))
 
 
 def _beyond(position: _Floats, start: float) -> _Floats:
@@ -322,13 +351,13 @@ def measure_step(image: Image) -> LyotStep | None:
     levels = _without_strays(levels)
     if _few(levels):
         return None
-    trend, error, wander = _fitted(levels)
-    error *= _inflation(levels)
+    fit = _fitted(levels)
+    error = fit.error * _inflation(levels, fit)
     background = float(np.median(levels.level[~levels.lyot]))
     band = FILTERS.get(str(image.meta.get("instrument.filter", "")))
     typical = band.background if band is not None else abs(background)
     boxes = int(levels.lyot.sum()), int((~levels.lyot).sum())
-    return LyotStep(float(trend[0]), error, background, max(abs(background), 0.5 * typical), boxes, wander)
+    return LyotStep(fit.step, error, background, max(abs(background), 0.5 * typical), boxes, fit.wander)
 
 
 def _few(levels: _Levels) -> bool:
