@@ -119,3 +119,12 @@ def test_windows_are_kept_apart():
     small = [replace(i, meta=i.meta.with_values({"subarray.xstart": 400})) for i in small]
     findings = detect(scenes.image_set([*images, *small]))
     assert [f.present for f in findings] == [True, False]
+
+
+def test_cluster_of_hot_pixels_is_found_with_many_dithers():
+    images, *_ = exposures(95, number=8, hot=0, dead=0)
+    cluster = np.zeros(SHAPE, dtype=bool)
+    cluster[80:84, 60:63] = True
+    hot = [replace(i, data=i.data + 40 * cluster.astype(np.float32)) for i in images]
+    bad = measure_bad_pixels(hot)
+    np.testing.assert_array_equal(bad.hot, cluster)

@@ -112,3 +112,26 @@ def test_hot_pixels_do_not_align_visits_of_one_pointing():
     )
     wrong = of_visit(detect(scenes.image_set(first + second)), "00001002001")
     assert wrong.value == pytest.approx(0.8, abs=0.02)
+
+
+def test_pattern_of_the_detector_is_no_shift_of_the_sky():
+    """Blank sky, one pattern on the detector, pointings a few arcsec apart: it follows the detector."""
+    rng = np.random.default_rng(11)
+    pattern = 5.0 * np.sin(np.hypot(*np.mgrid[:256, :256]) / 3.0) * rng.normal(1.0, 0.3, (256, 256))
+    sky = scenes.Sky()
+    first = scenes.dithered(sky, rng, number=1, add=pattern)
+    second = scenes.dithered(sky, rng, number=1, pointing=(2.0, 1.0), visit="00001002001", star="S2", add=pattern)
+    assert not any(f.present for f in detect(scenes.image_set(first + second)))
+
+
+def test_moved_world_coordinates_agree_with_the_pointing_keywords():
+    images = two_visits(12, (0.9, 0.4))
+    mended = AlignVisits().run(images, references=None)
+    for old, new in zip(images.images, mended.images, strict=True):
+        if new.meta["cal_step.tile-misalignment"] == "COMPLETE":
+            ny, nx = new.data.shape
+            ra, dec = new.wcs((nx - 1) / 2, (ny - 1) / 2)
+            assert (ra, dec) == pytest.approx((new.meta["wcsinfo.ra_ref"], new.meta["wcsinfo.dec_ref"]), abs=1e-9)
+            assert new.meta["wcsinfo.s_region"] != old.meta.get("wcsinfo.s_region")
+            moved = (old.meta["wcsinfo.dec_ref"] - new.meta["wcsinfo.dec_ref"]) * 3600
+            assert moved == pytest.approx(0.4, abs=0.02)

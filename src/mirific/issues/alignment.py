@@ -368,9 +368,15 @@ def _pair_measures(a: _Measured, b: _Measured, reach: float, structures: dict[in
         if name not in structures:
             structures[name] = _group_structure(group.exposures, group.maps, step, a.fwhm)
     extended = shift_of_structure(structures[ids[0]], structures[ids[1]], reach=reach)
-    if extended is not None and not _plausible(a, b, catalogs, extended, radius):
+    if extended is not None and _follows_detector(a.maps, b.maps, extended):
         extended = None
     return _convincing(stars, extended, reach)
+
+
+def _follows_detector(a: Sequence[PlaneMap], b: Sequence[PlaneMap], shift: Shift) -> bool:
+    """Whether the shift is that of the detector between two exposures: what is seen may then belong to the detector."""
+    limit = 0.2 + 3.0 * float(shift.error.max())
+    return any(bool(np.hypot(*(q.middle - p.middle - shift.shift)) < limit) for p in a for q in b)
 
 
 def _convincing(stars: Shift | None, extended: Shift | None, reach: float) -> list[Shift]:

@@ -68,7 +68,7 @@ _LARGEST_HALO = 0.15
 #: F560W centred on a pixel reaches 0.75.
 _SHARPEST_STAR = 0.85
 
-#: From so many pointings on, a pixel that is off in nearly all of them needs no such shape.
+#: From so many pointings on, pixels of a cluster count too, which have no such shape.
 _MANY = 5
 
 #: So few pixels of the window may stand out by chance (blends of stars at the same place of two dithers).
@@ -161,9 +161,7 @@ def _needles(stack: DetectorStack, sign: int, leaked: _Map, significance: float)
         return np.asarray(significant & shaped & below_sky, dtype=bool)
     least = needle.lowest if sign > 0 else -needle.highest
     lasting = least > 0.3 * np.abs(needle.value)
-    if stack.pointings < _MANY:
-        lasting &= halo
-    return np.asarray((excess > significance * needle.scatter) & lasting & below_sky, dtype=bool)
+    return np.asarray((excess > significance * needle.scatter) & lasting & halo & below_sky, dtype=bool)
 
 
 def _sharper_than_stars(value: _Map) -> _Mask:
@@ -188,7 +186,8 @@ def _clusters(stack: DetectorStack, sign: int, leaked: _Map, significance: float
     broad = stack.broad
     excess = sign * broad.value - (leaked if sign > 0 else 0.0)
     least = broad.lowest if sign > 0 else -broad.highest
-    return np.asarray((excess > significance * broad.scatter) & (least > 0.5 * np.abs(broad.value)), dtype=bool)
+    lasting = least > 0.7 * np.abs(broad.value)
+    return np.asarray((excess > 1.5 * significance * broad.scatter) & lasting, dtype=bool)
 
 
 def _neighbours(values: _Map) -> tuple[_Map, _Map, _Map]:
