@@ -162,19 +162,22 @@ def _handle_issues(images: ImageSet, job: MosaicJob) -> tuple[ImageSet, tuple[Fi
 def _reject_outliers(
     images: ImageSet, job: MosaicJob, threads: Executor
 ) -> tuple[ImageSet, tuple[Finding, ...], tuple[Finding, ...]]:
-    """Align, match the sky, flag outliers; then look whether outlier detection ate the sky, and mend it."""
+    """Align, match the sky, flag outliers; then look whether outlier detection ate the sky.
+
+    Flagged values are lost, so the mitigation starts from the images as they were before, in place of that step.
+    """
     from mirific.image3 import OutlierDetection, SkyMatch, TweakReg
 
-    steps = (TweakReg(parity=job.settings.parity), SkyMatch(), OutlierDetection(mapping=threads.map))
-    for step in steps:
+    for step in (TweakReg(parity=job.settings.parity), SkyMatch()):
         images = _configured(step, images, job).run(images, job.references)
+    before, images = images, _configured(OutlierDetection(mapping=threads.map), images, job).run(images, job.references)
     overflagging = next(issue for issue in ISSUES if issue.slug == "outlier-overflagging")
     if job.settings.parity or overflagging.slug in job.settings.skip or overflagging.detect is None:
         return images, (), ()
     found = overflagging.detect(images)
     if overflagging.mitigation is None or not any(finding.present for finding in found):
         return images, found, found
-    images = _configured(overflagging.mitigation(), images, job).run(images, job.references)
+    images = _configured(overflagging.mitigation(), before, job).run(before, job.references)
     return images, found, overflagging.detect(images)
 
 
