@@ -128,3 +128,11 @@ def test_cluster_of_hot_pixels_is_found_with_many_dithers():
     hot = [replace(i, data=i.data + 40 * cluster.astype(np.float32)) for i in images]
     bad = measure_bad_pixels(hot)
     np.testing.assert_array_equal(bad.hot, cluster)
+
+
+def test_edges_and_corners_of_a_dark_region_are_no_bad_pixels():
+    images, *_ = exposures(96, hot=0, dead=0)
+    y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    dark = (x < 40) & (np.abs(y - 90) < 30 - 0.6 * x)  # a blunt wedge, as the knife edge
+    shaded = [replace(i, data=np.where(dark, np.float32(0.5), i.data)) for i in images]
+    assert not detect(scenes.image_set(shaded))[0].present

@@ -135,3 +135,16 @@ def test_moved_world_coordinates_agree_with_the_pointing_keywords():
             assert new.meta["wcsinfo.s_region"] != old.meta.get("wcsinfo.s_region")
             moved = (old.meta["wcsinfo.dec_ref"] - new.meta["wcsinfo.dec_ref"]) * 3600
             assert moved == pytest.approx(0.4, abs=0.02)
+
+
+def test_bright_spots_of_the_detector_do_not_vote():
+    """Spots as wide as stars, fixed on the detector, outnumber the stars; the dithers tell them apart."""
+    rng = np.random.default_rng(13)
+    spots = scenes.exposure(
+        scenes.Sky(scenes.field_of_stars(rng, 150, 14, 100, 2000), background=0.0), rng, noise=1e-6
+    ).data
+    sky = scenes.Sky(scenes.field_of_stars(rng, 60, 30, 300, 5000))
+    images = scenes.dithered(sky, rng, number=3, add=spots)
+    (finding,) = detect(scenes.image_set(images))
+    assert finding.present is False
+    assert finding.value < 0.03

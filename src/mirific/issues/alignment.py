@@ -182,20 +182,6 @@ def _group_catalog(catalogs: Sequence[Catalog], radius: float) -> Catalog:
     return _averaged(label, detections)
 
 
-def _internal_pairs(catalogs: Sequence[Catalog], reach: float, radius: float) -> list[tuple[int, int, Shift]]:
-    """Shifts between the exposures of a group, each against the next three in the order of time."""
-    number = len(catalogs)
-    near = {(min(k, n % number), max(k, n % number)) for k in range(number) for n in range(k + 1, k + 4)}
-    pairs = []
-    for first, second in sorted(near):
-        found = (
-            shift_of_sources(catalogs[first], catalogs[second], reach=reach, radius=radius) if first != second else None
-        )
-        if found is not None and found.significance > _CONVINCING and found.count >= 3:
-            pairs.append((first, second, found))
-    return pairs
-
-
 # ----------------------------------------------------------------------------------------------------- structure
 
 
@@ -358,7 +344,9 @@ def _pair_measures(a: _Measured, b: _Measured, reach: float, structures: dict[in
     """Shift of group ``b`` against ``a`` from sources, and from structure where the sources are fewer than ten."""
     radius = max(0.12, 0.6 * a.fwhm)
     catalogs = [_group_catalog(m.catalogs, 0.5 * a.fwhm) for m in (a, b)]
-    stars = shift_of_sources(catalogs[0], catalogs[1], reach=reach, radius=radius)
+    stars = shift_of_sources(
+        catalogs[0], catalogs[1], reach=reach, radius=radius, detector=_detector_shifts(a.maps, b.maps)
+    )
     if stars is not None and (not _plausible(a, b, catalogs, stars, radius)):
         stars = None
     if stars is not None and stars.significance > _CONVINCING and stars.count >= 10:
@@ -376,7 +364,12 @@ def _pair_measures(a: _Measured, b: _Measured, reach: float, structures: dict[in
 def _follows_detector(a: Sequence[PlaneMap], b: Sequence[PlaneMap], shift: Shift) -> bool:
     """Whether the shift is that of the detector between two exposures: what is seen may then belong to the detector."""
     limit = 0.2 + 3.0 * float(shift.error.max())
-    return any(bool(np.hypot(*(q.middle - p.middle - shift.shift)) < limit) for p in a for q in b)
+    return bool((np.hypot(*(_detector_shifts(a, b) - shift.shift).T) < limit).any())
+
+
+def _detector_shifts(a: Sequence[PlaneMap], b: Sequence[PlaneMap]) -> _Floats:
+    """Shifts of the detector on the sky between the exposures of two groups, (n, 2), arcsec."""
+    return np.array([q.middle - p.middle for p in a for q in b])
 
 
 def _convincing(stars: Shift | None, extended: Shift | None, reach: float) -> list[Shift]:
@@ -469,6 +462,21 @@ def measure_alignment(exposures: Sequence[Image | Mosaic], *, reach: float = 6.0
     return Alignment(groups, tuple(pairs), shift, error, component, reference, *internal)
 
 
+def _internal_pairs(group: _Measured, reach: float) -> list[tuple[int, int, Shift]]:
+    """Shifts between the exposures of a group, each against the next three in the order of time."""
+    number, radius, maps = len(group.catalogs), max(0.12, 0.6 * group.fwhm), group.maps
+    near = {(min(k, n % number), max(k, n % number)) for k in range(number) for n in range(k + 1, k + 4)}
+    pairs = []
+    for first, second in sorted(pair for pair in near if pair[0] != pair[1]):
+        moved = _detector_shifts(maps[first : first + 1], maps[second : second + 1])
+        found = shift_of_sources(
+            group.catalogs[first], group.catalogs[second], reach=reach, radius=radius, detector=moved
+        )
+        if found is not None and found.significance > _CONVINCING and found.count >= 3:
+            pairs.append((first, second, found))
+    return pairs
+
+
 def _internal_shifts(
     everything: _Measured, groups: Sequence[Group], reach: float, tolerance: float
 ) -> tuple[_Floats, _Floats, NDArray[np.intp]]:
@@ -478,7 +486,7 @@ def _internal_shifts(
     count = np.zeros(number, dtype=np.intp)
     for group in groups:
         members = np.array(group.members)
-        pairs = _internal_pairs([everything.catalogs[k] for k in members], reach, max(0.12, 0.6 * everything.fwhm))
+        pairs = _internal_pairs(everything.take(group.members), reach)
         raw, sigma, component = solve_shifts(len(members), pairs)
         singles = [Group("", (int(k),)) for k in members]
         zeroed, _ = _zeroed(raw, sigma, component, singles, tolerance)

@@ -153,6 +153,7 @@ def _needles(stack: DetectorStack, sign: int, leaked: _Map, significance: float)
     needle = stack.needle
     excess = sign * needle.value - (leaked if sign > 0 else 0.0)
     halo = sign * stack.halo < _LARGEST_HALO * excess + 0.6 * needle.scatter
+    halo &= (stack.above if sign > 0 else stack.below) > 0.5 * excess
     # a dead pixel is darker than the sky around; the gaps between the rings of a star's image are not
     below_sky = np.asarray(stack.broad.highest < -0.3 * excess) if sign < 0 else np.ones(excess.shape, dtype=bool)
     if stack.pointings == 1:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,9 @@ class DetectorStack:
         Against the median of the eight neighbours: sees single pixels, also within structure of the sky.
     halo : float32 array, shape (ny, nx)
         Median of the eight neighbours minus that of the 16 pixels around them: what a star has and a bad pixel lacks.
+    above, below : float32 arrays, shape (ny, nx)
+        How far a pixel lies above the second highest and below the second lowest of its neighbours: little at the
+        corners of an edge.
     seen : int array, shape (ny, nx)
         Pointings in which the pixel could be used.
     pointings : int
@@ -74,6 +78,8 @@ class DetectorStack:
     broad: Statistic
     needle: Statistic
     halo: _Map
+    above: _Map
+    below: _Map
     seen: NDArray[np.intp]
     pointings: int
     known: int
@@ -118,13 +124,16 @@ def stack_in_detector_frame(images: Sequence[Image]) -> DetectorStack:
     seen = np.isfinite(values).sum(axis=0)
     ordered = np.sort(values, axis=0)
     middle = _filled(_quantile(ordered, seen, 0.5), seen > 0)
-    near, far = _ring_median(middle, 1), _ring_median(middle, 2)
+    neighbours = np.sort(_ring(middle, 1), axis=0)
+    near, far = 0.5 * (neighbours[3] + neighbours[4]), np.median(_ring(middle, 2), axis=0).astype(np.float32)
     crosses = np.sort(values - np.stack([_cross_mean(value) for value in values]), axis=0)
     edge = 0.1 if len(groups) > 4 else 0.0
     return DetectorStack(
         _statistic(middle - ndimage.median_filter(middle, 7), ordered, seen, edge),
         _statistic(middle - near, crosses, seen, edge),
         near - far,
+        middle - neighbours[6],
+        neighbours[1] - middle,
         seen,
         len(groups),
         _known(images),
@@ -140,14 +149,13 @@ def _statistic(value: _Map, ordered: NDArray[np.float32], seen: NDArray[np.intp]
     return Statistic(known, scatter, _quantile(ordered, counts, edge), _quantile(ordered, counts, 1.0 - edge))
 
 
-def _ring_median(values: _Map, radius: int) -> _Map:
-    """Median of the pixels at a Chebyshev distance of ``radius``, edges repeated."""
+def _ring(values: _Map, radius: int) -> NDArray[np.float32]:
+    """The pixels at a Chebyshev distance of ``radius`` from each, (n, ny, nx); edges repeated."""
     wide = np.pad(values, radius, mode="edge")
     ny, nx = values.shape
     span = range(-radius, radius + 1)
     ring = [(dy, dx) for dy in span for dx in span if max(abs(dy), abs(dx)) == radius]
-    shifted = [wide[radius + dy : radius + dy + ny, radius + dx : radius + dx + nx] for dy, dx in ring]
-    return np.median(np.stack(shifted), axis=0).astype(np.float32)
+    return np.stack([wide[radius + dy : radius + dy + ny, radius + dx : radius + dx + nx] for dy, dx in ring])
 
 
 def _cross_mean(values: _Map) -> _Map:
@@ -175,7 +183,7 @@ def _without_background(image: Image) -> tuple[_Map, _Mask]:
 
     Sources are found in the image after a 3 x 3 median, in which single bad pixels are gone.
     """
-    good = usable(image)
+    good = usable(image) & _inside_fields(image)
     filled = np.where(good, image.data, np.float32(np.median(image.data[good])) if good.any() else np.float32(0))
     smooth = ndimage.median_filter(filled, 3)
     _, sources = sky_background(smooth, ~good, _BOX)
@@ -183,6 +191,23 @@ def _without_background(image: Image) -> tuple[_Map, _Mask]:
     background = measured(image.data, ~good | sources, _BOX)
     difference = np.where(good, image.data - background.level, np.float32(np.nan)).astype(np.float32)
     return difference, sources
+
+
+def _inside_fields(image: Image) -> _Mask:
+    """Where the imager and the Lyot see the sky, 6 pixels from their edges, if no NON_SCIENCE flag tells it.
+
+    Count rates come before the flat field, which sets that flag. The margin is that of ``grizli`` around NON_SCIENCE.
+    """
+    everywhere = np.ones(image.dq.shape, dtype=bool)
+    if ((image.dq & np.uint32(DQ["NON_SCIENCE"])) != 0).any():
+        return everywhere
+    fields = regions.cut(_fields_without_edges(), image.meta)
+    return fields if fields.shape == everywhere.shape else everywhere
+
+
+@cache
+def _fields_without_edges() -> _Mask:
+    return np.asarray(ndimage.binary_erosion(regions.science(), iterations=6, border_value=1), dtype=bool)
 
 
 def _not_columns(sources: _Mask) -> _Mask:

@@ -80,6 +80,15 @@ def _pairs(a: Catalog, b: Catalog, reach: float, flux_ratio: float) -> tuple[NDA
     return first[alike], second[alike]
 
 
+def _moves_with(offsets: _Floats, detector: _Floats | None, radius: float) -> NDArray[np.bool_]:
+    """Which offsets are those of the detector between two exposures, where these are not close to zero."""
+    follows = np.zeros(len(offsets), dtype=bool)
+    for shift in () if detector is None else detector:
+        if np.hypot(*shift) > 2.0 * radius:
+            follows |= np.hypot(*(offsets - shift).T) < radius
+    return follows
+
+
 def _sigma_of_chance(count: int, expected: float, trials: float) -> float:
     """Significance in sigma of ``count`` coincidences where ``expected`` come by chance, in ``trials`` places."""
     chance = min(1.0, trials * float(stats.poisson.sf(count - 1, max(expected, 1e-9))))
@@ -143,7 +152,9 @@ def _refined(offsets: _Floats, errors: _Floats, centre: _Floats, radius: float) 
     return centre, np.maximum(seen, expected), used
 
 
-def shift_of_sources(a: Catalog, b: Catalog, *, reach: float, radius: float) -> Shift | None:
+def shift_of_sources(
+    a: Catalog, b: Catalog, *, reach: float, radius: float, detector: _Floats | None = None
+) -> Shift | None:
     """Measure the shift of catalogue ``b`` against ``a``.
 
     Every pair of sources with like fluxes votes for its offset; the best supported offset is refined by the pairs
@@ -156,6 +167,9 @@ def shift_of_sources(a: Catalog, b: Catalog, *, reach: float, radius: float) -> 
         Largest shift looked for, arcsec.
     radius : float
         Offsets closer than this agree, arcsec; about the width of the PSF.
+    detector : float array, shape (k, 2), optional
+        Shifts of the detector on the sky between the exposures, arcsec: what moves by one of them belongs to the
+        detector and does not vote. Shifts close to zero do not count.
 
     Returns
     -------
@@ -165,6 +179,10 @@ def shift_of_sources(a: Catalog, b: Catalog, *, reach: float, radius: float) -> 
     if len(a) == 0 or len(b) == 0:
         return None
     first, second = _pairs(a, b, reach + radius, 1.6)
+    if first.size == 0:
+        return None
+    of_sky = ~_moves_with(b.position[second] - a.position[first], detector, radius)
+    first, second = first[of_sky], second[of_sky]
     if first.size == 0:
         return None
     offsets = b.position[second] - a.position[first]
