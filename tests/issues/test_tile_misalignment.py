@@ -148,3 +148,14 @@ def test_bright_spots_of_the_detector_do_not_vote():
     (finding,) = detect(scenes.image_set(images))
     assert finding.present is False
     assert finding.value < 0.03
+
+
+def test_evidence_shows_the_doubled_source():
+    wrong = of_visit(detect(two_visits(14, (1.5, 0.0))), "00001002001")
+    (picture,) = wrong.evidence.pictures
+    height, width = picture.data.shape
+    side = (width - 12) // 3
+    assert side == height
+    mean = np.nan_to_num(picture.data[:, -side:])
+    peaks = [np.unravel_index(int(np.argmax(np.nan_to_num(p))), p.shape) for p in (mean[:, :82], mean[:, 83:])]
+    assert peaks[1][1] + 83 - peaks[0][1] == pytest.approx(1.5 / 0.055, abs=2)

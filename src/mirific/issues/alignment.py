@@ -31,7 +31,7 @@ from mirific.issues.registration import (
 from mirific.issues.source_finding import Sources, find_sources, psf_fwhm
 from mirific.issues.tangent_plane import PlaneMap, lattice_bounds, plane_maps
 
-__all__ = ["Alignment", "Group", "Pair", "group_by_visit", "measure_alignment", "visit_key"]
+__all__ = ["Alignment", "Group", "Pair", "group_by_visit", "measure_alignment", "view_of_sky", "visit_key"]
 
 _Floats = NDArray[np.float64]
 
@@ -208,19 +208,27 @@ def _inpainted(data: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[n
     return np.where(valid, data, np.where(weight > 0.05, near, np.float32(0))).astype(np.float32)
 
 
-def _group_structure(
-    exposures: Sequence[Image | Mosaic], maps: Sequence[PlaneMap], step: float, fwhm: float
-) -> Structure:
+def view_of_sky(
+    exposures: Sequence[Image | Mosaic], maps: Sequence[PlaneMap], bounds: tuple[int, int, int, int], step: float
+) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Image of the sky as a group sees it, on the lattice; combined by the median from three exposures on.
 
     Exposures are brought to one level where they overlap.
 
     Parameters
     ----------
-    step, fwhm : float
-        Spacing of the lattice and width of the PSF, arcsec.
+    exposures, maps : sequences of equal length
+    bounds : (int, int, int, int)
+        Lattice indices i0, i1, j0, j1.
+    step : float
+        Spacing of the lattice, arcsec.
+
+    Returns
+    -------
+    data : float32 array, shape (j1 - j0, i1 - i0)
+        0 where no exposure sees the sky.
+    seen : bool array, of the same shape
     """
-    bounds = lattice_bounds(maps, step)
     planes: list[NDArray[np.float32]] = []
     for exposure, plane in zip(exposures, maps, strict=True):
         good = usable(exposure)
@@ -229,7 +237,16 @@ def _group_structure(
         planes.append(new - _step_between(planes, new))
     seen = np.sum([np.isfinite(p) for p in planes], axis=0)
     centre = _nan_median(planes) if len(planes) > 2 else _nan_mean(planes, seen)
-    return Structure(np.where(seen > 0, centre, 0.0).astype(np.float32), seen > 0, (bounds[0], bounds[2]), step, fwhm)
+    return np.where(seen > 0, centre, 0.0).astype(np.float32), seen > 0
+
+
+def _group_structure(
+    exposures: Sequence[Image | Mosaic], maps: Sequence[PlaneMap], step: float, fwhm: float
+) -> Structure:
+    """What a group sees, over all of its exposures; ``step`` of the lattice and ``fwhm`` in arcsec."""
+    bounds = lattice_bounds(maps, step)
+    data, seen = view_of_sky(exposures, maps, bounds, step)
+    return Structure(data, seen, (bounds[0], bounds[2]), step, fwhm)
 
 
 def _without_specks(good: NDArray[np.bool_]) -> NDArray[np.bool_]:

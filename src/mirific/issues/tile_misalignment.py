@@ -37,7 +37,7 @@ finding says so.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -46,9 +46,11 @@ from mirific.errors import BrokenWcs
 from mirific.exposure import Image, ImageSet
 from mirific.image2.assign_wcs import shift_pointing
 from mirific.image3.sets import SetStep, outcome
-from mirific.issues.alignment import Alignment, measure_alignment
-from mirific.issues.finding import Chart, Evidence, Finding, Rows
+from mirific.issues.alignment import Alignment, measure_alignment, view_of_sky
+from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
 from mirific.issues.known_issue import Issue
+from mirific.issues.source_finding import find_sources
+from mirific.issues.tangent_plane import PlaneMap, plane_maps
 from mirific.step import NotApplicable, param
 
 __all__ = ["ISSUE", "AlignVisits", "detect"]
@@ -128,7 +130,8 @@ def detect(images: ImageSet) -> tuple[Finding, ...]:
         return (ISSUE.not_looked(names[0], names, "one exposure: nothing to compare it with"),)
     alignment = measure_alignment(images.images)
     evidence = _evidence(alignment)
-    findings = [_group_finding(alignment, g, names, evidence) for g in range(len(alignment.groups))]
+    shown = [_with_picture(evidence, images, alignment, g) for g in range(len(alignment.groups))]
+    findings = [_group_finding(alignment, g, names, shown[g]) for g in range(len(alignment.groups))]
     lost = [k for k in range(len(names)) if _left_its_visit(alignment, k)]
     return (*findings, *(_exposure_finding(alignment, k, names, evidence) for k in lost))
 
@@ -234,6 +237,66 @@ def _evidence(alignment: Alignment) -> Evidence:
     )  # fmt: skip
     table = Rows("Pairwise shifts", columns, tuple(rows))
     return Evidence(charts=(chart,) if known else (), tables=(table,) if rows else ())
+
+
+def _with_picture(evidence: Evidence, images: ImageSet, alignment: Alignment, group: int) -> Evidence:
+    """Add what the misalignment does to a source that a visit shares with another one."""
+    wrong = _is_wrong(alignment.shift[group], alignment.significance(group), _THRESHOLD, _SIGNIFICANT)
+    pairs = [pair for pair in alignment.pairs if group in (pair.first, pair.second)]
+    if not wrong or not pairs:
+        return evidence
+    pair = max(pairs, key=lambda item: item.shift.count)
+    members = [alignment.groups[g].members for g in (pair.first, pair.second)]
+    views = _shared_source([[images.images[k] for k in m] for m in members], pair.shift.shift)
+    if views is None:
+        return evidence
+    labels = " and ".join(alignment.groups[g].label for g in (pair.first, pair.second))
+    picture = Picture(
+        "The same source in two visits",
+        f"A place that visits {labels} share, as each sees it and as their mean, as in a mosaic; 9 arcsec each, north "
+        "up, east to the left.",
+        views, str(images.images[0].meta.get("bunit_data", "")),
+    )  # fmt: skip
+    return replace(evidence, pictures=(picture, *evidence.pictures))
+
+
+def _shared_source(groups: list[list[Image]], shift: np.ndarray) -> np.ndarray | None:
+    """Brightest source of the first group that the second sees, in both and in their mean, side by side."""
+    step, half = 0.055, 82
+    maps = plane_maps([image for group in groups for image in group])
+    parts = maps[: len(groups[0])], maps[len(groups[0]) :]
+    place = _brightest_shared(groups[0], parts, 0.5 + float(np.hypot(*shift)))
+    if place is None:
+        return None
+    i, j = (round(float(value) / step) for value in place + 0.5 * shift)
+    bounds = (i - half, i + half + 1, j - half, j + half + 1)
+    views = [view_of_sky(group, part, bounds, step) for group, part in zip(groups, parts, strict=True)]
+    known = [np.where(seen, data - np.median(data[seen]) if seen.any() else 0.0, np.nan) for data, seen in views]
+    frames = [*known, 0.5 * (known[0] + known[1])]
+    gap = np.full((2 * half + 1, 6), np.nan)
+    row = np.hstack([frames[0][:, ::-1], gap, frames[1][:, ::-1], gap, frames[2][:, ::-1]])
+    return row.astype(np.float32)
+
+
+def _brightest_shared(first: list[Image], maps: tuple[Any, Any], margin: float) -> np.ndarray | None:
+    """Place (east, north; arcsec) of the brightest source that both groups see at least ``margin`` from an edge."""
+    best, place = 0.0, None
+    for image, plane in zip(first, maps[0], strict=True):
+        sources = find_sources(image, limit=50)
+        positions = np.stack(plane.to_plane(sources.x, sources.y), axis=-1)
+        for position, flux in zip(positions, sources.flux, strict=True):
+            inside = all(any(_contains(m, position, margin) for m in group) for group in maps)
+            if inside and flux > best:
+                best, place = float(flux), position
+    return place
+
+
+def _contains(plane: PlaneMap, position: np.ndarray, margin: float) -> bool:
+    """Whether a place lies in an exposure's array, ``margin`` arcsec from its edges."""
+    x, y = plane.to_pixel(position[0], position[1])
+    ny, nx = plane.shape
+    pixels = margin / plane.pixel_scale()
+    return bool(pixels < x < nx - 1 - pixels and pixels < y < ny - 1 - pixels)
 
 
 ISSUE = Issue(
