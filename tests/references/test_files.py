@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import pickle
 
 import numpy as np
@@ -40,6 +41,31 @@ def test_array_is_cut_to_the_window_and_rows_count_within_it(dark):
     np.testing.assert_array_equal(reference.array("SCI"), CUBE[..., 200:250, 2:6])
     np.testing.assert_array_equal(reference.array("SCI", slice(10, 20)), CUBE[..., 210:220, 2:6])
     np.testing.assert_array_equal(reference.array("SCI", slice(-5, None)), CUBE[..., 245:250, 2:6])
+
+
+def test_only_the_planes_asked_for(dark, monkeypatch):
+    reference = ReferenceFile(str(dark), Window(103, 201, 4, 50))
+    pieces, read = [], os.preadv
+
+    def counted(descriptor, buffers, place):
+        pieces.append(sum(buffer.nbytes for buffer in buffers))
+        return read(descriptor, buffers, place)
+
+    assert reference.shape("SCI") == CUBE.shape
+    monkeypatch.setattr(os, "preadv", counted)
+    array = reference.array("SCI", slice(10, 20), (slice(1, 2), slice(2)))
+    np.testing.assert_array_equal(array, CUBE[1:2, :2, 210:220, 2:6])
+    assert pieces == [10 * 8 * 4] * 2
+
+
+def test_a_file_cut_short(dark):
+    reference = ReferenceFile(str(dark), Window(103, 201, 4, 50))
+    assert reference.has("SCI")
+    with open(dark, "r+b") as file:
+        file.truncate(2 * 2880 + CUBE.nbytes // 2)
+    reference.array("SCI", planes=(slice(1),))
+    with pytest.raises(ReferenceMissing, match="ends early"):
+        reference.array("SCI")
 
 
 def test_array_is_native_contiguous_and_ours_to_change(dark):
@@ -103,6 +129,18 @@ def test_file_that_is_no_fits(tmp_path):
     broken.write_text("nothing")
     with pytest.raises(ReferenceMissing, match=r"flat\.fits: the reference file cannot be read"):
         ReferenceFile(str(broken)).array("SCI")
+
+
+def test_flags_without_a_name_are_dropped(tmp_path):
+    names = Table({"BIT": [0], "VALUE": [1], "NAME": ["DO_NOT_USE"]})
+    flags = np.full((2, 2), 5, dtype=np.uint32)
+    primary = fits.PrimaryHDU()
+    primary.header["SUBSTRT1"] = primary.header["SUBSTRT2"] = 1
+    definitions = fits.table_to_hdu(names)
+    definitions.name = "DQ_DEF"
+    fits.HDUList([primary, fits.ImageHDU(flags, name="DQ"), definitions]).writeto(tmp_path / "mask.fits")
+    found = ReferenceFile(str(tmp_path / "mask.fits"), Window(1, 1, 2, 2)).array("DQ")
+    np.testing.assert_array_equal(found, np.ones((2, 2)))
 
 
 def test_flags_are_translated_by_the_files_own_definitions(tmp_path):

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mirific.detector1.band import Band, BandStep, Exposure, no_reference
 from mirific.detector1.reference_dq import standard_dq
-from mirific.detector1.reference_rows import Cube, open_cube
 from mirific.step import NotApplicable, param
 
 __all__ = ["Dark", "DarkCurrent"]
@@ -23,7 +22,7 @@ class Dark:
 
     Parameters
     ----------
-    cube : Cube
+    reference : ReferenceFile
         The dark ramps, DN.
     dq : uint32 array, shape (ny, nx)
         Of all integrations together.
@@ -33,7 +32,7 @@ class Dark:
         Average dark current, e/s.
     """
 
-    cube: Cube
+    reference: Any
     dq: NDArray[np.uint32]
     of_integration: NDArray[np.int64]
     average: Any
@@ -68,10 +67,9 @@ class DarkCurrent(BandStep):
         dq = standard_dq(reference)
         if dq.ndim > 2:
             dq = np.bitwise_or.reduce(dq.reshape(-1, *dq.shape[-2:]), axis=0)
-        cube = open_cube(reference)
-        last = cube.shape[0] - 1
+        last = reference.shape("SCI")[0] - 1
         served = np.arange(exposure.nints) if exposure.first_integration == 1 else np.full(exposure.nints, last)
-        return Dark(cube, dq, np.minimum(served, last), self._average(exposure, reference, header))
+        return Dark(reference, dq, np.minimum(served, last), self._average(exposure, reference, header))
 
     def _average(self, exposure: Exposure, reference: Any, header: Mapping[str, Any]) -> Any:
         """Average dark current: the parameter, the reference's image or its keyword.
@@ -91,11 +89,12 @@ class DarkCurrent(BandStep):
         """Subtract."""
         from mirific.detector1 import elementwise_kernels
 
-        nints = int(constants.of_integration.max()) + 1
-        dark = constants.cube.rows(band.rows, nints, band.exposure.ngroups)
-        elementwise_kernels.subtract(band.data, dark, constants.of_integration)
+        first, last = constants.of_integration.min(), constants.of_integration.max()
+        planes = (slice(first, last + 1), slice(band.exposure.ngroups))
+        dark = constants.reference.array("SCI", band.rows, planes).astype(np.float32, copy=False)
+        elementwise_kernels.subtract(band.data, dark, constants.of_integration - first)
         if band.exposure.ngroups > dark.shape[1]:
-            elementwise_kernels.subtract_extrapolated(band.data, dark, constants.of_integration)
+            elementwise_kernels.subtract_extrapolated(band.data, dark, constants.of_integration - first)
         band.pixeldq[...] |= constants.dq[band.rows]
         average = constants.average
         band.field("average_dark")[...] = average[band.rows] if isinstance(average, np.ndarray) else average

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mirific.detector1.band import Band, BandStep, Exposure, no_reference
 from mirific.detector1.reference_dq import standard_dq
-from mirific.detector1.reference_rows import Cube, open_cube
 from mirific.step import NotApplicable
 
 __all__ = ["Reset", "ResetAnomaly"]
@@ -19,9 +18,9 @@ __all__ = ["Reset", "ResetAnomaly"]
 
 @dataclass(frozen=True)
 class ResetAnomaly:
-    """The anomaly (DN), its DQ (ny, nx) and which of its integrations serves each of the data."""
+    """The opened reference, its DQ (ny, nx) and which of its integrations serves each of the data."""
 
-    cube: Cube
+    reference: Any
     dq: NDArray[np.uint32]
     of_integration: NDArray[np.int64]
 
@@ -41,15 +40,16 @@ class Reset(BandStep):
         reference = references["reset"]
         if reference is None:
             return no_reference("reset")
-        cube = open_cube(reference)
         absolute = np.arange(exposure.nints) + exposure.first_integration - 1
-        return ResetAnomaly(cube, standard_dq(reference), np.minimum(absolute, cube.shape[0] - 1))
+        last = reference.shape("SCI")[0] - 1
+        return ResetAnomaly(reference, standard_dq(reference), np.minimum(absolute, last))
 
     def process(self, band: Band, constants: ResetAnomaly) -> None:
         """Subtract."""
         from mirific.detector1 import elementwise_kernels
 
-        nints = int(constants.of_integration.max()) + 1
-        anomaly = constants.cube.rows(band.rows, nints, band.exposure.ngroups)
-        elementwise_kernels.subtract(band.data, anomaly, constants.of_integration)
+        served = constants.of_integration
+        planes = (slice(served.min(), served.max() + 1), slice(band.exposure.ngroups))
+        anomaly = constants.reference.array("SCI", band.rows, planes).astype(np.float32, copy=False)
+        elementwise_kernels.subtract(band.data, anomaly, served - served.min())
         band.pixeldq[...] |= constants.dq[band.rows]

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import math
+import operator
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -123,7 +127,7 @@ class ReferenceFile:
         _, plane = self._extension(extname)
         return () if plane is None else plane.shape
 
-    def array(self, extname: str, rows: slice = slice(None)) -> NDArray[Any]:
+    def array(self, extname: str, rows: slice = slice(None), planes: tuple[slice, ...] = ()) -> NDArray[Any]:
         """Samples of an image extension, cut to the exposure's window.
 
         A DQ array comes in the standard bits of JWST, whatever bits its DQ_DEF table gives to the names.
@@ -132,7 +136,10 @@ class ReferenceFile:
         ----------
         extname : str
         rows : slice
-            Rows of the exposure (0-based within its window); only these are read from the file.
+            Rows of the exposure (0-based within its window).
+        planes : tuple of slice
+            What to take of the axes before rows and columns, such as integrations and groups; by default everything.
+            Only these rows of these planes are read from the file.
 
         Returns
         -------
@@ -141,43 +148,77 @@ class ReferenceFile:
         Raises
         ------
         ReferenceMissing
-            If there is no such extension or it does not cover the window.
+            If there is no such extension, it does not cover the window, or the file ends before the samples do.
         """
         _, plane = self._extension(extname)
         if plane is None:
             raise ReferenceMissing(f"extension {extname} is not an image", where=self.path)
-        samples = self._samples(extname, plane)
-        if samples.ndim >= 2:
-            y, x = self._corner(plane.shape)
-            chosen = range(*rows.indices(self.window.ysize))
-            samples = samples[..., y + chosen.start : y + chosen.stop : chosen.step, x : x + self.window.xsize]
-        values = _native(samples, plane)
+        if len(plane.shape) < 2:
+            return _native(self._pieces(plane, np.zeros(1, dtype=np.int64), plane.shape), plane)
+        y, x = self._corner(plane.shape)
+        chosen = range(*rows.indices(self.window.ysize))
+        frames = np.arange(math.prod(plane.shape[:-2])).reshape(plane.shape[:-2])[planes]
+        starts = (frames.ravel() * plane.shape[-2] + y + chosen.start) * plane.shape[-1]
+        samples = self._pieces(plane, starts, (len(range(chosen.start, chosen.stop)), plane.shape[-1]))
+        cut = samples[..., :: chosen.step, x : x + self.window.xsize]
+        values = _native(cut.reshape(*frames.shape, *cut.shape[1:]), plane)
         return self._standard_bits(values) if extname == "DQ" and self.has("DQ_DEF") else values
+
+    def _pieces(self, plane: _Plane, starts: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[Any]:
+        """Stored samples of pieces of this shape that begin at the given samples of the extension.
+
+        They are read, not mapped: pages of a mapped file count as memory in use.
+        """
+        stored = np.empty((len(starts), *shape), dtype=plane.dtype)
+        if self.path.endswith(".gz"):
+            whole = self._unpacked(plane)
+            for piece, start in zip(stored, starts, strict=True):
+                piece[...] = whole[start : start + piece.size].reshape(shape)
+            return stored
+        descriptor = os.open(self.path, os.O_RDONLY)
+        try:
+            for piece, start in zip(stored, starts, strict=True):
+                place = plane.offset + int(start) * stored.itemsize
+                if piece.size and os.preadv(descriptor, [piece.data.cast("B")], place) != piece.nbytes:
+                    raise ReferenceMissing(
+                        "the reference file ends early", where=self.path, todo="remove it and let CRDS fetch it again"
+                    )
+        finally:
+            os.close(descriptor)
+        return stored
+
+    def _unpacked(self, plane: _Plane) -> NDArray[Any]:
+        """All samples of an extension of a compressed file, unpacked once."""
+        if plane.offset not in self._unpacked_images:
+            import gzip
+
+            with gzip.open(self.path) as contents:
+                contents.seek(plane.offset)
+                count = math.prod(plane.shape)
+                stored = np.frombuffer(contents.read(count * np.dtype(plane.dtype).itemsize), dtype=plane.dtype)
+            self._unpacked_images[plane.offset] = stored
+        return self._unpacked_images[plane.offset]
+
+    @cached_property
+    def _unpacked_images(self) -> dict[int, NDArray[Any]]:
+        return {}
 
     def _standard_bits(self, dq: NDArray[Any]) -> NDArray[np.uint32]:
         """Translate the bits that the file's DQ_DEF table names; bits without a JWST name are dropped."""
         pairs = [(int(row["value"]), DQ.get(str(row["name"]), 0)) for row in self._dq_def]
-        moved = [(own, standard) for own, standard in pairs if own != standard]
-        if not moved:
-            return dq.astype(np.uint32, copy=False)
-        known = sum(own for own, standard in pairs if own == standard)
-        result: NDArray[np.uint32] = dq.astype(np.uint32) & np.uint32(known)
-        for own, standard in moved:
-            result |= np.where(dq & own, np.uint32(standard), np.uint32(0))
+        stored = dq.astype(np.uint32, copy=False)
+        if not pairs:
+            return stored
+        kept = functools.reduce(operator.or_, (own for own, standard in pairs if own == standard), 0)
+        result: NDArray[np.uint32] = stored & np.uint32(kept)
+        for own, standard in pairs:
+            if own != standard:
+                result |= np.where(stored & np.uint32(own), np.uint32(standard), np.uint32(0))
         return result
 
     @cached_property
     def _dq_def(self) -> NDArray[Any]:
         return self.table("DQ_DEF")
-
-    def _samples(self, extname: str, plane: _Plane) -> NDArray[Any]:
-        """Raw samples, not yet in memory unless the file is compressed."""
-        if self.path.endswith(".gz"):
-            from astropy.io import fits
-
-            with fits.open(self.path, memmap=False, do_not_scale_image_data=True) as hdus:
-                return np.array(hdus[extname].data)
-        return np.memmap(self.path, dtype=plane.dtype, mode="r", offset=plane.offset, shape=plane.shape)
 
     def _corner(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Row and column of the window's corner in an array of this shape."""
