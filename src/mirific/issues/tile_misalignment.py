@@ -45,12 +45,12 @@ import numpy as np
 from mirific.errors import BrokenWcs
 from mirific.exposure import Image, ImageSet
 from mirific.image2.assign_wcs import shift_pointing
+from mirific.image3.alignment import Alignment, measure_alignment, view_of_sky
 from mirific.image3.sets import SetStep, outcome
-from mirific.issues.alignment import Alignment, measure_alignment, view_of_sky
+from mirific.image3.source_finding import find_sources
+from mirific.image3.tangent_plane import PlaneMap, plane_maps
 from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
 from mirific.issues.known_issue import Issue
-from mirific.issues.source_finding import find_sources
-from mirific.issues.tangent_plane import PlaneMap, plane_maps
 from mirific.step import NotApplicable, param
 
 __all__ = ["ISSUE", "AlignVisits", "detect"]

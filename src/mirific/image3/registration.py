@@ -1,6 +1,6 @@
 """Shifts between exposures: from sources that they share, and from the structure of the sky that they share.
 
-All positions are in arcsec on one plane (:mod:`mirific.issues.tangent_plane`). The shift of B against A is the
+All positions are in arcsec on one plane (:mod:`mirific.image3.tangent_plane`). The shift of B against A is the
 position that B gives to a thing minus the position that A gives to it.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage, spatial, stats
 
-from mirific.issues.local_background import robust_scatter
+from mirific.image3.local_background import robust_scatter
 
 __all__ = ["Catalog", "Shift", "Structure", "combined", "shift_of_sources", "shift_of_structure", "solve_shifts"]
 

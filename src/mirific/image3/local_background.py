@@ -1,0 +1,101 @@
+"""Backgrounds and noise measured from the image itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import sep
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from mirific.exposure import DQ, Image, Mosaic
+
+__all__ = ["LocalBackground", "measured", "robust_scatter", "sky_background", "usable"]
+
+_Floats = NDArray[np.float32]
+_Mask = NDArray[np.bool_]
+
+#: Bits of pixels that see no sky, or that are beyond use.
+_UNUSABLE = np.uint32(DQ["DO_NOT_USE"] | DQ["NON_SCIENCE"] | DQ["REFERENCE_PIXEL"])
+
+
+@dataclass(frozen=True)
+class LocalBackground:
+    """Smooth background of an image and the noise about it.
+
+    Parameters
+    ----------
+    level, noise : float32 arrays, shape (ny, nx)
+        Background and standard deviation of a pixel about it, in the unit of the image.
+    """
+
+    level: _Floats
+    noise: _Floats
+
+
+def usable(exposure: Image | Mosaic) -> _Mask:
+    """Mask (ny, nx) of the pixels that see the sky and may be used."""
+    if isinstance(exposure, Mosaic):
+        return np.isfinite(exposure.data) & (exposure.weight > 0)
+    return np.asarray(((exposure.dq & _UNUSABLE) == 0) & np.isfinite(exposure.data), dtype=bool)
+
+
+def robust_scatter(values: NDArray[np.floating]) -> float:
+    """Standard deviation of a normal distribution with the same median absolute deviation; NaN for no values."""
+    finite = values[np.isfinite(values)]
+    if finite.size == 0:
+        return float("nan")
+    return 1.4826 * float(np.median(np.abs(finite - np.median(finite))))
+
+
+def measured(data: _Floats, mask: _Mask, box: int) -> LocalBackground:
+    """Measure background and noise on a mesh of boxes, clipped, smoothed by 3 x 3 boxes and interpolated.
+
+    Parameters
+    ----------
+    data : float array, shape (ny, nx)
+    mask : bool array, shape (ny, nx)
+        Pixels to leave out.
+    box : int
+        Side of a box, pixels.
+
+    Notes
+    -----
+    The estimator is SExtractor's (Bertin & Arnouts 1996, A&AS 117, 393), as implemented by ``sep``.
+    """
+    width, height = min(box, data.shape[1]), min(box, data.shape[0])
+    filled = np.where(mask, np.float32(0), data).astype(np.float32)
+    mesh = sep.Background(np.ascontiguousarray(filled), mask=np.ascontiguousarray(mask), bw=width, bh=height)
+    floor = max(float(mesh.globalrms), float(np.finfo(np.float32).tiny))
+    noise = mesh.rms(dtype=np.float32)
+    return LocalBackground(mesh.back(dtype=np.float32), np.where(noise > 0, noise, np.float32(floor)))
+
+
+def sky_background(data: _Floats, bad: _Mask, box: int) -> tuple[LocalBackground, _Mask]:
+    """Measure the background twice, the second time without the sources that stand out from the first.
+
+    Returns
+    -------
+    background : LocalBackground
+    sources : bool array, shape (ny, nx)
+        Pixels of sources: connected pixels above 2.5 sigma of the slightly smoothed image, grown by 3 pixels.
+    """
+    first = measured(data, bad, box)
+    sources = _standing_out(data, bad, first)
+    if (~(bad | sources)).sum() < 0.1 * max((~bad).sum(), 1):  # a field full of light: nothing else to measure
+        return first, sources
+    second = measured(data, bad | sources, box)
+    return second, _standing_out(data, bad, second)
+
+
+def _standing_out(data: _Floats, bad: _Mask, background: LocalBackground) -> _Mask:
+    """Pixels of connected sources above the background."""
+    excess = np.where(bad, 0.0, (data - background.level) / background.noise)
+    weight = ndimage.gaussian_filter((~bad).astype(np.float32), 1.0)
+    smooth = ndimage.gaussian_filter(np.clip(excess, -5.0, 100.0), 1.0) / np.maximum(weight, 0.2)
+    scatter = max(robust_scatter(smooth[~bad]), 1e-6)
+    seeds, _ = ndimage.label(smooth > 2.5 * scatter)
+    sizes = np.bincount(seeds.ravel())
+    kept = (sizes >= 5) & (np.arange(sizes.size) > 0)
+    return np.asarray(ndimage.binary_dilation(kept[seeds], iterations=3), dtype=bool)
