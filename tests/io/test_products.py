@@ -158,12 +158,12 @@ def test_bad_input_gets_one_clear_line(tmp_path, make, kind, words):
 
 
 def test_nothing_half_written_stays(rate, tmp_path, monkeypatch):
-    def fail(self, path, *args, **kwargs):
+    def fail(path, *args):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
     (tmp_path / "jw1_rate.fits").write_text("the product of yesterday")
-    monkeypatch.setattr(datamodels.JwstDataModel, "save", fail)
+    monkeypatch.setattr("mirific.io.products.write_fits", fail)
     with pytest.raises(OutputError, match="No space left on device"):
         io.write(rate, tmp_path / "jw1_rate.fits")
     assert [path.name for path in tmp_path.iterdir()] == ["jw1_rate.fits"]

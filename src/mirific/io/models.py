@@ -1,8 +1,7 @@
-"""What flows, as ``stdatamodels`` models and back: for files, and for calling public steps of ``jwst``."""
+"""What flows, as ``stdatamodels`` models and back: for calling public steps of ``jwst``."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,8 +10,10 @@ from numpy.typing import NDArray
 from stdatamodels.jwst import datamodels
 
 from mirific.exposure import FlagProvenance, Image, Metadata, Mosaic, StepRecord
+from mirific.io.extensions import FLAGSRC, STEPS, flags_from, flags_image, history_from, steps_table
+from mirific.io.headers import nested
 
-__all__ = ["from_model", "metadata_of", "to_model", "to_segmentation_model"]
+__all__ = ["from_model", "metadata_of", "to_model"]
 
 _PREFIX = "meta."
 
@@ -34,81 +35,23 @@ def _is_plain(value: Any) -> bool:
     return isinstance(value, (str, int, float, bool, np.generic))
 
 
-def _nested(flat: Mapping[str, Any]) -> Any:
-    """Undo the flattening; keys that count 0, 1, 2 … make a list."""
-    tree: dict[str, Any] = {}
-    for key, value in flat.items():
-        *parents, last = key.split(".")
-        node = tree
-        for parent in parents:
-            child = node.setdefault(parent, {})
-            node = child if isinstance(child, dict) else node
-        node[last] = value
-    return _lists(tree)
-
-
-def _lists(node: Any) -> Any:
-    if not isinstance(node, dict):
-        return node
-    children = {key: _lists(value) for key, value in node.items()}
-    if children and all(key.isdigit() for key in children):
-        return [children[key] for key in sorted(children, key=int)]
-    return children
-
-
 def _flags_extension(flags: FlagProvenance) -> dict[str, Any]:
-    """Provenance of flags as an image extension: bit k of the pixels is the source named by card SRCk."""
-    planes = flags.as_planes()
-    cards = [[f"SRC{k}", label, "step or issue : DQ bit"] for k, label in enumerate(flags.labels())]
-    return {"data": planes[0] if len(planes) == 1 else planes, "header": cards}
+    planes, cards = flags_image(flags)
+    return {"data": planes, "header": [list(card) for card in cards]}
 
 
 def _steps_extension(history: tuple[StepRecord, ...]) -> dict[str, Any]:
-    """History as a table extension, one row a step; wall times stay out, so that equal runs give equal files."""
-    names = ("step", "status", "parameters", "references", "reason")
-    texts = [
-        (r.step, r.status, json.dumps(dict(r.parameters), default=str), json.dumps(dict(r.references)), r.reason)
-        for r in history
-    ]
-    rows = [tuple(_ascii(text) for text in row) for row in texts]
-    widths = [max(1, *map(len, column)) for column in zip(*rows, strict=True)]
-    return {"data": np.array(rows, dtype=[(n, f"S{w}") for n, w in zip(names, widths, strict=True)]), "header": []}
-
-
-def _ascii(text: str) -> bytes:
-    """Text as FITS can hold it, other characters escaped (FITS standard 4.0, section 4.2.1)."""
-    return text.replace("\\", "\\\\").encode("ascii", "backslashreplace")
+    return {"data": steps_table(history), "header": []}
 
 
 def _read_flags(extras: Mapping[str, Any], shape: tuple[int, int]) -> FlagProvenance:
-    if "FLAGSRC" not in extras:
+    if FLAGSRC not in extras:
         return FlagProvenance(shape)
-    planes = np.asarray(extras["FLAGSRC"]["data"], dtype=np.uint32)
-    sources = {card[0]: card[1] for card in extras["FLAGSRC"]["header"] if str(card[0]).startswith("SRC")}
-    labels = tuple(sources[f"SRC{k}"] for k in range(len(sources)))
-    return FlagProvenance.from_planes(planes.reshape(-1, *planes.shape[-2:]), labels)
+    return flags_from(extras[FLAGSRC]["data"], {card[0]: card[1] for card in extras[FLAGSRC]["header"]})
 
 
 def _read_history(extras: Mapping[str, Any]) -> tuple[StepRecord, ...]:
-    if "STEPS" not in extras:
-        return ()
-    return tuple(
-        StepRecord(
-            _text(row["step"]),
-            _text(row["status"]),
-            0.0,
-            json.loads(_text(row["parameters"])),
-            json.loads(_text(row["references"])),
-            _text(row["reason"]),
-        )
-        for row in np.asarray(extras["STEPS"]["data"])
-    )
-
-
-def _text(value: Any) -> str:
-    """Undo :func:`_ascii`."""
-    plain = value if isinstance(value, bytes) else str(value).encode("ascii")
-    return plain.decode("unicode_escape")
+    return history_from(extras[STEPS]["data"]) if STEPS in extras else ()
 
 
 def _extras(model: Any) -> Mapping[str, Any]:
@@ -118,9 +61,9 @@ def _extras(model: Any) -> Mapping[str, Any]:
 
 def _with_common(model: Any, exposure: Image | Mosaic) -> Any:
     """Put the world coordinates and the extra extensions into a new model."""
-    extra = {"STEPS": _steps_extension(exposure.history)} if exposure.history else {}
+    extra = {STEPS: _steps_extension(exposure.history)} if exposure.history else {}
     if isinstance(exposure, Image) and exposure.flags.entries:
-        extra["FLAGSRC"] = _flags_extension(exposure.flags)
+        extra[FLAGSRC] = _flags_extension(exposure.flags)
     if extra:
         model.extra_fits = extra
     if exposure.wcs is not None:
@@ -137,22 +80,13 @@ def to_model(exposure: Image | Mosaic) -> Any:
         CubeModel for per-integration images.
     """
     meta = {key: value for key, value in exposure.meta.items() if key not in {"model_type", "date"}}
-    tree = {"meta": _nested(meta)}
+    tree = {"meta": nested(meta)}
     kind = datamodels.CubeModel if isinstance(exposure, Image) and exposure.data.ndim == 3 else datamodels.ImageModel
     model = kind(tree, validate_on_assignment=False)  # it is validated as a whole when it is saved
     for attribute, array in _arrays(exposure).items():
         if array is not None:
             setattr(model, attribute, array.view())  # the writer wants one array object per extension
     return _with_common(model, exposure)
-
-
-def to_segmentation_model(mosaic: Mosaic) -> Any:
-    """Make a segmentation-map model of a mosaic's segmentation, with its metadata and coordinates."""
-    meta = {key: value for key, value in mosaic.meta.items() if key not in {"model_type", "date"}}
-    model = datamodels.SegmentationMapModel({"meta": _nested(meta)})
-    model.data = np.asarray(mosaic.segmentation, dtype=np.uint32)
-    model.meta.wcs = mosaic.wcs
-    return model
 
 
 def _arrays(exposure: Image | Mosaic) -> dict[str, NDArray[Any] | None]:

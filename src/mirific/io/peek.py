@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mirific.errors import NotMiriImaging
-from mirific.io.products import check_file
+from mirific.io.fits_reading import open_fits
 
 __all__ = ["LEVELS", "Peek", "peek"]
 
@@ -53,15 +53,11 @@ def peek(path: Path) -> Peek:
     InputError
         If the file is missing, damaged or not a product that we can take.
     """
-    from astropy.io import fits
-
-    check_file(path)
-    with fits.open(path) as hdus:
-        primary = hdus[0].header
-        cards = {card: primary[card] for card in _CARDS if card in primary}
-        names = {hdu.name for hdu in hdus}
-        science = hdus["SCI"].header if "SCI" in names else {}
-    level = _level(science.get("NAXIS", 0), str(science.get("BUNIT", "")), "WHT" in names)
+    file = open_fits(path)
+    primary = file.headers["PRIMARY"]
+    cards = {card: primary[card] for card in _CARDS if card in primary}
+    unit = str(file.headers["SCI"].get("BUNIT", "")) if "SCI" in file else ""
+    level = _level(len(file.shape("SCI")), unit, "WHT" in file)
     if level is None:
         raise NotMiriImaging("neither a ramp, a rate, a cal nor a mosaic", where=path, todo="give imaging products")
     return Peek(path, level, cards)

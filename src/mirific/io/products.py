@@ -8,23 +8,28 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mirific.errors import BrokenWcs, InputError, NotMiriImaging, OutputError
-from mirific.exposure import Image, Metadata, Mosaic, Ramp
+from mirific.exposure import FlagProvenance, Image, Metadata, Mosaic, Ramp, StepRecord
+from mirific.io.embedded_asdf import ASDF, asdf_metadata, asdf_wcs
+from mirific.io.extensions import FLAGSRC, STEPS, flags_from, history_from
+from mirific.io.fits_reading import FitsFile, open_fits
+from mirific.io.fits_writing import Extension, image_extensions, mosaic_extensions, write_fits
+from mirific.io.headers import check_values, metadata_from
 from mirific.io.raw import ArrayRamp, FitsRamp, RawRamp
 
 if TYPE_CHECKING:
     from astropy.table import Table
+    from gwcs import WCS
 
 __all__ = [
-    "check_file",
     "read",
     "read_image",
     "read_mosaic",
@@ -43,64 +48,6 @@ log = logging.getLogger(__name__)
 IMAGING_TYPES = ("MIR_IMAGE", "MIR_TACONFIRM")
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[Any]:
-    """Open a FITS file as a data model, its complaints in the log and its failures as one-line errors."""
-    from stdatamodels.jwst import datamodels
-
-    check_file(path)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        try:
-            model = datamodels.open(path)
-        except (OSError, ValueError, TypeError, KeyError) as error:
-            raise InputError(f"cannot be read ({_first_line(error)})", where=path, todo="fetch it again") from error
-    for warning in caught:
-        log.debug("%s: %s", path, warning.message)
-    with model:
-        yield model
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def check_file(path: Path) -> None:
-    """Refuse what is not a readable, whole FITS file."""
-    if not path.exists():
-        raise InputError("no such file", where=path, todo="check the path")
-    if path.is_dir():
-        raise InputError("a folder where a file is needed", where=path, todo="give a FITS file")
-    try:
-        with path.open("rb") as stream:
-            start = stream.read(9)
-    except PermissionError as error:
-        raise InputError("may not be read", where=path, todo="check its permissions") from error
-    if start[:2] == b"\x1f\x8b":
-        return
-    if start != b"SIMPLE  =":
-        raise InputError("not a FITS file", where=path, todo="give a JWST product in FITS format")
-    _check_whole(path)
-
-
-def _check_whole(path: Path) -> None:
-    """Compare the size of the file with what its headers promise."""
-    from astropy.io import fits
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-            warnings.filterwarnings("ignore", message="(?s).*truncated", category=Warning)
-            with fits.open(path, memmap=True, lazy_load_hdus=False) as hdus:
-                info = hdus[-1].fileinfo()
-    except (OSError, ValueError) as error:
-        raise InputError(f"damaged FITS file ({_first_line(error)})", where=path, todo="fetch it again") from error
-    promised = info["datLoc"] + info["datSpan"]
-    size = path.stat().st_size
-    if size < promised:
-        raise InputError(f"truncated: {size} of {promised} bytes are there", where=path, todo="fetch it again")
-
-
 def _check_miri_imaging(meta: Metadata, path: Path) -> Metadata:
     """Refuse other instruments and modes; fill in what ground-test files lack, and say so."""
     telescope, instrument = meta.get("telescope"), meta.get("instrument.name")
@@ -115,26 +62,6 @@ def _check_miri_imaging(meta: Metadata, path: Path) -> Metadata:
     if kind not in IMAGING_TYPES:
         raise NotMiriImaging(f"not an imaging exposure (EXP_TYPE {kind})", where=path, todo="give MIR_IMAGE exposures")
     return meta
-
-
-#: What calibration depends on: FITS keyword to metadata name.
-_DECISIVE = {
-    "FILTER": "instrument.filter",
-    "READPATT": "exposure.readpatt",
-    "SUBARRAY": "subarray.name",
-    "EXP_TYPE": "exposure.type",
-}
-
-
-def _check_understood(meta: Metadata, path: Path) -> None:
-    """Refuse header values that the data model did not take over: it would go on with others, or none."""
-    from astropy.io import fits
-
-    header = fits.getheader(path)
-    for card, name in _DECISIVE.items():
-        stated = header.get(card)
-        if stated is not None and str(stated).strip() != str(meta.get(name, "")).strip():
-            raise InputError(f"{card} {stated!r} is not known", where=path, todo="correct the header")
 
 
 #: Assumed where a raw header lacks it: the filter whose boresight defines the others.
@@ -165,34 +92,46 @@ def read_ramp(path: str | Path, overrides: dict[str, Any] | None = None) -> Ramp
     InputError
         If the file is missing, damaged, truncated or not a MIRI imaging ramp.
     """
-    path = Path(path)
-    with _opened(path) as model:
-        from mirific.io.models import metadata_of
-
-        meta = metadata_of(model)
-        _check_understood(meta, path)
-        meta = meta.with_values({"filename": path.name, **(overrides or {})})
-    meta = _with_assumed_filter(_check_miri_imaging(meta, path), path)
-    raw = _raw(path)
-    return Ramp(raw, _with_timing(meta, raw, path))
+    return _ramp(open_fits(Path(path)), overrides)
 
 
-def _raw(path: Path) -> RawRamp:
+def _ramp(file: FitsFile, overrides: dict[str, Any] | None) -> Ramp:
+    meta = _metadata(file, _tree(file), overrides)
+    meta = _with_assumed_filter(_check_miri_imaging(meta, file.path), file.path)
+    raw = _raw(file)
+    return Ramp(raw, _with_timing(meta, raw, file.path))
+
+
+def _metadata(file: FitsFile, tree: Mapping[str, Any], overrides: dict[str, Any] | None) -> Metadata:
+    """Metadata of a file under its present name, with what the user sets."""
+    given = overrides or {}
+    check_values(given, "--set meta")
+    return metadata_from(file.headers, tree, file.path).with_values({"filename": file.path.name, **given})
+
+
+def _tree(file: FitsFile) -> Mapping[str, Any]:
+    """Metadata of the ASDF extension, empty where there is none."""
+    if ASDF not in file.loaded:
+        return {}
+    try:
+        return asdf_metadata(file.loaded[ASDF].tobytes())
+    except ValueError as error:
+        raise InputError(
+            f"cannot be read ({str(error).splitlines()[0]})", where=file.path, todo="fetch it again"
+        ) from error
+
+
+def _raw(file: FitsFile) -> RawRamp:
     """Find the ramps in the file."""
-    from astropy.io import fits
-
-    with fits.open(path) as hdus:
-        if "SCI" not in hdus or hdus["SCI"].header.get("NAXIS") != 4:
-            raise InputError("no four-dimensional SCI image", where=path, todo="give a raw (_uncal) exposure")
-        sci = hdus["SCI"]
-        header, compressed = sci.header, path.suffix == ".gz"
-        offset, bitpix = sci.fileinfo()["datLoc"], header["BITPIX"]
-        shape = tuple(header[f"NAXIS{axis}"] for axis in (4, 3, 2, 1))
-        if compressed:
-            return ArrayRamp(np.array(sci.data))
+    shape = file.shape("SCI")
+    if len(shape) != 4:
+        raise InputError("no four-dimensional SCI image", where=file.path, todo="give a raw (_uncal) exposure")
+    if "SCI" in file.loaded:
+        return ArrayRamp(file.loaded["SCI"])
+    bitpix = file.headers["SCI"]["BITPIX"]
     if bitpix not in {16, -32}:
-        raise InputError(f"samples of BITPIX {bitpix}", where=path, todo="give 16-bit or float samples")
-    return FitsRamp(path, offset, shape, bitpix)
+        raise InputError(f"samples of BITPIX {bitpix}", where=file.path, todo="give 16-bit or float samples")
+    return FitsRamp(file.path, file.offsets["SCI"], (shape[0], shape[1], shape[2], shape[3]), bitpix)
 
 
 def _with_timing(meta: Metadata, raw: RawRamp, path: Path) -> Metadata:
@@ -249,36 +188,79 @@ def read(path: str | Path, overrides: dict[str, Any] | None = None) -> Ramp | Im
     InputError
         If it cannot be used; see the functions for each level.
     """
-    path = Path(path)
-    check_file(path)
-    if _dimensions(path) == 4:
-        return read_ramp(path, overrides)
-    from mirific.io.models import from_model
-
-    with _opened(path) as model:
-        if not model.hasattr("data"):
-            raise InputError("no SCI image", where=path, todo="give a JWST imaging product")
-        exposure = _in_memory(from_model(model))
-    _check_understood(exposure.meta, path)
-    exposure = exposure.with_meta({"filename": path.name, **(overrides or {})})
-    checked: Image | Mosaic = replace(exposure, meta=_check_miri_imaging(exposure.meta, path))
-    _check_wcs(checked, path)
-    return checked
+    file = open_fits(Path(path))
+    dimensions = len(file.shape("SCI"))
+    if dimensions == 4:
+        return _ramp(file, overrides)
+    if dimensions == 0:
+        raise InputError("no SCI image", where=path, todo="give a JWST imaging product")
+    tree = _tree(file)
+    meta = _check_miri_imaging(_metadata(file, tree, overrides), file.path)
+    wcs = _wcs(file) if "wcs" in tree else None
+    exposure = _mosaic(file, meta, wcs) if "WHT" in file else _image(file, meta, wcs)
+    _check_wcs(exposure, file.path)
+    return exposure
 
 
-def _in_memory(exposure: Image | Mosaic) -> Any:
-    """Detach all arrays from the file they were read from."""
-    arrays = {
-        name: np.array(value) for name, value in vars(exposure).items() if isinstance(value, np.ndarray) and value.ndim
-    }
-    return replace(exposure, **arrays)  # type: ignore[arg-type]
+def _image(file: FitsFile, meta: Metadata, wcs: WCS | None) -> Image:
+    data = file.pixels("SCI", np.float32)
+    assert data is not None  # the caller has seen it
+    flags = file.pixels(FLAGSRC, np.uint32)
+    provenance = FlagProvenance(data.shape[-2:]) if flags is None else flags_from(flags, file.headers[FLAGSRC])
+    return Image(
+        data=data,
+        err=_pixels_or_zeros(file, "ERR", data),
+        dq=_or_zeros(file.pixels("DQ", np.uint32), data, np.uint32),
+        var_poisson=_pixels_or_zeros(file, "VAR_POISSON", data),
+        var_rnoise=_pixels_or_zeros(file, "VAR_RNOISE", data),
+        var_flat=file.pixels("VAR_FLAT", np.float32),
+        area=file.pixels("AREA", np.float32),
+        wcs=wcs,
+        meta=meta,
+        flags=provenance,
+        history=_history(file),
+    )
 
 
-def _dimensions(path: Path) -> int:
-    from astropy.io import fits
+def _mosaic(file: FitsFile, meta: Metadata, wcs: WCS | None) -> Mosaic:
+    data, weight = file.pixels("SCI", np.float32), file.pixels("WHT", np.float32)
+    assert data is not None  # the caller has seen both
+    assert weight is not None
+    err = file.pixels("ERR", np.float32)
+    return Mosaic(
+        data=data,
+        err=np.full_like(data, np.nan) if err is None else err,
+        weight=weight,
+        context=file.pixels("CON", np.int32),
+        var_poisson=file.pixels("VAR_POISSON", np.float32),
+        var_rnoise=file.pixels("VAR_RNOISE", np.float32),
+        var_flat=file.pixels("VAR_FLAT", np.float32),
+        wcs=wcs,
+        meta=meta,
+        history=_history(file),
+    )
 
-    with fits.open(path) as hdus:
-        return int(hdus["SCI"].header.get("NAXIS", 0)) if "SCI" in hdus else 0
+
+def _pixels_or_zeros(file: FitsFile, name: str, like: NDArray[Any]) -> NDArray[Any]:
+    return _or_zeros(file.pixels(name, np.float32), like, np.float32)
+
+
+def _or_zeros(array: NDArray[Any] | None, like: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
+    return np.zeros(like.shape, dtype=dtype) if array is None else array
+
+
+def _wcs(file: FitsFile) -> WCS | None:
+    """World coordinates; None where they are damaged."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        wcs = asdf_wcs(file.loaded[ASDF].tobytes())
+    for warning in caught:
+        log.debug("%s: %s", file.path, warning.message)
+    return wcs
+
+
+def _history(file: FitsFile) -> tuple[StepRecord, ...]:
+    return history_from(file.loaded[STEPS]) if STEPS in file.loaded else ()
 
 
 def _check_wcs(exposure: Image | Mosaic, path: Path) -> None:
@@ -298,11 +280,13 @@ def write(exposure: Image | Mosaic, path: str | Path) -> Path:
     OutputError
         If the folder or file cannot be written.
     """
-    from mirific.io.models import to_model
-
     path = Path(path)
-    with staged(path) as draft, to_model(exposure) as model:
-        model.save(draft)
+    if isinstance(exposure, Mosaic):
+        kind, extensions = "ImageModel", mosaic_extensions(exposure)
+    else:
+        kind, extensions = "CubeModel" if exposure.data.ndim == 3 else "ImageModel", image_extensions(exposure)
+    with staged(path) as draft:
+        write_fits(draft, kind, exposure.meta, extensions, exposure.wcs)
     return path
 
 
@@ -360,9 +344,8 @@ def write_segmentation(mosaic: Mosaic, path: str | Path) -> Path:
     OutputError
         If the folder or file cannot be written.
     """
-    from mirific.io.models import to_segmentation_model
-
     path = Path(path)
-    with staged(path) as draft, to_segmentation_model(mosaic) as model:
-        model.save(draft)
+    segments = Extension("SCI", np.asarray(mosaic.segmentation, dtype=np.uint32))
+    with staged(path) as draft:
+        write_fits(draft, "SegmentationMapModel", mosaic.meta, (segments,), mosaic.wcs)
     return path

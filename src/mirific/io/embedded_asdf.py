@@ -1,0 +1,91 @@
+"""The ASDF extension of JWST products: metadata that have no keyword, and the world coordinates.
+
+ASDF is YAML text followed by blocks of numbers (ASDF standard 1.6.0, "Low-level file layout"). Metadata are read and
+written as YAML; the ``asdf`` package, whose import alone takes longer than reading a product, is asked where there are
+world coordinates.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+if TYPE_CHECKING:
+    from gwcs import WCS
+
+__all__ = ["ASDF", "asdf_bytes", "asdf_metadata", "asdf_wcs"]
+
+#: Name of the extension.
+ASDF = "ASDF"
+
+_HEAD = b"""#ASDF 1.0.0
+#ASDF_STANDARD 1.6.0
+%YAML 1.1
+%TAG ! tag:stsci.edu:asdf/
+--- !core/asdf-1.1.0
+"""
+
+_END = b"\n...\n"
+
+
+class _PlainLoader(yaml.CSafeLoader):
+    """Reads tagged nodes as what they are made of."""
+
+
+def _plain_node(loader: Any, _suffix: str, node: Any) -> Any:
+    if isinstance(node, yaml.MappingNode):
+        return loader.construct_mapping(node, deep=True)
+    if isinstance(node, yaml.SequenceNode):
+        return loader.construct_sequence(node, deep=True)
+    return loader.construct_scalar(node)
+
+
+_PlainLoader.add_multi_constructor("tag:", _plain_node)
+_PlainLoader.add_multi_constructor("!", _plain_node)
+_PlainLoader.add_constructor("tag:yaml.org,2002:timestamp", _PlainLoader.construct_yaml_str)
+
+
+def asdf_metadata(content: bytes) -> Mapping[str, Any]:
+    """``meta`` of an ASDF file; objects in it come as what they are made of.
+
+    Parameters
+    ----------
+    content : bytes
+        The file.
+
+    Raises
+    ------
+    ValueError
+        If it is not ASDF.
+    """
+    try:
+        tree = yaml.load(content.partition(_END)[0].decode(), Loader=_PlainLoader)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"damaged ASDF extension: {error}") from error
+    meta = tree.get("meta") if isinstance(tree, dict) else None
+    return meta if isinstance(meta, dict) else {}
+
+
+def asdf_wcs(content: bytes) -> WCS | None:
+    """World coordinates of an ASDF file; None if it has none, or damaged ones."""
+    import asdf
+
+    with asdf.config_context() as config:
+        config.validate_on_read = False
+        wcs = asdf.open(io.BytesIO(content)).tree["meta"]["wcs"]  # stays open: its arrays are loaded when they are used
+    return wcs if hasattr(wcs, "forward_transform") else None
+
+
+def asdf_bytes(meta: Mapping[str, Any], wcs: WCS | None = None) -> bytes:
+    """Make an ASDF file of a tree of plain metadata and world coordinates."""
+    if wcs is None:
+        text: bytes = yaml.dump({"meta": meta}, Dumper=yaml.CSafeDumper, encoding="utf-8", sort_keys=False)
+        return _HEAD + text.rstrip() + _END
+    import asdf
+
+    content = io.BytesIO()
+    asdf.AsdfFile({"meta": {**meta, "wcs": wcs}}).write_to(content)
+    return content.getvalue()

@@ -1,0 +1,148 @@
+"""A FITS file as it lies on disk: its headers, where its pixels are, and the pixels themselves."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirific.errors import InputError
+
+if TYPE_CHECKING:
+    from astropy.io.fits import Header
+
+__all__ = ["FitsFile", "open_fits"]
+
+_GZIP = b"\x1f\x8b"
+
+#: FITS code of the numbers in an image to how they are stored (FITS standard 4.0, table 8).
+_STORED = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
+
+
+@dataclass(frozen=True)
+class FitsFile:
+    """What is where in a FITS file.
+
+    Parameters
+    ----------
+    path : Path
+    headers : mapping
+        Extension name to header, in the order of the file; the first of a name.
+    offsets : mapping
+        Extension name to where its data start, bytes; empty for compressed files.
+    loaded : mapping
+        Data of the extensions of a compressed file, and of tables.
+    """
+
+    path: Path
+    headers: Mapping[str, Header]
+    offsets: Mapping[str, int]
+    loaded: Mapping[str, NDArray[Any]]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.headers
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Shape of an image, slowest axis first; () if there is none."""
+        header = self.headers.get(name, {})
+        return tuple(int(header[f"NAXIS{axis}"]) for axis in range(header.get("NAXIS", 0), 0, -1))
+
+    def pixels(self, name: str, dtype: type[np.generic]) -> NDArray[Any] | None:
+        """Read an image, in native order as ``dtype``; None if the file has none of that name."""
+        shape = self.shape(name)
+        if not shape:
+            return None
+        if name in self.loaded:
+            return np.array(self.loaded[name], dtype=dtype)
+        header = self.headers[name]
+        stored = np.fromfile(
+            self.path, _STORED[header["BITPIX"]], count=int(np.prod(shape)), offset=self.offsets[name]
+        ).reshape(shape)
+        zero, scale = header.get("BZERO", 0), header.get("BSCALE", 1)
+        if scale == 1 and zero == 2 ** (abs(header["BITPIX"]) - 1) and header["BITPIX"] > 8:
+            stored = _unsigned(stored)
+        elif (scale, zero) != (1, 0):
+            stored = stored * np.float64(scale) + zero
+        native: NDArray[Any] = stored.astype(dtype, copy=False)
+        return native
+
+
+def _unsigned(stored: NDArray[Any]) -> NDArray[Any]:
+    """Integers that are stored with an offset of half their range: flip the sign bit."""
+    size = stored.dtype.itemsize
+    native = stored.view(f">u{size}").astype(f"u{size}")
+    native ^= native.dtype.type(1 << (8 * size - 1))
+    return native
+
+
+def open_fits(path: Path) -> FitsFile:
+    """Read all headers and the tables of a FITS file, and check that the file is whole.
+
+    Raises
+    ------
+    InputError
+        If it is missing, not FITS, damaged or truncated.
+    """
+    _check_start(path)
+    with _hdus(path) as hdus:
+        whole, compressed = hdus[-1].fileinfo(), _is_gzipped(path)
+        if not compressed:
+            _check_size(path, whole["datLoc"] + whole["datSpan"])
+        first = dict(reversed([(hdu.name, hdu) for hdu in hdus]))
+        named = {hdu.name: first[hdu.name] for hdu in hdus}
+        kept = {name for name, hdu in named.items() if compressed or not hdu.is_image}
+        loaded = {name: np.array(named[name].data) for name in kept if named[name].data is not None}
+        offsets = {name: hdu.fileinfo()["datLoc"] for name, hdu in named.items()}
+        return FitsFile(path, {name: hdu.header for name, hdu in named.items()}, offsets, loaded)
+
+
+def _is_gzipped(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return stream.read(2) == _GZIP
+
+
+def _check_start(path: Path) -> None:
+    """Refuse what is not a readable FITS file, plain or gzipped."""
+    if not path.exists():
+        raise InputError("no such file", where=path, todo="check the path")
+    if path.is_dir():
+        raise InputError("a folder where a file is needed", where=path, todo="give a FITS file")
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(9)
+    except PermissionError as error:
+        raise InputError("may not be read", where=path, todo="check its permissions") from error
+    if start[:2] != _GZIP and start != b"SIMPLE  =":
+        raise InputError("not a FITS file", where=path, todo="give a JWST product in FITS format")
+
+
+@contextmanager
+def _hdus(path: Path) -> Iterator[Any]:
+    """Open all extensions of a file; what is wrong with it comes as one line."""
+    from astropy.io import fits
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", fits.verify.VerifyWarning)
+            warnings.filterwarnings("ignore", message="(?s).*truncated", category=Warning)
+            with fits.open(path, memmap=not _is_gzipped(path), lazy_load_hdus=False) as hdus:
+                yield hdus
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise InputError(f"damaged FITS file ({_first_line(error)})", where=path, todo="fetch it again") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _check_size(path: Path, promised: int) -> None:
+    """Compare the size of the file with what its headers promise."""
+    size = path.stat().st_size
+    if size < promised:
+        raise InputError(f"truncated: {size} of {promised} bytes are there", where=path, todo="fetch it again")
