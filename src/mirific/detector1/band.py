@@ -7,7 +7,7 @@ how many rows they reach; the engine then hands them rows whose neighbours have 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -282,6 +282,33 @@ class Band:
     def note(self, values: NDArray[Any]) -> None:
         """Keep what a survey found in these rows (the first axis), for :meth:`BandStep.informed`."""
         self.buffers.notes.append(values[self.inside()].copy())
+
+    def sums(self, shape: tuple[int, ...]) -> NDArray[np.float64]:
+        """Sums over the strip, to be changed by a survey; :meth:`BandStep.informed` gets those of all strips.
+
+        What is added must come from :meth:`inside` only, and such a survey must not :meth:`note` anything else.
+        """
+        if not self.buffers.notes:
+            self.buffers.notes.append(np.zeros((1, *shape)))
+        total: NDArray[np.float64] = self.buffers.notes[0][0]
+        return total
+
+    def tiles(self, height: int, make: Callable[[int, int], NDArray[Any]]) -> Iterator[tuple[slice, NDArray[Any]]]:
+        """Share the rows of :meth:`inside` out to tiles of ``height`` rows, counted from the start of the strip.
+
+        Gives the rows of each tile, as an index into the band, and its note, to be added to. The note is
+        ``make(first row, row after the last)`` when the first of its rows comes.
+        """
+        low, high = self.buffers.inside
+        inside = self.inside()
+        start, stop = self.first + inside.start, self.first + inside.stop
+        while start < stop:
+            top = start - (start - low) % height
+            end = min(top + height, high)
+            if start == top:
+                self.buffers.notes.append(make(top, end))
+            yield slice(start - self.first, min(end, stop) - self.first), self.buffers.notes[-1]
+            start = end
 
     def whole(self, name: str) -> NDArray[np.bool_]:
         """Flags (nints, ngroups) of groups in which every pixel seen so far is DO_NOT_USE; to be changed."""

@@ -174,7 +174,7 @@ class Showers(BandStep):
 
     def process(self, band: Band, constants: ShowerConstants) -> None:
         """Flag the groups of the patches in these rows."""
-        from mirific.detector1 import showers_kernels
+        from mirific.detector1 import showers_official_kernels
 
         near = [patch for patch in constants.patches or () if patch.rows.size and _meets(patch, band)]
         if not near:
@@ -186,7 +186,7 @@ class Showers(BandStep):
             shower[rows, patch.integration, patch.first : patch.last, columns] = True
         only = np.zeros(band.pixeldq.shape, dtype=bool)
         gain, amplitude = constants.gain[band.rows], constants.amplitude[band.rows]
-        showers_kernels.flag(band.data, band.groupdq, band.pixeldq, gain, shower, amplitude, only)
+        showers_official_kernels.flag(band.data, band.groupdq, band.pixeldq, gain, shower, amplitude, only)
         band.credit(self.name, np.where(only, np.uint32(DQ["JUMP_DET"]), np.uint32(0)))
 
     def conclude(
@@ -254,9 +254,9 @@ class _Search(BandStep):
 
     def look(self, band: Band, constants: ShowerConstants) -> None:
         """Measure the deviation."""
-        from mirific.detector1 import showers_kernels
+        from mirific.detector1 import showers_official_kernels
 
-        showers_kernels.excess(
+        showers_official_kernels.excess(
             band.data,
             band.groupdq,
             band.pixeldq,
@@ -267,10 +267,10 @@ class _Search(BandStep):
 
     def process(self, band: Band, constants: ShowerConstants) -> None:
         """Smooth it and note where it exceeds the threshold."""
-        from mirific.detector1 import showers_kernels
+        from mirific.detector1 import showers_official_kernels
 
         above, below = band.margins(self.reach())
         marks = np.zeros(band.data.shape, dtype=np.uint8)
         deviation = band.field("deviation", above, below)
-        showers_kernels.smooth(deviation, above, constants.offsets, self.threshold, marks)
+        showers_official_kernels.smooth(deviation, above, constants.offsets, self.threshold, marks)
         band.note(np.packbits(marks, axis=-1))

@@ -1,7 +1,4 @@
-"""Loops of the shower search and of the flags that follow from it.
-
-Source: ``stcal: jump/jump.py`` (``find_faint_extended``, ``max_flux_showers``), in float32 as there.
-"""
+"""Loops of the shower search over the ramps: gather the excess of blocks of pixels, and flag what was found."""
 
 from __future__ import annotations
 
@@ -10,24 +7,27 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.selection_kernels import keep_numbers, lane_width, sort_lanes
-
-__all__ = ["excess", "flag", "smooth"]
+__all__ = ["flag", "gather", "settle"]
 
 _SATURATED = np.uint8(2)
 _JUMP = np.uint8(4)
+_UNUSABLE = np.uint8(1 | 2)
 _FLAGGED = np.uint8(1 | 2 | 4)
-_MASKED = np.uint32(1 | 2 | 4)
-_REFERENCE = np.uint32(1 << 31)
-_MISSING = np.float32(np.nan)
-_INFINITE = np.float32(np.inf)
-_HALF = np.float32(0.5)
+_MASKED = np.uint32(1 | 2 | 1 << 31)
 _ZERO = np.float32(0)
+_ONE = np.float32(1)
+
+#: Deviation at which a single difference is clipped, in units of its error.
+_CLIP = np.float32(3)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def excess(data: Any, groupdq: Any, pixeldq: Any, gain: Any, read_variance: Any, out: Any) -> None:
-    """Deviation of each difference from the pixel's median, in units of its error and without its sign.
+def gather(
+    data: Any, groupdq: Any, pixeldq: Any, gain: Any, read_variance: Any, center: Any, side: int, sums: Any
+) -> None:
+    """Add the differences of a few rows, less each pixel's median, to the sums of blocks.
+
+    Each difference weighs by its inverse variance: that of the read noise plus the median difference.
 
     Parameters
     ----------
@@ -39,192 +39,75 @@ def excess(data: Any, groupdq: Any, pixeldq: Any, gain: Any, read_variance: Any,
         e/DN.
     read_variance : float32 array, shape (rows, nx)
         Variance of a difference due to read noise, e².
-    out : float32 array, shape (rows, nints, ngroups, nx)
-        Receives the deviation of the difference that ends in each group; NaN where it or the pixel is flagged.
+    center : float64 array, shape (rows, nx)
+        Median difference, e.
+    side : int
+        Columns of a block.
+    sums : tuple of float32 arrays
+        Excess times weight and weight, each (nints, ngroups, nblocks); weight, weight times median difference, and
+        weight times the part of the variance that is read noise, each (nblocks,). Added to.
     """
     rows, nints, ngroups, nx = data.shape
-    ndiffs, width = nints * (ngroups - 1), lane_width(nx)
-    differences = np.full((ndiffs, width), _MISSING, dtype=np.float32)
-    ordered, counts = differences.copy(), np.empty(width, dtype=np.int32)
-    before, middle, sigma = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
+    excess, weight, total, level, share = sums
+    inverse, middle, values, weights = (
+        np.empty(nx, np.float32), np.empty(nx, np.float32), np.empty(nx, np.float32), np.empty(nx, np.float32),
+    )  # fmt: skip
     for r in range(rows):
-        for start in range(0, nx, width):
-            stop = min(nx, start + width)
-            scale = gain[r][start:stop]
-            for i in range(nints):
-                for g in range(ngroups):
-                    row = differences[i * (ngroups - 1) + max(g, 1) - 1]
-                    _difference(data[r, i, g][start:stop], groupdq[r, i, g][start:stop], scale, before, row)
-            keep_numbers(differences, ordered, counts)
-            sort_lanes(ordered, ndiffs)
-            for x in range(start, stop):
-                lane = x - start
-                middle[lane] = _median32(ordered, lane, counts[lane])
-                hidden = (pixeldq[r, x] & _MASKED) != 0 or pixeldq[r, x] == _REFERENCE
-                sigma[lane] = _MISSING if hidden else np.sqrt(np.abs(middle[lane]) + read_variance[r, x])
-            for i in range(nints):
-                out[r, i, 0][start:stop] = _MISSING
-                for g in range(1, ngroups):
-                    _deviation(differences[i * (ngroups - 1) + g - 1], middle, sigma, out[r, i, g][start:stop])
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _deviation(differences: Any, middle: Any, sigma: Any, out: Any) -> None:
-    """Deviation in units of its error, NaN where it is no finite number."""
-    for k in range(out.size):
-        value = np.abs(differences[k] - middle[k]) / sigma[k]
-        out[k] = value if value < _INFINITE else _MISSING
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _difference(samples: Any, flags: Any, gain: Any, before: Any, out: Any) -> None:
-    """Subtract the samples of the group before, in electrons and NaN where flagged, and take their place."""
-    for k in range(samples.size):
-        value = samples[k] * gain[k]
-        value = _MISSING if flags[k] & _FLAGGED else value
-        out[k] = value - before[k]
-        before[k] = value
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _median32(ordered: Any, lane: int, count: int) -> Any:
-    """Median of the first ``count`` sorted values of a lane, in float32 throughout."""
-    if count == 0:
-        return _MISSING
-    upper = ordered[count >> 1, lane]
-    return upper if count & 1 else (upper + ordered[(count >> 1) - 1, lane]) * _HALF
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def smooth(deviation: Any, above: int, offsets: Any, threshold: float, out: Any) -> None:
-    """Average the deviation over a ring around each pixel, and mark where it exceeds a threshold.
-
-    Parameters
-    ----------
-    deviation : float32 array, shape (above + rows + below, nints, ngroups, nx)
-        From :func:`excess`, in these rows and in neighbours on both sides; NaN is left out of the average, pixels off
-        the frame count as zero.
-    above : int
-        Rows of ``deviation`` before the first row.
-    offsets : int64 array, shape (n, 2)
-        Row and column of the pixels of the ring, relative to its centre.
-    threshold : float
-    out : uint8 array, shape (rows, nints, ngroups, nx)
-        Receives 1 where the average exceeds the threshold.
-    """
-    rows, nints, ngroups, nx = out.shape
-    wide = deviation.shape[0]
-    total, weight = np.empty(nx, dtype=np.float32), np.empty(nx, dtype=np.float32)
-    values, numbers = np.empty((wide, nx), dtype=np.float32), np.empty((wide, nx), dtype=np.float32)
-    limit = np.float32(threshold)
-    for i in range(nints):
-        for g in range(1, ngroups):
-            for k in range(wide):
-                _split(deviation[k, i, g], values[k], numbers[k])
-            for r in range(rows):
-                total[:] = 0.0
-                weight[:] = 0.0
-                for n in range(offsets.shape[0]):
-                    k, dx = r + above + offsets[n, 0], offsets[n, 1]
-                    if 0 <= k < wide:
-                        _add_shifted(values[k], numbers[k], dx, total, weight)
-                    else:
-                        weight += np.float32(1)
-                _mark(deviation[r + above, i, g], total, weight, limit, out[r, i, g])
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _split(deviation: Any, values: Any, numbers: Any) -> None:
-    """Zero for NaN, and one for every number."""
-    for x in range(deviation.size):
-        missing = np.isnan(deviation[x])
-        values[x] = _ZERO if missing else deviation[x]
-        numbers[x] = _ZERO if missing else np.float32(1)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _add_shifted(values: Any, numbers: Any, dx: int, total: Any, weight: Any) -> None:
-    """Add a row, shifted by ``dx``; what lies off the frame weighs one and is zero."""
-    nx = total.size
-    low, high = max(0, -dx), min(nx, nx - dx)
-    _add(values[low + dx : high + dx], total[low:high])
-    _add(numbers[low + dx : high + dx], weight[low:high])
-    for x in range(low):
-        weight[x] += np.float32(1)
-    for x in range(high, nx):
-        weight[x] += np.float32(1)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _add(values: Any, total: Any) -> None:
-    for x in range(total.size):
-        total[x] += values[x]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _mark(deviation: Any, total: Any, weight: Any, limit: Any, out: Any) -> None:
-    """Mark the pixels that are numbers themselves and whose average exceeds the limit."""
-    for x in range(out.size):
-        above = weight[x] > _ZERO and total[x] / weight[x] > limit and not np.isnan(deviation[x])
-        out[x] = np.uint8(1) if above else np.uint8(0)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def flag(data: Any, groupdq: Any, pixeldq: Any, gain: Any, shower: Any, amplitude: Any, only: Any) -> None:
-    """Flag the groups of showers, except in reference pixels and where it would change the count rate too much.
-
-    Parameters
-    ----------
-    data : float32 array, shape (rows, nints, ngroups, nx)
-        Ramps, DN.
-    groupdq : uint8 array, same shape
-        Receives JUMP_DET where unsaturated.
-    pixeldq : uint32 array, shape (rows, nx)
-    gain : float32 array, shape (rows, nx)
-        e/DN.
-    shower : bool array, shape (rows, nints, ngroups, nx)
-        Groups of showers.
-    amplitude : float32 array, shape (rows, nx)
-        Largest credible change of the mean difference, e per group.
-    only : bool array, shape (rows, nx)
-        Receives True where no jump was flagged before.
-    """
-    rows, nints, ngroups, nx = data.shape
-    for r in range(rows):
+        _weigh(pixeldq[r], gain[r], read_variance[r], center[r], inverse, middle)
         for x in range(nx):
-            jumped, showered = False, False
-            if pixeldq[r, x] == _REFERENCE:
-                continue
-            for i in range(nints):
-                if not shower[r, i, :, x].any():
-                    continue
-                before = _mean_difference(data, groupdq, gain, shower, r, i, x, False)
-                after = _mean_difference(data, groupdq, gain, shower, r, i, x, True)
-                change = np.abs(before - after)
-                if not np.isfinite(change) or change > amplitude[r, x]:
-                    continue
-                showered = True
-                for g in range(ngroups):
-                    bits = groupdq[r, i, g, x]
-                    jumped |= (bits & _JUMP) != 0
-                    if shower[r, i, g, x] and not bits & _SATURATED:
-                        groupdq[r, i, g, x] = bits | _JUMP
-            only[r, x] = showered and not jumped
+            w, k = inverse[x] * inverse[x], x // side
+            total[k] += w
+            level[k] += w * middle[x]
+            share[k] += w * w * read_variance[r, x]
+        for i in range(nints):
+            for g in range(1, ngroups):
+                _deviations(
+                    data[r, i, g], data[r, i, g - 1], groupdq[r, i, g], groupdq[r, i, g - 1], gain[r], middle, inverse,
+                    values, weights,
+                )  # fmt: skip
+                _add_blocks(values, side, excess[i, g])
+                _add_blocks(weights, side, weight[i, g])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _mean_difference(
-    data: Any, groupdq: Any, gain: Any, shower: Any, r: int, i: int, x: int, with_showers: bool
-) -> Any:
-    """Mean difference of adjacent unflagged groups, e per group; NaN if there is none."""
-    total, count, known, last = _ZERO, 0, False, _ZERO
-    for g in range(data.shape[2]):
-        bits = groupdq[r, i, g, x]
-        hit = with_showers and shower[r, i, g, x] and not bits & _SATURATED
-        usable = not (bits & _FLAGGED) and not hit
-        value = data[r, i, g, x] * gain[r, x]
-        if usable and known:
-            total += value - last
-            count += 1
-        known, last = usable, value
-    return np.float32(np.float64(total) / count) if count else _MISSING
+def _weigh(pixeldq: Any, gain: Any, read_variance: Any, center: Any, inverse: Any, middle: Any) -> None:
+    """Inverse error (1/e) and median difference (e) of the pixels of a row; both zero where they are not to be used."""
+    for x in range(inverse.size):
+        m = np.float32(center[x])
+        variance = np.abs(m) + read_variance[x]
+        usable = variance > _ZERO and gain[x] > _ZERO and not pixeldq[x] & _MASKED and variance < np.float32(1e30)
+        inverse[x] = _ONE / np.sqrt(variance) if usable else _ZERO
+        middle[x] = m if usable else _ZERO
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _deviations(
+    now: Any, before: Any, flags: Any, earlier: Any, gain: Any, middle: Any, inverse: Any, values: Any, weights: Any
+) -> None:
+    """Clipped deviation over its error, times the inverse error; and the weight. Zero where a flag is set."""
+    for x in range(values.size):
+        z = ((now[x] - before[x]) * gain[x] - middle[x]) * inverse[x]
+        z = min(max(z, -_CLIP), _CLIP)
+        used = not (flags[x] & _FLAGGED) | (earlier[x] & _UNUSABLE)
+        w = inverse[x] if used else _ZERO
+        values[x] = z * w if w > _ZERO else _ZERO
+        weights[x] = w * w
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _add_blocks(values: Any, side: int, sums: Any) -> None:
+    """Add up neighbouring values of a row."""
+    nx = values.size
+    whole = nx // side
+    if side == 8:
+        for k in range(whole):
+            s = 8 * k
+            sums[k] += (values[s] + values[s + 1]) + (values[s + 2] + values[s + 3]) + (
+                (values[s + 4] + values[s + 5]) + (values[s + 6] + values[s + 7])
+            )
+    else:
+        for k in range(whole):
+            for x in range(k * side, (k + 1) * side):
+                sums[k] += values[x]
+    for x in range(whole * side, nx):
+        sums[whole] += values[x]
