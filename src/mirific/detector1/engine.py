@@ -25,7 +25,7 @@ from mirific.exposure import DQ, FlagProvenance, Image, Metadata, Ramp, StepReco
 from mirific.io.raw import RawRamp
 from mirific.step import NotApplicable, References
 
-__all__ = ["Prepared", "Strip", "stream"]
+__all__ = ["Prepared", "Strip", "ramps", "stream"]
 
 #: What the official pipeline also writes: steps that never run for MIRI, and a reference that MIRI does not have.
 _NEVER_FOR_MIRI = {
@@ -344,21 +344,49 @@ def stream(
     Image
         Count rates, DN/s; ``integrations`` holds those of each integration.
     """
+    course = _settled(ramp, steps, references, parity, map, ("rate", "rate_dq"))
+    return _image(ramp, *course)
+
+
+def ramps(
+    ramp: Ramp, steps: tuple[BandStep, ...], references: References, parity: bool, map: Callable[..., Iterable[Any]]
+) -> Ramps:
+    """Run the steps on an exposure, and return the ramps as the last of them leaves them: all of them, in memory.
+
+    Parameters and what is raised are those of :func:`stream`; the steps need not end with ramp_fit.
+    """
+    _, _, collected = _settled(ramp, steps, references, parity, map, Ramps.NAMES)
+    return Ramps(**collected.fields)
+
+
+def _settled(
+    ramp: Ramp,
+    steps: tuple[BandStep, ...],
+    references: References,
+    parity: bool,
+    map: Callable[..., Iterable[Any]],
+    products: tuple[str, ...],
+) -> tuple[Exposure, tuple[Prepared, ...], _Collected]:
+    """Run the steps, again if what they assumed of whole groups turns out wrong; collect some fields."""
     nothing = np.zeros(ramp.shape[:2], dtype=bool)
     exposure = Exposure(ramp.shape, ramp.meta, Census(nothing, nothing), parity)
     prepared = tuple(prepare(step, exposure, references) for step in steps)
     exposure = replace(exposure, census=_assumed(exposure, prepared))
     while True:
-        prepared, collected = _flow(ramp, exposure, _again(prepared, exposure, references), map)
+        prepared, collected = _flow(ramp, exposure, _again(prepared, exposure, references), map, products)
         exposure = replace(exposure, census=replace(exposure.census, **collected.whole))
         known = _again(prepared, exposure, references)
         if _stands(prepared, known, collected.tallies):
-            return _image(ramp, exposure, prepared, collected)
+            return exposure, prepared, collected
         prepared = known
 
 
 def _flow(
-    ramp: Ramp, exposure: Exposure, prepared: tuple[Prepared, ...], map: Callable[..., Iterable[Any]]
+    ramp: Ramp,
+    exposure: Exposure,
+    prepared: tuple[Prepared, ...],
+    map: Callable[..., Iterable[Any]],
+    products: tuple[str, ...],
 ) -> tuple[tuple[Prepared, ...], _Collected]:
     """Take the exposure through all steps; return them as they ran, and what came out.
 
@@ -380,7 +408,7 @@ def _flow(
             continue
         done[k] = _surveyed(source, exposure, flowing, item, map)
         flowing = (*flowing, done[k])
-    course = _Course(source, exposure, flowing, ("rate", "rate_dq"))
+    course = _Course(source, exposure, flowing, products)
     return tuple(done), _Collected.of(course, map).after(collected)
 
 

@@ -18,7 +18,7 @@ from mirific.detector1.band import BandStep, Exposure, Ramps, no_reference
 from mirific.errors import InputError
 from mirific.step import NotApplicable, param
 
-__all__ = ["CleanFlickerNoise", "EmiCorr", "Ipc", "OfficialStep", "Persistence", "RefPix"]
+__all__ = ["CleanFlickerNoise", "Ipc", "OfficialStep", "Persistence", "RefPix"]
 
 
 @dataclass(frozen=True)
@@ -89,45 +89,6 @@ def _model(exposure: Exposure, ramps: Ramps) -> Any:
         except (KeyError, AttributeError, TypeError):
             continue
     return model
-
-
-@dataclass(frozen=True)
-class EmiCorr(OfficialStep):
-    """Subtract electromagnetic interference from the ramps of subarrays."""
-
-    name: ClassVar[str] = "emicorr"
-    reference_types: ClassVar[tuple[str, ...]] = ("emicorr",)
-    needed: ClassVar[tuple[str, ...]] = ("emicorr",)
-    module: ClassVar[str] = "jwst.emicorr"
-    step_class: ClassVar[str] = "EmiCorrStep"
-
-    skip: bool = param(True, "Leave the data as they are.")
-    algorithm: str = param("joint", "How to fit.", choices=("sequential", "joint"))
-    nints_to_phase: int | None = param(None, "Integrations to phase, in the sequential algorithm.")
-    nbins: int | None = param(None, "Bins of a phased wave, in the sequential algorithm.")
-    scale_reference: bool = param(True, "Scale the reference wave to the data, in the sequential algorithm.")
-    use_n_cycles: int | None = param(3, "Cycles used to find the phase, in the sequential algorithm.")
-    fit_ints_separately: bool = param(False, "Fit each integration by itself, in the joint algorithm.")
-
-    def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> Mapping[str, str] | NotApplicable:
-        """As the official step, leave short ramps and subarrays without known interference alone."""
-        if exposure.ngroups < 3:
-            return NotApplicable("fewer than three groups")
-        prepared = super().prepare(exposure, references)
-        if not isinstance(prepared, NotApplicable) and not _frequencies(references["emicorr"].tree(), exposure):
-            return NotApplicable("the EMICORR reference has no frequency for this subarray and readout")
-        return prepared
-
-
-def _frequencies(tree: Mapping[str, Any], exposure: Exposure) -> list[str]:
-    """Frequencies that the reference names for the exposure."""
-    readout, subarray = str(exposure.meta.get("exposure.readpatt")), str(exposure.meta.get("subarray.name"))
-    speed = readout.removesuffix("R1")
-    case = tree.get("subarray_cases", {}).get(f"{subarray}_{speed}" if subarray == "FULL" else subarray) or {}
-    named = (case.get("freqs") or {}).get(speed) or []
-    if isinstance(named, Mapping):
-        named = named.get(str(exposure.meta.get("instrument.detector"))) or []
-    return list(named)
 
 
 @dataclass(frozen=True)
