@@ -49,13 +49,14 @@ class Request:
         ParameterError
             If a name is unknown or a value not acceptable.
         """
-        from mirific.pipeline.mosaics import steps_by_name
-
         given = Settings(to=self.to, parity=self.parity, skip=self.skip)
         settings = (read_config(self.config, given) if self.config else given).with_assignments(self.assignments)
         if settings.to not in TARGETS:
             raise ParameterError(f"unknown level {settings.to!r}", where="--to", todo=f"choose {', '.join(TARGETS)}")
-        settings.check(steps_by_name(), SLUGS)
+        if settings.values or settings.skip:
+            from mirific.pipeline.mosaics import steps_by_name
+
+            settings.check(steps_by_name(), SLUGS)
         return settings
 
     def executor(self) -> Executor:

@@ -1,8 +1,7 @@
 """The ASDF extension of JWST products: metadata that have no keyword, and the world coordinates.
 
-ASDF is YAML text followed by blocks of numbers (ASDF standard 1.6.0, "Low-level file layout"). Metadata are read and
-written as YAML; the ``asdf`` package, whose import alone takes longer than reading a product, is asked where there are
-world coordinates.
+ASDF is YAML text followed by blocks of numbers (ASDF standard 1.6.0, "Low-level file layout"). Plain metadata are read
+and written as YAML, without the extensions of ``asdf``: loading these takes longer than reading a product.
 """
 
 from __future__ import annotations
@@ -31,23 +30,6 @@ _HEAD = b"""#ASDF 1.0.0
 _END = b"\n...\n"
 
 
-class _PlainLoader(yaml.CSafeLoader):
-    """Reads tagged nodes as what they are made of."""
-
-
-def _plain_node(loader: Any, _suffix: str, node: Any) -> Any:
-    if isinstance(node, yaml.MappingNode):
-        return loader.construct_mapping(node, deep=True)
-    if isinstance(node, yaml.SequenceNode):
-        return loader.construct_sequence(node, deep=True)
-    return loader.construct_scalar(node)
-
-
-_PlainLoader.add_multi_constructor("tag:", _plain_node)
-_PlainLoader.add_multi_constructor("!", _plain_node)
-_PlainLoader.add_constructor("tag:yaml.org,2002:timestamp", _PlainLoader.construct_yaml_str)
-
-
 def asdf_metadata(content: bytes) -> Mapping[str, Any]:
     """``meta`` of an ASDF file; objects in it come as what they are made of.
 
@@ -61,8 +43,10 @@ def asdf_metadata(content: bytes) -> Mapping[str, Any]:
     ValueError
         If it is not ASDF.
     """
+    from asdf.util import load_yaml
+
     try:
-        tree = yaml.load(content.partition(_END)[0].decode(), Loader=_PlainLoader)
+        tree = load_yaml(io.BytesIO(content))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ValueError(f"damaged ASDF extension: {error}") from error
     meta = tree.get("meta") if isinstance(tree, dict) else None

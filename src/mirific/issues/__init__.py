@@ -3,7 +3,8 @@
 ========================  ====================================================================
 :mod:`.finding`           what a look at the data gives: :class:`Finding` and its evidence
 :mod:`.known_issue`       what an issue is: :class:`Issue`, and its :class:`Explanation`
-:mod:`.registry`          the tuple of all issues, and :func:`explain`
+:mod:`.registry`          the tuple of all issues
+:mod:`.catalogue`         one issue by its name, and :func:`explain`
 :mod:`.diagnosis`         :func:`diagnose`: every issue on every group of exposures
 one file per slug         :mod:`.scar`, :mod:`.bad_pixels`, ... in the order of :data:`SLUGS`
 :mod:`.local_background`  backgrounds and noise measured from the image itself
@@ -21,10 +22,11 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mirific.issues.catalogue import explain, issue
     from mirific.issues.diagnosis import diagnose
     from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
     from mirific.issues.known_issue import Explanation, Issue
-    from mirific.issues.registry import ISSUES, explain, issue
+    from mirific.issues.registry import ISSUES
 
 __all__ = [
     "ISSUES",
@@ -67,8 +69,8 @@ _HOME = {
     "Explanation": "known_issue",
     "Issue": "known_issue",
     "ISSUES": "registry",
-    "explain": "registry",
-    "issue": "registry",
+    "explain": "catalogue",
+    "issue": "catalogue",
     "diagnose": "diagnosis",
 }
 

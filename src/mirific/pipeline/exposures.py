@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mirific import io
-from mirific.exposure import Image, Ramp, StepRecord
+from mirific.exposure import FlagProvenance, Image, Ramp, StepRecord
 from mirific.io.names import Name
 from mirific.pipeline.plan import Source
 from mirific.pipeline.provenance import made_by
@@ -62,6 +62,8 @@ class ExposureResult:
     history : tuple of StepRecord
     seconds : dict
         Wall time by stage, s: ``detector1``, ``image2``, and ``write`` of both.
+    flags : FlagProvenance, optional
+        Who set which flag in the last product; None where there is nothing new.
     resumed : bool
         Whether finished products were kept.
     """
@@ -70,6 +72,7 @@ class ExposureResult:
     products: dict[str, Path]
     history: tuple[StepRecord, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
+    flags: FlagProvenance | None = None
     resumed: bool = False
 
 
@@ -114,7 +117,7 @@ def _detector1(ramp: Ramp, job: ExposureJob, result: ExposureResult) -> tuple[Im
     if rate.integrations is not None:
         products["rateints"] = _write(rate.integrations, "rateints", job)
     seconds = {"detector1": done - start, "write rate": time.perf_counter() - done}
-    return rate, replace(result, products=products, history=rate.history, seconds=seconds)
+    return rate, replace(result, products=products, history=rate.history, seconds=seconds, flags=rate.flags)
 
 
 def image2_steps(job: ExposureJob, image: Image) -> tuple[Any, ...]:
@@ -139,7 +142,7 @@ def _image2(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureRe
     done = time.perf_counter()
     products = {**result.products, "cal": _write(cal, "cal", job)}
     seconds = {**result.seconds, "image2": done - start, "write cal": time.perf_counter() - done}
-    return replace(result, products=products, history=cal.history, seconds=seconds)
+    return replace(result, products=products, history=cal.history, seconds=seconds, flags=cal.flags)
 
 
 def _write(image: Image, suffix: str, job: ExposureJob) -> Path:

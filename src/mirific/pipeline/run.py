@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mirific.execute import Executor
 from mirific.pipeline.exposures import ExposureJob, ExposureResult, reduce_exposure
-from mirific.pipeline.mosaics import MosaicJob, MosaicResult, combine
 from mirific.pipeline.plan import Plan
 from mirific.pipeline.settings import Settings
 from mirific.step import References
+
+if TYPE_CHECKING:
+    from mirific.pipeline.mosaics import MosaicResult
 
 __all__ = ["RunResult", "run_plan"]
 
@@ -62,6 +65,8 @@ def run_plan(
         advance(exposure.root)
     if settings.to != "i2d":
         return RunResult(tuple(exposures), ())
+    from mirific.pipeline.mosaics import MosaicJob, combine
+
     images = {exposure.root: exposure.products["cal"] for exposure in exposures}
     mosaic_jobs = [MosaicJob(item, images, settings, references, output, workers, resume) for item in plan.mosaics]
     mosaics: list[MosaicResult] = []

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 
-from mirific import io
 from mirific.exposure import DQ, FlagProvenance, Mosaic, StepRecord
 from mirific.issues import Picture
 from mirific.pipeline.provenance import versions
@@ -120,10 +119,9 @@ def _flags(result: RunResult) -> Iterable[FlagCount]:
     for item in result.mosaics:
         for image in item.mosaic.members if item.mosaic is not None else ():
             yield from _counts(image.name, image.flags)
-    if not result.mosaics:
-        for exposure in result.exposures:
-            last = io.read_image(list(exposure.products.values())[-1])
-            yield from _counts(last.name, last.flags)
+    for exposure in result.exposures if not result.mosaics else ():
+        if exposure.flags is not None:
+            yield from _counts(exposure.root, exposure.flags)
 
 
 def _counts(item: str, flags: FlagProvenance) -> Iterable[FlagCount]:

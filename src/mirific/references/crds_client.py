@@ -169,7 +169,7 @@ class Crds:
         name = self._recommended(meta, (kind,)).get(kind, _NOT_APPLICABLE)
         if name.upper().startswith("NOT FOUND"):
             return {}
-        return self._file(self._fetched({kind: name})[kind], window_of(meta)).tree()
+        return self._file(self._fetched({kind: name})[kind], window_of(meta)).plain_tree()
 
     def _file(self, path: str, window: Window) -> ReferenceFile:
         """Opened file, the same for all who ask for this window of it."""

@@ -270,6 +270,24 @@ class ReferenceFile:
         """Contents of an ASDF file; read once and shared, so do not change them."""
         return self._tree
 
+    def plain_tree(self) -> dict[str, Any]:
+        """Contents of an ASDF file of numbers, texts and lists, such as a parameter file.
+
+        Unlike :meth:`tree` this does without the extensions of ``asdf``, whose loading takes the better part of a
+        second.
+
+        Raises
+        ------
+        ReferenceMissing
+            If the file cannot be read.
+        """
+        from asdf.util import load_yaml
+
+        try:
+            return dict(load_yaml(self.path))
+        except (OSError, ValueError) as error:
+            raise ReferenceMissing(f"cannot be read ({error})", where=self.path, todo="fetch it again") from error
+
 
 def _plane(hdu: Any) -> _Plane | None:
     """Describe the samples of an image extension; None for tables and empty extensions."""

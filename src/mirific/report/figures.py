@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import base64
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import AsinhNorm, Normalize
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mirific.issues import Chart, Picture
+
+if TYPE_CHECKING:
+    from matplotlib.colors import Normalize
+    from matplotlib.figure import Figure
 
 __all__ = ["chart_png", "picture_png"]
 
@@ -25,6 +26,8 @@ _NAMED = 4
 
 def _encode(figure: Figure) -> str:
     """PNG as a data URI."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", facecolor="white")
@@ -45,6 +48,8 @@ def _thinned(data: NDArray[Any], factor: int) -> NDArray[Any]:
 
 def _scale(data: NDArray[Any], stretch: str) -> tuple[Normalize, str]:
     """Normalisation and colour map: limits from robust percentiles."""
+    from matplotlib.colors import AsinhNorm, Normalize
+
     finite = data[np.isfinite(data)]
     if finite.size == 0:
         return Normalize(0, 1), "gray_r"
@@ -62,6 +67,8 @@ def _scale(data: NDArray[Any], stretch: str) -> tuple[Normalize, str]:
 
 def picture_png(picture: Picture) -> str:
     """Draw an image with what is marked on it; a data URI."""
+    from matplotlib.figure import Figure
+
     factor = max(1, -(-max(picture.data.shape) // _LONGEST))
     data = _thinned(picture.data, factor)
     x0, y0 = picture.origin
@@ -87,6 +94,8 @@ def picture_png(picture: Picture) -> str:
 
 def chart_png(chart: Chart) -> str:
     """Draw points with error bars; a data URI."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(5.2, 5.2 if chart.equal else 3.4))
     axes = figure.add_subplot()
     axes.errorbar(chart.x, chart.y, yerr=chart.yerr or None, xerr=chart.xerr or None, fmt="o", ms=5, capsize=2)
