@@ -3,7 +3,8 @@
 ``python -m benchmarks.peers [--stage STAGE]... [--exposures N] [--ints N] [--groups N] [--filter F] [--repeats N]``
 simulates full-frame exposures and a CRDS cache (once per work folder), runs both on them in turn, each as a whole
 process with its start-up, and prints for each stage the median wall and CPU time, the peak resident memory and the
-ratio. The row *limit* reads the raw bytes and writes the products, nothing else.
+ratio. The row *limit* reads the raw bytes and writes the products, nothing else; *all cores* is the official pipeline
+with ``maximum_cores='all'`` for jump and ramp_fit, where it does not look for showers; in *quiet* rows nobody does.
 """
 
 from __future__ import annotations
@@ -91,13 +92,20 @@ def _fresh(action: Callable[[Path], Usage], folder: Path) -> Usage:
         return action(Path(output))
 
 
+_ALL_CORES = ("--set", "jump.maximum_cores='all'", "--set", "ramp_fit.maximum_cores='all'")
+
+
 def compare(bench: Bench, stage: str, repeats: int) -> dict[str, Usage]:
     """Median figures of official, ours and, where there is one, the limit."""
     bench.inputs(stage)
     actions: dict[str, Callable[[Path], Usage]] = {
-        "official": partial(bench.official, stage),
-        "mirific": partial(bench.ours, stage),
+        "official": lambda output: bench.official(stage, output),
+        "mirific": lambda output: bench.ours(stage, output),
     }
+    if stage == "detector1":
+        actions["all cores"] = lambda output: bench.official(stage, output, *_ALL_CORES)
+        actions["official, quiet"] = lambda output: bench.official(stage, output, "--set", "jump.find_showers=False")
+        actions["mirific, quiet"] = lambda output: bench.ours(stage, output, "--skip", "showers")
     if stage in {"detector1", "image2"}:
         actions["limit"] = partial(bench.limit, stage)
     commands = {name: partial(_fresh, action, bench.folder) for name, action in actions.items()}
@@ -106,10 +114,10 @@ def compare(bench: Bench, stage: str, repeats: int) -> dict[str, Usage]:
 
 def show(stage: str, figures: dict[str, Usage]) -> None:
     """Print the rows of one stage."""
-    official = figures["official"]
     for name, usage in figures.items():
-        ratio = "" if name == "official" else f"{official.wall / usage.wall:7.1f} x"
-        print(f"{stage:<10} {name:<9} {usage.wall:8.2f} s {usage.cpu:8.2f} s {usage.rss:8.0f} MB {ratio:>10}")
+        peer = figures["official, quiet" if "quiet" in name else "official"]
+        ratio = "" if usage is peer else f"{peer.wall / usage.wall:7.1f} x"
+        print(f"{stage:<10} {name:<16} {usage.wall:8.2f} s {usage.cpu:8.2f} s {usage.rss:8.0f} MB {ratio:>10}")
 
 
 def main() -> None:
@@ -128,7 +136,7 @@ def main() -> None:
     bench = prepare(folder.resolve(), given)
     size = f"{given.exposures} exposures of {given.ints} x {given.groups} groups"
     print(f"{size}, {given.filter}, FULL, {os.cpu_count()} cores")
-    print(f"{'stage':<10} {'who':<9} {'wall':>10} {'CPU':>10} {'peak RSS':>11} {'official/ours':>10}")
+    print(f"{'stage':<10} {'who':<16} {'wall':>10} {'CPU':>10} {'peak RSS':>11} {'official/ours':>10}")
     figures = {}
     for stage in given.stage or STAGES:
         figures[stage] = compare(bench, stage, given.repeats)
