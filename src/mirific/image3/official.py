@@ -7,7 +7,7 @@ Everything works in memory on copies. What the official code logs stays in its o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -22,11 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from astropy.table import Table
+    from numpy.typing import NDArray
 
 __all__ = [
     "remote_catalog",
     "resampled",
     "sky_levels",
+    "sky_statistic",
     "source_catalog",
     "stars",
     "without_outliers",
@@ -126,27 +128,21 @@ def remote_catalog(name: str, wcs_list: list[Any], first: Image) -> Table:
     return table
 
 
-def sky_levels(images: tuple[Image, ...], step: Any) -> list[float | None]:
+def sky_levels(images: Sequence[Image], groups: Sequence[Sequence[int]], step: Any) -> list[float | None]:
     """Sky levels by ``stcal.skymatch``; None where none could be measured.
 
     Parameters
     ----------
-    images : tuple of Image
+    images : sequence of Image
+    groups : sequence of sequences of int
+        Indices of the images that share a level.
     step : SkyMatch
         Its parameters.
     """
     from astropy.nddata.bitmask import bitfield_to_boolean_mask, interpret_bit_flags
-    from stcal.skymatch import SkyImage, SkyStats, skymatch
+    from stcal.skymatch import SkyGroup, SkyImage, skymatch
 
-    statistic = SkyStats(
-        skystat=step.skystat,
-        lower=step.lower,
-        upper=step.upper,
-        nclip=step.nclip,
-        lsig=step.lsigma,
-        usig=step.usigma,
-        binwidth=step.binwidth,
-    )
+    statistic = _statistic(step)
     bits = interpret_bit_flags(step.dqbits, flag_name_map=dict(DQ))
     skies = [
         SkyImage(
@@ -159,9 +155,35 @@ def sky_levels(images: tuple[Image, ...], step: Any) -> list[float | None]:
         )
         for image in images
     ]
+    members = [[skies[k] for k in group] for group in groups]
+    grouped = [m[0] if len(m) == 1 else SkyGroup(m, sky_id=k) for k, m in enumerate(members)]
     with _expected_warnings():
-        skymatch(skies, skymethod=step.skymethod, match_down=step.match_down, subtract=step.subtract)
+        skymatch(grouped, skymethod=step.skymethod, match_down=step.match_down, subtract=step.subtract)
     return [float(sky.sky) if sky.is_sky_valid else None for sky in skies]
+
+
+def sky_statistic(values: NDArray[np.float32], step: Any) -> tuple[float | None, int]:
+    """Clipped statistic of pixels by ``stcal.skymatch``, None without pixels, and how many were used."""
+    if values.size == 0:
+        return None, 0
+    with _expected_warnings():
+        value, used = _statistic(step).calc_sky(values)
+    return None if value is None else float(value), int(used)
+
+
+def _statistic(step: Any) -> Any:
+    """The statistic that the parameters of a SkyMatch ask for."""
+    from stcal.skymatch import SkyStats
+
+    return SkyStats(
+        skystat=step.skystat,
+        lower=step.lower,
+        upper=step.upper,
+        nclip=step.nclip,
+        lsig=step.lsigma,
+        usig=step.usigma,
+        binwidth=step.binwidth,
+    )
 
 
 def _parameters(step: Any, names: tuple[str, ...]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from mirific.errors import BrokenWcs
 if TYPE_CHECKING:
     from gwcs import WCS
 
-__all__ = ["PixelMap", "pixel_map"]
+__all__ = ["PixelMap", "interpolated", "pixel_map"]
 
 #: Points per axis that are tried, until the tolerance is met.
 _POINTS = (9, 17, 33, 65)
@@ -103,12 +104,38 @@ def pixel_map(source: WCS, target: WCS, shape: tuple[int, ...], tolerance: float
     BrokenWcs
         If the transform is not finite or too rough to be interpolated.
     """
+
+    def exact(x: Any, y: Any) -> Any:
+        sky = source(x, y, with_bounding_box=False)
+        return target.invert(*sky, with_bounding_box=False)
+
+    return interpolated(exact, shape, tolerance)
+
+
+def interpolated(exact: Callable[[Any, Any], Any], shape: tuple[int, ...], tolerance: float) -> PixelMap:
+    """Tabulate a transform of the pixels of an image of ``shape``, finely enough for ``tolerance``.
+
+    Parameters
+    ----------
+    exact : callable
+        Arrays of x, y (0-based pixels) to two arrays of the same shape.
+    shape : tuple of int
+        (..., ny, nx) of the image.
+    tolerance : float
+        Largest error allowed, in the unit of the results.
+
+    Raises
+    ------
+    BrokenWcs
+        If the transform is not finite or too rough to be interpolated.
+    """
     limits = [(-0.5, size - 0.5) for size in (shape[-1], shape[-2])]
     for points in _POINTS:
         x, y = (_chebyshev(low, high, points) for low, high in limits)
-        found = PixelMap(x, y, _exact(source, target, x, y), np.inf)
         between = [0.5 * (nodes[1:] + nodes[:-1]) for nodes in (x, y)]
-        error = np.abs(found.on_grid(*between) - _exact(source, target, *between)).max()
+        values, check = _on_grids(exact, (x, y), (between[0], between[1]))
+        found = PixelMap(x, y, values, np.inf)
+        error = np.abs(found.on_grid(*between) - check).max()
         if not np.isfinite(error):
             raise BrokenWcs("world coordinates are not finite over the image", todo="run assign_wcs anew")
         if error <= tolerance:
@@ -116,11 +143,14 @@ def pixel_map(source: WCS, target: WCS, shape: tuple[int, ...], tolerance: float
     raise BrokenWcs(f"the distortion cannot be interpolated to {tolerance} pixel ({error:.2g})")
 
 
+def _on_grids(exact: Callable[[Any, Any], Any], *grids: tuple[Any, Any]) -> list[NDArray[np.float64]]:
+    """Evaluate a transform on several grids at once, each (2, ny, nx): a call costs more than its points."""
+    points = [np.meshgrid(x, y) for x, y in grids]
+    places = exact(*(np.concatenate([axis.ravel() for axis in axes]) for axes in zip(*points, strict=True)))
+    ends = np.cumsum([axes[0].size for axes in points])[:-1]
+    parts = [np.split(np.asarray(values, dtype=float), ends) for values in places]
+    return [np.stack([part[k].reshape(axes[0].shape) for part in parts]) for k, axes in enumerate(points)]
+
+
 def _chebyshev(low: float, high: float, points: int) -> NDArray[np.float64]:
     return 0.5 * (low + high) - 0.5 * (high - low) * np.cos(np.pi * np.arange(points) / (points - 1))
-
-
-def _exact(source: WCS, target: WCS, x: Any, y: Any) -> NDArray[np.float64]:
-    """The transform itself on all combinations of ``x`` and ``y``: (2, ny, nx)."""
-    sky = source(*np.meshgrid(x, y), with_bounding_box=False)
-    return np.stack(target.invert(*sky, with_bounding_box=False))

@@ -168,7 +168,7 @@ def _reject_outliers(
     """
     from mirific.image3 import OutlierDetection, SkyMatch, TweakReg
 
-    for step in (TweakReg(parity=job.settings.parity), SkyMatch()):
+    for step in (TweakReg(parity=job.settings.parity), SkyMatch(parity=job.settings.parity)):
         images = _configured(step, images, job).run(images, job.references)
     before, images = images, _configured(OutlierDetection(mapping=threads.map), images, job).run(images, job.references)
     overflagging = next(issue for issue in ISSUES if issue.slug == "outlier-overflagging")
