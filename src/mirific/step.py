@@ -34,6 +34,7 @@ class Parameter:
     ge: float | None = None
     le: float | None = None
     choices: tuple[Any, ...] = ()
+    optional: bool = False
 
     def parse(self, value: Any, where: str) -> Any:
         """Convert ``value`` (a string from the command line, or a TOML or ASDF value) and check its bounds.
@@ -57,9 +58,10 @@ class Parameter:
 
 
 def _convert(parameter: Parameter, value: Any, where: str) -> Any:
-    """Convert ``value`` to the parameter's type; None stays None where the default is None."""
-    if value is None or (isinstance(value, str) and value.lower() in {"none", ""} and parameter.kind is not str):
-        if parameter.default is None:
+    """Convert ``value`` to the parameter's type; None stays None where the parameter may be None."""
+    nothing = isinstance(value, str) and value.lower() in {"none", ""}
+    if value is None or (nothing and (parameter.optional or parameter.kind is not str)):
+        if parameter.optional:
             return None
         raise ParameterError("None is not allowed", where=where, todo=f"give a {parameter.kind.__name__}")
     try:
@@ -92,8 +94,10 @@ def parameters_of(step: type[Any]) -> dict[str, Parameter]:
     hints = get_type_hints(step)
     found = {}
     for item in dataclasses.fields(step):
-        kinds = [kind for kind in getattr(hints[item.name], "__args__", (hints[item.name],)) if kind is not type(None)]
-        found[item.name] = Parameter(item.name, kinds[0], item.default, **item.metadata)
+        allowed = getattr(hints[item.name], "__args__", (hints[item.name],))
+        kinds = [kind for kind in allowed if kind is not type(None)]
+        optional = type(None) in allowed
+        found[item.name] = Parameter(item.name, kinds[0], item.default, **item.metadata, optional=optional)
     return found
 
 

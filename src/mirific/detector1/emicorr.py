@@ -22,7 +22,7 @@ from mirific.instrument.readout import AMPLIFIERS, CLOCK, SLOWR1_FRAME_CLOCKS, S
 from mirific.instrument.subarrays import SUBARRAYS
 from mirific.step import NotApplicable, param
 
-__all__ = ["Clocks", "EmiConstants", "EmiCorr", "Frequency", "Spline"]
+__all__ = ["Clocks", "EmiConstants", "EmiCorr", "Frequency", "Search", "Spline"]
 
 #: Phases at which the joint algorithm tries the wave (``jwst: emicorr/emicorr.py``).
 _TRIALS = 500
@@ -306,7 +306,7 @@ class EmiCorr(BandStep):
         squares, products = np.empty((2, exposure.nints, _TRIALS))
         response = (spline.values, spline.curvatures, squares, products)
         emicorr_kernels.response(_straightened(ramps), counts, step, *response)
-        search = _Search(squares, products, step * exposure.ngroups + reset / period, exposure.parity)
+        search = Search(squares, products, step * exposure.ngroups + reset / period, exposure.parity)
         if self.fit_ints_separately:
             each = [search.best(np.array([i])) for i in range(exposure.nints)]
             phases = np.array([phase + i * search.shift for i, (phase, _) in enumerate(each)])
@@ -396,7 +396,7 @@ def _straightened(ramps: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 @dataclass(frozen=True)
-class _Search:
+class Search:
     """The search for the phase: what each trial phase explains, by integration.
 
     Parameters
