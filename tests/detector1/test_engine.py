@@ -45,6 +45,16 @@ def test_cuts_do_not_show(files, whole, monkeypatch, strip_rows, window_rows):
     assert dict(cut.meta) == dict(whole.meta)
 
 
+def test_results_that_wait_on_disk_are_the_same(files, whole, tmp_path, monkeypatch):
+    monkeypatch.setattr(engine, "STRIP_ROWS", 20)
+    with ThreadPoolExecutor(2) as pool:
+        spooled = Detector1().run(ramp_of(CASE), fixed(files), pool.map, tmp_path)
+    assert not isinstance(spooled.integrations.data, np.ndarray)
+    assert list(tmp_path.iterdir()) == []
+    assert_identical(spooled, whole)
+    assert_identical(spooled.integrations, whole.integrations)
+
+
 def test_workers_do_not_show(files, whole):
     with ThreadPoolExecutor(3) as pool:
         assert_identical(Detector1().run(ramp_of(CASE), fixed(files), pool.map), whole)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from mirific.detector1.band import BandStep
@@ -23,6 +24,7 @@ from mirific.detector1.rscd import Rscd
 from mirific.detector1.saturation import Saturation
 from mirific.detector1.showers import Showers
 from mirific.exposure import Image, Metadata, Ramp
+from mirific.io.spool import Spool
 from mirific.step import References, parameters_of
 
 __all__ = ["STEPS", "Detector1"]
@@ -84,7 +86,9 @@ class Detector1:
             steps.append(configure(started, meta, references))
         return replace(self, steps=tuple(steps))
 
-    def run(self, ramp: Ramp, references: References, map: Callable[..., Iterable[Any]] = map) -> Image:
+    def run(
+        self, ramp: Ramp, references: References, map: Callable[..., Iterable[Any]] = map, scratch: Path | None = None
+    ) -> Image:
         """Reduce one exposure.
 
         Parameters
@@ -94,6 +98,9 @@ class Detector1:
         references : References
         map : callable
             Ordered map that spreads strips of rows over workers, such as ``Threads().map``.
+        scratch : Path, optional
+            Folder in which what grows with the number of integrations waits, in a file without a name, for its product
+            to be written; by default it stays in memory.
 
         Returns
         -------
@@ -109,4 +116,5 @@ class Detector1:
         """
         from mirific.detector1.engine import stream
 
-        return stream(ramp, self.steps, references, self.parity, map)
+        spool = None if scratch is None else Spool(scratch)
+        return stream(ramp, self.steps, references, self.parity, map, spool)

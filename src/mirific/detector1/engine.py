@@ -15,14 +15,15 @@ import itertools
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mirific.detector1.band import Band, BandStep, Census, Exposure, Field, Ramps, Rows
-from mirific.exposure import DQ, FlagProvenance, Image, Metadata, Ramp, StepRecord
+from mirific.exposure import DQ, FlagProvenance, Image, Ramp, StepRecord
 from mirific.io.raw import RawRamp
+from mirific.io.spool import Spool, SpooledPlanes
 from mirific.step import NotApplicable, References
 
 __all__ = ["Prepared", "Strip", "ramps", "stream"]
@@ -76,8 +77,6 @@ class Strip:
 
     Parameters
     ----------
-    fields : mapping
-        The last step's fields by name, (rows, ..., nx).
     credits : mapping
         Step to the bits (rows, nx) that it added to the pixel DQ.
     tallies, seconds : mapping
@@ -90,7 +89,6 @@ class Strip:
 
     first: int
     last: int
-    fields: Mapping[str, NDArray[Any]]
     credits: Mapping[str, NDArray[np.uint32]]
     tallies: Mapping[str, float]
     seconds: Mapping[str, float]
@@ -132,13 +130,121 @@ class _Raw:
 
 
 @dataclass(frozen=True)
+class Outlet:
+    """Where the rows of a field go as soon as some step is through with them.
+
+    Parameters
+    ----------
+    behind : int
+        How many steps they must have passed.
+    field : str
+    which : tuple
+        What to take of the field, as an index into its axes behind the rows.
+    target : array or SpooledPlanes, shape (..., ny, nx)
+        Receives them; strips fill different rows of it at the same time.
+    """
+
+    behind: int
+    field: str
+    which: tuple[Any, ...]
+    target: NDArray[Any] | SpooledPlanes
+
+    def put(self, rows: Rows, start: int, stop: int) -> None:
+        """Take rows ``start`` to ``stop - 1`` of the detector from the buffers."""
+        window = slice(start - rows.first, stop - rows.first)
+        values = np.moveaxis(rows.arrays[self.field][(window, *self.which)], 0, -2)
+        if isinstance(self.target, np.ndarray):
+            self.target[..., start:stop, :] = values
+        else:
+            self.target.write(start, values)
+
+
+class Products(Protocol):
+    """What a run makes."""
+
+    def outlets(self, steps: tuple[Prepared, ...]) -> tuple[Outlet, ...]:
+        """Where these steps' results go."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Dammed:
+    """All ramps, as the last step leaves them."""
+
+    ramps: Ramps
+
+    @classmethod
+    def of(cls, exposure: Exposure) -> _Dammed:
+        """Make room for those of an exposure."""
+        frame = exposure.shape[2:]
+        return cls(
+            Ramps(
+                np.empty(exposure.shape, dtype=np.float32),
+                np.empty(exposure.shape, dtype=np.uint8),
+                np.empty(frame, dtype=np.uint32),
+                np.empty(frame, dtype=np.float32),
+            )
+        )
+
+    def outlets(self, steps: tuple[Prepared, ...]) -> tuple[Outlet, ...]:
+        """One for each array."""
+        return tuple(Outlet(len(steps), name, (), getattr(self.ramps, name)) for name in Ramps.NAMES)
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Room for the results of ramp_fit: of all integrations together, and of each of them.
+
+    Parameters
+    ----------
+    combined : mapping
+        Arrays (ny, nx) by their names in :class:`~mirific.exposure.Image`: DN/s, or DN²/s² for variances.
+    single : mapping
+        The same of each integration, (nints, ny, nx).
+    """
+
+    combined: Mapping[str, NDArray[Any]]
+    single: Mapping[str, Any]
+
+    #: Where each is in the fields of ramp_fit, and its type.
+    PLACES: ClassVar[Mapping[str, tuple[str, tuple[int, ...], type[Any]]]] = {
+        "data": ("rate", (0,), np.float32),
+        "err": ("rate", (1,), np.float32),
+        "var_poisson": ("rate", (2,), np.float32),
+        "var_rnoise": ("rate", (3,), np.float32),
+        "dq": ("rate_dq", (), np.uint32),
+    }
+
+    @classmethod
+    def of(cls, exposure: Exposure, spool: Spool | None) -> Rates:
+        """Make room for those of an exposure."""
+        frame = exposure.shape[2:]
+        stack = (exposure.nints, *frame)
+        return cls(
+            {name: np.empty(frame, kind) for name, (_, _, kind) in cls.PLACES.items()},
+            {
+                name: np.empty(stack, kind) if spool is None else spool.planes(stack, kind)
+                for name, (_, _, kind) in cls.PLACES.items()
+            },
+        )
+
+    def outlets(self, steps: tuple[Prepared, ...]) -> tuple[Outlet, ...]:
+        """Two for each array."""
+        made = []
+        for name, (kept, which, _) in self.PLACES.items():
+            made.append(Outlet(len(steps), kept, (*which, 0), self.combined[name]))
+            made.append(Outlet(len(steps), kept, (*which, slice(1, None)), self.single[name]))
+        return tuple(made)
+
+
+@dataclass(frozen=True)
 class _Course:
-    """One run over the detector: what every strip needs to know, and the fields that it delivers."""
+    """One run over the detector: what every strip needs to know, and where its results go."""
 
     source: _Source
     exposure: Exposure
     steps: tuple[Prepared, ...]
-    products: tuple[str, ...] = ()
+    outlets: tuple[Outlet, ...] = ()
 
     @property
     def lag(self) -> int:
@@ -178,11 +284,6 @@ class _Passage:
         self.looked = [self.top] * len(course.steps)
         self.done = [self.top] * len(course.steps)
         self.seconds: dict[str, float] = {}
-        arrays = self.buffers.arrays
-        self.products = {
-            name: np.empty((last - first, *arrays[name].shape[1:]), dtype=arrays[name].dtype)
-            for name in course.products
-        }
 
     def run(self) -> Strip:
         """Roll the window down the strip."""
@@ -190,18 +291,16 @@ class _Passage:
         while read < self.bottom:
             stop = min(self.bottom, self.buffers.first + self.buffers.capacity)
             self._load(read, stop)
+            self._deliver(0, read, stop)
             read = stop
-            before = self.done[-1]
             self._advance(read)
-            self._deliver(before, self.done[-1])
             reaches = [item.step.reach() for item in self.course.steps]
-            needed = min(done - reach for done, reach in zip(self.done, reaches, strict=True))
+            needed = min((done - reach for done, reach in zip(self.done, reaches, strict=True)), default=read)
             self.buffers.roll(max(self.top, needed), read)
         buffers = self.buffers
         return Strip(
             self.first,
             self.last,
-            self.products,
             buffers.credits,
             buffers.tallies,
             self.seconds,
@@ -214,6 +313,7 @@ class _Passage:
         clock = time.perf_counter()
         self.buffers.clear(start, stop)
         self.course.source.load(self.buffers, start, stop)
+        self._deliver(0, start, stop)
         self._count("read", clock)
 
     def _advance(self, available: int) -> None:
@@ -227,6 +327,7 @@ class _Passage:
             ready = available if available == self.bottom else available - reach
             if ready > self.done[k]:
                 self._process(item, Band(self.buffers, self.done[k], ready, available))
+                self._deliver(k + 1, self.done[k], ready)
                 self.done[k] = ready
             available = max(self.done[k], self.top)
             self._count(item.step.name, clock)
@@ -237,13 +338,12 @@ class _Passage:
         item.step.process(band, item.constants)
         band.credit(item.step.name, band.pixeldq & ~before)
 
-    def _deliver(self, start: int, stop: int) -> None:
-        """Copy finished rows from the buffers to the results."""
+    def _deliver(self, behind: int, start: int, stop: int) -> None:
+        """Let rows that have passed ``behind`` steps out, unless they are mere context of this strip."""
         start, stop = max(start, self.first), min(stop, self.last)
-        if stop > start:
-            window = slice(start - self.buffers.first, stop - self.buffers.first)
-            for name, product in self.products.items():
-                product[start - self.first : stop - self.first] = self.buffers.arrays[name][window]
+        for outlet in self.course.outlets:
+            if outlet.behind == behind and stop > start:
+                outlet.put(self.buffers, start, stop)
 
     def _count(self, name: str, clock: float) -> None:
         self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - clock
@@ -253,7 +353,6 @@ class _Passage:
 class _Collected:
     """The strips put together."""
 
-    fields: dict[str, NDArray[Any]] = field(default_factory=dict)
     credits: dict[str, NDArray[np.uint32]] = field(default_factory=dict)
     tallies: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
@@ -269,12 +368,8 @@ class _Collected:
         return collected
 
     def add(self, strip: Strip, ny: int) -> None:
-        """Put a strip into its place; rows become the last axis but one."""
+        """Put a strip into its place."""
         rows = slice(strip.first, strip.last)
-        for name, part in strip.fields.items():
-            if name not in self.fields:
-                self.fields[name] = np.empty((*part.shape[1:-1], ny, part.shape[-1]), dtype=part.dtype)
-            self.fields[name][..., rows, :] = np.moveaxis(part, 0, -2)
         for name, bits in strip.credits.items():
             self.credits.setdefault(name, np.zeros((ny, bits.shape[1]), dtype=np.uint32))[rows] |= bits
         self._add_sums(strip.tallies, strip.seconds)
@@ -290,7 +385,7 @@ class _Collected:
     def after(self, earlier: _Collected) -> _Collected:
         """Return what this course collected, with the records of an earlier one that it went on from."""
         whole = {**earlier.whole, **self.whole}
-        merged = _Collected(self.fields, dict(earlier.credits), dict(earlier.tallies), dict(earlier.seconds), whole)
+        merged = _Collected(dict(earlier.credits), dict(earlier.tallies), dict(earlier.seconds), whole)
         merged._add_sums(self.tallies, self.seconds)
         for name, bits in self.credits.items():
             merged.credits[name] = merged.credits.get(name, np.zeros_like(bits)) | bits
@@ -324,7 +419,12 @@ def _stands(assumed: tuple[Prepared, ...], found: tuple[Prepared, ...], tallies:
 
 
 def stream(
-    ramp: Ramp, steps: tuple[BandStep, ...], references: References, parity: bool, map: Callable[..., Iterable[Any]]
+    ramp: Ramp,
+    steps: tuple[BandStep, ...],
+    references: References,
+    parity: bool,
+    map: Callable[..., Iterable[Any]],
+    spool: Spool | None = None,
 ) -> Image:
     """Run the steps on an exposure.
 
@@ -337,15 +437,17 @@ def stream(
     parity : bool
         Compute what ``jwst`` 3.0 computes, its known defects included.
     map : callable
-        Ordered map that spreads the strips over workers.
+        Ordered map that spreads the strips over workers, which share this process's memory.
+    spool : Spool, optional
+        Where what grows with the number of integrations waits to be written; by default it stays in memory.
 
     Returns
     -------
     Image
         Count rates, DN/s; ``integrations`` holds those of each integration.
     """
-    course = _settled(ramp, steps, references, parity, map, ("rate", "rate_dq"))
-    return _image(ramp, *course)
+    run = _settled(ramp, steps, references, parity, map, lambda exposure: Rates.of(exposure, spool))
+    return _image(ramp, *run)
 
 
 def ramps(
@@ -355,8 +457,9 @@ def ramps(
 
     Parameters and what is raised are those of :func:`stream`; the steps need not end with ramp_fit.
     """
-    _, _, collected = _settled(ramp, steps, references, parity, map, Ramps.NAMES)
-    return Ramps(**collected.fields)
+    _, _, _, dammed = _settled(ramp, steps, references, parity, map, _Dammed.of)
+    made: Ramps = dammed.ramps
+    return made
 
 
 def _settled(
@@ -365,19 +468,23 @@ def _settled(
     references: References,
     parity: bool,
     map: Callable[..., Iterable[Any]],
-    products: tuple[str, ...],
-) -> tuple[Exposure, tuple[Prepared, ...], _Collected]:
-    """Run the steps, again if what they assumed of whole groups turns out wrong; collect some fields."""
+    make: Callable[[Exposure], Any],
+) -> tuple[Exposure, tuple[Prepared, ...], _Collected, Any]:
+    """Run the steps, again if what they assumed of whole groups turns out wrong.
+
+    ``make`` gives the products to fill, which come back filled.
+    """
     nothing = np.zeros(ramp.shape[:2], dtype=bool)
     exposure = Exposure(ramp.shape, ramp.meta, Census(nothing, nothing), parity)
     prepared = tuple(prepare(step, exposure, references) for step in steps)
     exposure = replace(exposure, census=_assumed(exposure, prepared))
     while True:
+        products = make(exposure)
         prepared, collected = _flow(ramp, exposure, _again(prepared, exposure, references), map, products)
         exposure = replace(exposure, census=replace(exposure.census, **collected.whole))
         known = _again(prepared, exposure, references)
         if _stands(prepared, known, collected.tallies):
-            return exposure, prepared, collected
+            return exposure, prepared, collected, products
         prepared = known
 
 
@@ -386,7 +493,7 @@ def _flow(
     exposure: Exposure,
     prepared: tuple[Prepared, ...],
     map: Callable[..., Iterable[Any]],
-    products: tuple[str, ...],
+    products: Products,
 ) -> tuple[tuple[Prepared, ...], _Collected]:
     """Take the exposure through all steps; return them as they ran, and what came out.
 
@@ -400,15 +507,17 @@ def _flow(
         if not item.runs:
             continue
         if item.step.takes_ramps:
-            collected = _Collected.of(_Course(source, exposure, flowing, Ramps.NAMES), map).after(collected)
+            dammed = _Dammed.of(exposure)
+            course = _Course(source, exposure, flowing, dammed.outlets(flowing))
+            collected = _Collected.of(course, map).after(collected)
             clock = time.perf_counter()
-            source = item.step.transformed(exposure, item.constants, Ramps(**collected.fields))
+            source = item.step.transformed(exposure, item.constants, dammed.ramps)
             done[k] = replace(item, seconds=item.seconds + time.perf_counter() - clock)
             flowing = ()
             continue
         done[k] = _surveyed(source, exposure, flowing, item, map)
         flowing = (*flowing, done[k])
-    course = _Course(source, exposure, flowing, products)
+    course = _Course(source, exposure, flowing, products.outlets(flowing))
     return tuple(done), _Collected.of(course, map).after(collected)
 
 
@@ -434,7 +543,7 @@ def _again(prepared: tuple[Prepared, ...], exposure: Exposure, references: Refer
     return tuple(prepare(item.step, exposure, references) if item.step.uses_census else item for item in prepared)
 
 
-def _image(ramp: Ramp, exposure: Exposure, steps: tuple[Prepared, ...], collected: _Collected) -> Image:
+def _image(ramp: Ramp, exposure: Exposure, steps: tuple[Prepared, ...], collected: _Collected, rates: Rates) -> Image:
     """Make the product."""
     values: dict[str, Any] = dict(_NEVER_FOR_MIRI)
     history = ramp.history
@@ -448,34 +557,17 @@ def _image(ramp: Ramp, exposure: Exposure, steps: tuple[Prepared, ...], collecte
         if item.runs:
             values.update(item.step.conclude(exposure, item.constants, collected.tallies))
     meta = ramp.meta.with_values(values)
-    flags = _provenance(steps, collected)
-    every = _product(collected, slice(1, None), meta, flags, history)
-    return replace(_product(collected, 0, meta, flags, history), integrations=every)
+    flags = _provenance(steps, collected, rates.combined["dq"])
+    every = Image(**rates.single, meta=meta, flags=flags, history=history)
+    return Image(**rates.combined, meta=meta, flags=flags, integrations=every, history=history)
 
 
-def _product(
-    collected: _Collected, which: Any, meta: Metadata, flags: FlagProvenance, history: tuple[StepRecord, ...]
-) -> Image:
-    slope, err, var_poisson, var_rnoise = collected.fields["rate"][:, which]
-    return Image(
-        data=slope,
-        err=err,
-        dq=collected.fields["rate_dq"][which],
-        var_poisson=var_poisson,
-        var_rnoise=var_rnoise,
-        meta=meta,
-        flags=flags,
-        history=history,
-    )
-
-
-def _provenance(steps: tuple[Prepared, ...], collected: _Collected) -> FlagProvenance:
+def _provenance(steps: tuple[Prepared, ...], collected: _Collected, dq: NDArray[np.uint32]) -> FlagProvenance:
     """Credit each bit of the combined DQ to the step that set it."""
-    dq: NDArray[np.uint32] = collected.fields["rate_dq"][0]
     flags = FlagProvenance(dq.shape)
     known = np.zeros_like(dq)
     for name, bits in collected.credits.items():
-        flags = flags.add_changes(name, known, known | (bits & dq))
+        flags = flags.add_changes(name, np.zeros_like(dq), bits & dq)
         known |= bits & dq
     for item in steps:
         for name in item.step.group_flags if item.runs else ():
