@@ -339,6 +339,8 @@ class Mosaic(_Carrier):
         Sources; from source_catalog on.
     segmentation : int32 array, shape (ny, nx), optional
         Label of the source that owns each pixel, 0 for none.
+    headers : structured array, optional
+        Header values of the exposures, a row each (the table HDRTAB).
     members : tuple of Image
         The exposures as they went in (the ``_crf`` products).
     """
@@ -354,5 +356,6 @@ class Mosaic(_Carrier):
     var_flat: NDArray[np.float32] | None = None
     catalog: Table | None = None
     segmentation: NDArray[np.int32] | None = None
+    headers: NDArray[Any] | None = None
     members: tuple[Image, ...] = ()
     history: tuple[StepRecord, ...] = ()

@@ -124,6 +124,12 @@ def test_numbers_that_are_none_stay_out_of_headers(image, tmp_path):
     assert "TARG_RA" not in fits.getheader(path)
 
 
+def test_names_keep_their_letters(image, tmp_path):
+    path = io.write(image.with_meta({"program.pi_name": "Ångström"}), tmp_path / "jw1_rate.fits")
+    assert fits.getheader(path)["PI_NAME"] == "?ngstr?m"
+    assert io.read_image(path).meta["program.pi_name"] == "Ångström"
+
+
 @pytest.mark.realdata
 @pytest.mark.filterwarnings("ignore::stdatamodels.exceptions.ValidationWarning")  # of a ground-test file
 @pytest.mark.filterwarnings("ignore::stdatamodels.exceptions.NoTypeWarning")

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mirific.exposure import Image, Metadata
 from mirific.image3.output_grid import sky_polygons
+from mirific.io.keywords import keywords
 
-__all__ = ["blended_metadata"]
+__all__ = ["blended_metadata", "headers_table"]
 
 #: Not taken from the exposures: what the mosaic has of its own.
 _OWN = ("filename", "date", "photometry.pixelarea_steradians", "photometry.pixelarea_arcsecsq", "mirific.")
@@ -45,22 +48,36 @@ def _counts(name: str) -> bool:
     return any(part.isdigit() for part in name.split("."))
 
 
-@cache
 def _rules() -> Mapping[str, str]:
     """Blending rules of image products, by name of the value."""
-    from stdatamodels.jwst.datamodels import ImageModel
-    from stdatamodels.schema import walk_schema
+    return {keyword.name: keyword.blend for keyword in keywords() if keyword.blend in _RULES}
 
-    found: dict[str, str] = {}
 
-    def note(part: Any, path: Any, _combiner: Any, _context: Any, _recurse: Any) -> None:
-        if "blend_rule" in part and len(path) > 1 and path[0] == "meta" and "items" not in path:
-            steps = [step for step in path[1:] if step not in {"anyOf", "oneOf"} and not isinstance(step, int)]
-            found[".".join(steps)] = part["blend_rule"]
+def headers_table(images: tuple[Image, ...]) -> NDArray[Any]:
+    """Header values of the exposures, a row each: the table HDRTAB of a mosaic.
 
-    with ImageModel() as model:
-        walk_schema(model.schema, note, {})
-    return {name: rule for name, rule in found.items() if rule in _RULES}
+    Returns
+    -------
+    structured array, shape (number of exposures,)
+        A column for each FITS keyword that any exposure has; NaN where one lacks it.
+    """
+    columns: dict[str, NDArray[Any]] = {}
+    for keyword in keywords():
+        values = [image.meta.get(keyword.name) for image in images]
+        if keyword.listed and any(value is not None for value in values):
+            columns[keyword.card] = _column([np.nan if value is None else value for value in values])
+    table = np.empty(len(images), dtype=[(name, column.dtype) for name, column in columns.items()])
+    for name, column in columns.items():
+        table[name] = column
+    return table
+
+
+def _column(values: list[Any]) -> NDArray[Any]:
+    """Values as a FITS table can hold them: texts as ASCII, truth values as 8-bit integers."""
+    column = np.array(values)
+    if column.dtype.kind == "U":
+        return np.char.encode(column, "ascii", "replace")
+    return column.astype(np.int8) if column.dtype.kind == "b" else column
 
 
 def _common(values: list[Any]) -> Any:

@@ -10,7 +10,7 @@ import numpy as np
 
 from mirific.exposure import Image, ImageSet, Metadata, Mosaic
 from mirific.image3 import official
-from mirific.image3.blending import blended_metadata
+from mirific.image3.blending import blended_metadata, headers_table
 from mirific.image3.drizzling import Drizzled, Grid, drizzle, measurement_time, sky_subtracted, weights
 from mirific.image3.output_grid import make_grid
 from mirific.image3.pixel_map import PixelMap, pixel_map
@@ -76,6 +76,7 @@ class Resample(ManyImages):
             var_poisson=var_poisson,
             var_rnoise=var_rnoise,
             var_flat=var_flat,
+            headers=headers_table(exposure.images),
             wcs=grid.wcs,
             meta=self._meta(exposure, grid),
         )

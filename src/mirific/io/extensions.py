@@ -11,10 +11,13 @@ from numpy.typing import NDArray
 
 from mirific.exposure import FlagProvenance, StepRecord
 
-__all__ = ["FLAGSRC", "STEPS", "flags_from", "flags_image", "history_from", "steps_table"]
+__all__ = ["FLAGSRC", "HDRTAB", "STEPS", "flags_from", "flags_image", "history_from", "steps_table"]
 
 #: Names of the extensions.
 FLAGSRC, STEPS = "FLAGSRC", "STEPS"
+
+#: Name of the table of header values of the exposures in a mosaic, as in official products.
+HDRTAB = "HDRTAB"
 
 
 def flags_image(flags: FlagProvenance) -> tuple[NDArray[np.uint32], list[tuple[str, str, str]]]:

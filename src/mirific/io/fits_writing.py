@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mirific.exposure import Image, Mosaic
 from mirific.io.embedded_asdf import ASDF, asdf_bytes
-from mirific.io.extensions import FLAGSRC, STEPS, flags_image, steps_table
+from mirific.io.extensions import FLAGSRC, HDRTAB, STEPS, flags_image, steps_table
 from mirific.io.headers import header_cards, nested
 
 if TYPE_CHECKING:
@@ -79,6 +79,7 @@ def mosaic_extensions(mosaic: Mosaic) -> Iterator[Extension]:
             "VAR_POISSON": mosaic.var_poisson,
             "VAR_RNOISE": mosaic.var_rnoise,
             "VAR_FLAT": mosaic.var_flat,
+            HDRTAB: mosaic.headers,
         }
     )
     yield from _history(mosaic)

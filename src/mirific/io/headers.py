@@ -63,9 +63,10 @@ def _stated(headers: Mapping[str, Header], keyword: Keyword) -> Any:
 
 
 def _fuller(stated: Any, held: Any) -> Any:
-    """The number of the ASDF tree where that of the header is the same, rounded to the room of a card."""
-    same = isinstance(stated, float) and isinstance(held, float) and math.isclose(stated, held, rel_tol=1e-13)
-    return held if same else stated
+    """The value of the ASDF tree where that of the header is the same, as far as a card can hold it."""
+    if isinstance(stated, float) and isinstance(held, float):
+        return held if math.isclose(stated, held, rel_tol=1e-13) else stated
+    return held if isinstance(stated, str) and isinstance(held, str) and _plain(held) == stated else stated
 
 
 def flattened(tree: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -141,6 +142,8 @@ def header_cards(meta: Mapping[str, Any], hdu: str) -> Iterator[tuple[str, Any, 
 
 
 def _plain(value: Any) -> Any:
-    """Value as a header can hold it, or None."""
+    """Value as a header can hold it, or None; letters beyond ASCII become question marks."""
     value = value.item() if isinstance(value, np.generic) else value
+    if isinstance(value, str):
+        return value.encode("ascii", "replace").decode()
     return None if isinstance(value, float) and not np.isfinite(value) else value

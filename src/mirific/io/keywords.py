@@ -47,6 +47,10 @@ class Keyword:
         Heading above the first keyword of a group; empty for the others.
     choices : tuple
         Values allowed; empty if any is.
+    blend : str
+        How a mosaic makes its value from those of its exposures (``mean``, ``multi`` …); empty: it takes the first.
+    listed : bool
+        Whether the table HDRTAB of a mosaic lists the values of the exposures.
     """
 
     name: str
@@ -56,6 +60,8 @@ class Keyword:
     comment: str
     section: str = ""
     choices: tuple[Any, ...] = ()
+    blend: str = ""
+    listed: bool = False
 
     def accepts(self, value: Any) -> bool:
         """Whether the schema allows the value."""
@@ -72,8 +78,8 @@ def keywords() -> tuple[Keyword, ...]:
     if held["stdatamodels"] != version("stdatamodels"):
         return by_schema()
     return tuple(
-        Keyword(name, card, hdu, kind, comment, section, tuple(choices))
-        for name, card, hdu, kind, comment, section, choices in held["keywords"]
+        Keyword(name, card, hdu, kind, comment, section, tuple(choices), blend, listed)
+        for name, card, hdu, kind, comment, section, choices, blend, listed in held["keywords"]
     )
 
 
@@ -108,6 +114,8 @@ def _keyword(name: str, schema: dict[str, Any], section: str) -> Keyword:
         str(schema.get("title", "")).strip(),
         section,
         tuple(choice for item in variants for choice in item.get("enum", ())),
+        next((str(item["blend_rule"]) for item in variants if "blend_rule" in item), ""),
+        any(bool(item.get("blend_table")) for item in variants),
     )
 
 

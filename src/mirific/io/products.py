@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from mirific.errors import BrokenWcs, InputError, NotMiriImaging, OutputError
 from mirific.exposure import FlagProvenance, Image, Metadata, Mosaic, Ramp, StepRecord
 from mirific.io.embedded_asdf import ASDF, asdf_metadata, asdf_wcs
-from mirific.io.extensions import FLAGSRC, STEPS, flags_from, history_from
+from mirific.io.extensions import FLAGSRC, HDRTAB, STEPS, flags_from, history_from
 from mirific.io.fits_reading import FitsFile, open_fits
 from mirific.io.fits_writing import Extension, image_extensions, mosaic_extensions, write_fits
 from mirific.io.headers import check_values, metadata_from
@@ -235,6 +235,7 @@ def _mosaic(file: FitsFile, meta: Metadata, wcs: WCS | None) -> Mosaic:
         var_poisson=file.pixels("VAR_POISSON", np.float32),
         var_rnoise=file.pixels("VAR_RNOISE", np.float32),
         var_flat=file.pixels("VAR_FLAT", np.float32),
+        headers=file.loaded.get(HDRTAB),
         wcs=wcs,
         meta=meta,
         history=_history(file),
