@@ -14,10 +14,11 @@ from mirific.detector1.emicorr import EmiCorr
 from mirific.detector1.firstframe import FirstFrame
 from mirific.detector1.gain_scale import GainScale
 from mirific.detector1.group_scale import GroupScale
+from mirific.detector1.ipc import Ipc
 from mirific.detector1.jump import Jump
 from mirific.detector1.lastframe import LastFrame
 from mirific.detector1.linearity import Linearity
-from mirific.detector1.official import CleanFlickerNoise, Ipc, Persistence, RefPix
+from mirific.detector1.official import CleanFlickerNoise, Persistence, RefPix
 from mirific.detector1.ramp_fit import RampFit
 from mirific.detector1.reset import Reset
 from mirific.detector1.rscd import Rscd

@@ -18,7 +18,7 @@ from mirific.detector1.band import BandStep, Exposure, Ramps, no_reference
 from mirific.errors import InputError
 from mirific.step import NotApplicable, param
 
-__all__ = ["CleanFlickerNoise", "Ipc", "OfficialStep", "Persistence", "RefPix"]
+__all__ = ["CleanFlickerNoise", "OfficialStep", "Persistence", "RefPix"]
 
 
 @dataclass(frozen=True)
@@ -89,19 +89,6 @@ def _model(exposure: Exposure, ramps: Ramps) -> Any:
         except (KeyError, AttributeError, TypeError):
             continue
     return model
-
-
-@dataclass(frozen=True)
-class Ipc(OfficialStep):
-    """Undo the coupling of charge between neighbouring pixels."""
-
-    name: ClassVar[str] = "ipc"
-    reference_types: ClassVar[tuple[str, ...]] = ("ipc",)
-    needed: ClassVar[tuple[str, ...]] = ("ipc",)
-    module: ClassVar[str] = "jwst.ipc"
-    step_class: ClassVar[str] = "IPCStep"
-
-    skip: bool = param(True, "Leave the data as they are.")
 
 
 @dataclass(frozen=True)
