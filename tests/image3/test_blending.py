@@ -48,5 +48,5 @@ def test_it_is_written_and_read(images, tmp_path):
         assert list(hdus["HDRTAB"].data["DATE-OBS"]) == [image.meta["observation.date"] for image in images]
     with datamodels.open(path) as model:
         model.validate()
-        assert list(model.hdrtab["DATE-OBS"]) == [image.meta["observation.date"] for image in images]
+        assert list(model.extra_fits.HDRTAB.data["DATE-OBS"]) == [image.meta["observation.date"] for image in images]
     assert io.read_mosaic(path).headers.dtype.names == mosaic.headers.dtype.names
