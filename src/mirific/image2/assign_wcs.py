@@ -298,12 +298,11 @@ def _sip_header(wcs: WCS, meta: Metadata, sip: SipFit) -> Any:
             raise BrokenWcs(f"no SIP fit ({error})", where=meta.get("filename"), todo="set sip_approx=false") from error
 
 
-def shift_pointing(image: Image, dra: float, ddec: float, sip: SipFit | None = SipFit()) -> Image:
+def shift_pointing(image: Image, dra: float, ddec: float, sip: SipFit | None = SipFit(), droll: float = 0.0) -> Image:
     """Move the pointing of an exposure on the sky.
 
-    RA_REF and DEC_REF change; a world coordinate system, where there is one, is rebuilt with S_REGION and SIP
-    keywords. ROLL_REF stays, as a guide-star error leaves the roll unknown. What other corrections did between
-    detector and sky is kept.
+    RA_REF and DEC_REF change, and ROLL_REF by ``droll``; a world coordinate system, where there is one, is rebuilt
+    with S_REGION and SIP keywords. What other corrections did between detector and sky is kept.
 
     Parameters
     ----------
@@ -313,6 +312,8 @@ def shift_pointing(image: Image, dra: float, ddec: float, sip: SipFit | None = S
         Shift towards east (along the great circle: already times cos Dec) and north, arcsec.
     sip : SipFit, optional
         None to leave the FITS keywords alone.
+    droll : float
+        Turn of the position angle, degrees; a guide-star error leaves the roll unknown.
 
     Raises
     ------
@@ -322,6 +323,8 @@ def shift_pointing(image: Image, dra: float, ddec: float, sip: SipFit | None = S
     ra, dec = _pointing(image.meta, "ra_ref"), _pointing(image.meta, "dec_ref")
     ra, dec = _moved(ra, dec, dra, ddec)
     moved: Image = image.with_meta({"wcsinfo.ra_ref": ra, "wcsinfo.dec_ref": dec})
+    if droll:
+        moved = moved.with_meta({"wcsinfo.roll_ref": _pointing(image.meta, "roll_ref") + droll})
     if image.wcs is None:
         return moved
     return with_wcs(moved, _repointed(image.wcs, moved.meta), sip)

@@ -1,8 +1,9 @@
 """How the exposures of a set lie to each other on the sky: one shift per visit and guide star.
 
 The members of a visit share a guide star and are rigid to each other to a few milliarcseconds; different visits are
-not. So exposures are grouped by visit and guide star, the groups are compared pairwise (never with a mosaic that
-contains them), and all pairwise shifts together give one shift per group.
+not. So exposures are grouped by visit and guide star, and exposures that left their visit are brought back first.
+Then the groups are compared pairwise (never with a mosaic that contains them), and all pairwise shifts together give
+one shift, and where the sources carry it one rotation, per group. An absolute catalogue is one more group, and right.
 """
 
 from __future__ import annotations
@@ -14,33 +15,81 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage, spatial, stats
+from scipy import spatial, stats
 from scipy.sparse import coo_array, csgraph
 
 from mirific.exposure import Image, Mosaic
-from mirific.image3.local_background import LocalBackground, measured, usable
-from mirific.image3.registration import (
-    Catalog,
-    Shift,
-    Structure,
-    combined,
-    shift_of_sources,
-    shift_of_structure,
-    solve_shifts,
-)
+from mirific.image2.assign_wcs import shift_pointing
+from mirific.image3.local_background import usable
+from mirific.image3.registration import Catalog, Shift, combined, shift_of_sources
+from mirific.image3.shift_network import Solution, solve_shifts, turned
 from mirific.image3.source_finding import Sources, find_sources, psf_fwhm
-from mirific.image3.tangent_plane import PlaneMap, lattice_bounds, plane_maps
+from mirific.image3.structure import Structure, shift_of_structure
+from mirific.image3.tangent_plane import PlaneMap, common_centre, gnomonic, plane_maps, sky_of
+from mirific.image3.views_of_sky import structure_of
 
-__all__ = ["Alignment", "Group", "Pair", "group_by_visit", "measure_alignment", "view_of_sky", "visit_key"]
+__all__ = [
+    "Alignment",
+    "Displacement",
+    "Group",
+    "Pair",
+    "SkyCatalog",
+    "group_by_visit",
+    "measure_alignment",
+    "visit_key",
+    "without_displacement",
+]
 
 _Floats = NDArray[np.float64]
 
 #: A match counts if it stands out this far from chance, in sigma.
 _CONVINCING = 4.0
 
-#: Scatter of the exposures of one visit per axis, arcsec: 3 to 9 mas in tweakreg logs of flight programmes
-#: (``STScI-MIRI/Imaging_ExampleNB``).
-_RIGIDITY = 0.006
+#: Errors of shifts do not fall below this however many the sources, arcsec: centroids share the phase of the pixels.
+_FLOOR = 0.0015
+
+#: Exposures leave the rigid frame of their visit from so many standard errors on.
+_LEFT_ITS_VISIT = 5.0
+
+
+@dataclass(frozen=True)
+class SkyCatalog:
+    """Stars of an absolute catalogue.
+
+    Parameters
+    ----------
+    ra, dec : float arrays, shape (n,)
+        ICRS at the epoch of the exposures, degrees.
+    error : float array, shape (n,)
+        Standard error per axis, arcsec.
+    """
+
+    ra: _Floats
+    dec: _Floats
+    error: _Floats
+
+
+@dataclass(frozen=True)
+class Displacement:
+    """How far stated positions lie from the true ones, on the plane.
+
+    Parameters
+    ----------
+    shift : float array, shape (2,)
+        East and north at the centre of the plane, arcsec.
+    rotation : float
+        About that centre from east to north, rad.
+    """
+
+    shift: _Floats
+    rotation: float = 0.0
+
+    def __bool__(self) -> bool:
+        return bool(self.shift.any() or self.rotation)
+
+    def at(self, place: _Floats) -> _Floats:
+        """Displacement (..., 2) at places (..., 2) of the plane, arcsec."""
+        return self.shift + turned(place, self.rotation)
 
 
 @dataclass(frozen=True)
@@ -75,36 +124,53 @@ class Alignment:
 
     Parameters
     ----------
+    centre : (float, float)
+        Where the plane touches the sky: right ascension and declination, degrees.
     groups : tuple of Group
     pairs : tuple of Pair
-        All that could be measured.
+        All that could be measured between groups.
     shift, error : float arrays, shape (ngroups, 2)
-        East and north, arcsec: how far a group's sky positions lie from those of the reference groups; NaN errors
-        where a group could be compared with no other.
+        East and north, arcsec: how far a group's sky positions lie from those of the reference groups, or of the
+        absolute catalogue, once its rotation is taken out; NaN errors where a group could be compared with no other.
+    rotation, rotation_error : float arrays, shape (ngroups,)
+        About the centre of the plane from east to north, rad; 0 unless significant; NaN errors where not measured.
     component : int array, shape (ngroups,)
         Groups that can be compared, directly or through others, share a number.
     reference : tuple of tuple of int
-        For each component the groups that define zero.
+        For each component the groups that define zero; none where the absolute catalogue does.
+    absolute : bool array, shape (ngroups,)
+        Whether the absolute catalogue defines zero.
+    matches : dict
+        Stars of the absolute catalogue that were recognised in each group; absent for 0.
     internal, internal_error : float arrays, shape (nexposures, 2)
         How far each exposure lies from the rest of its own group, arcsec; NaN where it cannot be compared.
     internal_count : int array, shape (nexposures,)
         Sources that this rests on.
     """
 
+    centre: tuple[float, float]
     groups: tuple[Group, ...]
     pairs: tuple[Pair, ...]
     shift: _Floats
     error: _Floats
+    rotation: _Floats
+    rotation_error: _Floats
     component: NDArray[np.intp]
     reference: tuple[tuple[int, ...], ...]
+    absolute: NDArray[np.bool_]
+    matches: Mapping[int, int]
     internal: _Floats
     internal_error: _Floats
     internal_count: NDArray[np.intp]
 
+    def group_of(self, exposure: int) -> int:
+        """The group that an exposure belongs to."""
+        return next(g for g, group in enumerate(self.groups) if exposure in group.members)
+
     def reference_of(self, group: int) -> tuple[int, ...]:
         """The groups that define zero for this group."""
         for members in self.reference:
-            if self.component[members[0]] == self.component[group]:
+            if members and self.component[members[0]] == self.component[group]:
                 return members
         return ()
 
@@ -115,6 +181,27 @@ class Alignment:
     def internal_significance(self, exposure: int) -> float:
         """Length of the internal shift over its error, in sigma; 0 where it could not be measured."""
         return _length_in_sigma(self.internal[exposure], self.internal_error[exposure])
+
+    def displacement(self, exposure: int, *, significance: float, threshold: float = 0.0) -> Displacement:
+        """How far the stated positions of an exposure are off: that of its group and its own within it.
+
+        Parameters
+        ----------
+        exposure : int
+        significance : float
+            Least ratio of a shift to its error; smaller shifts are taken as zero.
+        threshold : float
+            Shifts up to this length are taken as zero, arcsec.
+        """
+        group, shift = self.group_of(exposure), np.zeros(2)
+        parts = (
+            (self.shift[group], self.significance(group)),
+            (self.internal[exposure], self.internal_significance(exposure)),
+        )
+        for part, sigma in parts:
+            if sigma > significance and np.hypot(*part) > threshold:
+                shift = shift + part
+        return Displacement(shift, float(self.rotation[group]))
 
 
 def _length_in_sigma(shift: _Floats, error: _Floats) -> float:
@@ -140,6 +227,32 @@ def group_by_visit(exposures: Sequence[Image | Mosaic]) -> tuple[Group, ...]:
     visits = [visit for visit, _ in members]
     labels = [visit if visits.count(visit) == 1 else f"{visit} guide star {star}" for visit, star in members]
     return tuple(Group(label, tuple(m)) for label, m in zip(labels, members.values(), strict=True))
+
+
+def without_displacement(image: Image, displacement: Displacement, centre: tuple[float, float]) -> Image:
+    """Take a displacement out of the pointing: RA_REF, DEC_REF, ROLL_REF, the GWCS, S_REGION and the SIP keywords.
+
+    Parameters
+    ----------
+    image : Image
+    displacement : Displacement
+    centre : (float, float)
+        Where its plane touches the sky, degrees.
+    """
+    here = float(image.meta["wcsinfo.ra_ref"]), float(image.meta["wcsinfo.dec_ref"])
+    place = np.stack(gnomonic(*here, centre), axis=-1)
+    right = place - displacement.at(place)
+    there = sky_of(float(right[0]), float(right[1]), centre)
+    east, north = gnomonic(*there, here)
+    turn = displacement.rotation + _angle_of_north(here, centre) - _angle_of_north(there, centre)
+    moved: Image = shift_pointing(image, float(east), float(north), droll=float(np.degrees(turn)))
+    return moved
+
+
+def _angle_of_north(place: tuple[float, float], centre: tuple[float, float]) -> float:
+    """Angle of the direction to the pole from the plane's own north, towards east, rad."""
+    e, n = gnomonic([place[0]] * 2, [place[1], place[1] + 1e-4], centre)
+    return float(np.arctan2(e[1] - e[0], n[1] - n[0]))
 
 
 # ---------------------------------------------------------------------------------------------------- catalogues
@@ -182,103 +295,6 @@ def _group_catalog(catalogs: Sequence[Catalog], radius: float) -> Catalog:
     return _averaged(label, detections)
 
 
-# ----------------------------------------------------------------------------------------------------- structure
-
-
-def _projected(
-    data: NDArray[np.float32], valid: NDArray[np.bool_], plane: PlaneMap, bounds: tuple[int, int, int, int], step: float
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Interpolate an exposure at the lattice points within ``bounds`` (cubic); False where a pixel is missing."""
-    i0, i1, j0, j1 = bounds
-    coarse_i, coarse_j = np.arange(i0, i1 + 16, 16), np.arange(j0, j1 + 16, 16)
-    x, y = plane.to_pixel(*np.meshgrid(coarse_i * step, coarse_j * step))
-    rows, columns = (np.arange(j1 - j0) / 16.0)[:, None], (np.arange(i1 - i0) / 16.0)[None, :]
-    where = np.broadcast_arrays(rows, columns)
-    xy = [ndimage.map_coordinates(axis, where, order=1, mode="nearest") for axis in (y, x)]
-    good = ndimage.map_coordinates(valid.astype(np.float32), xy, order=1, mode="constant", cval=0.0) > 0.999
-    filled = np.where(valid, data, np.float32(0))
-    return ndimage.map_coordinates(filled, xy, order=3, mode="constant", cval=0.0, prefilter=True), good
-
-
-def _inpainted(data: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Replace isolated missing pixels by the mean of their neighbours, so that interpolation does not ring."""
-    weight = ndimage.uniform_filter(valid.astype(np.float32), 3, mode="constant")
-    total = ndimage.uniform_filter(np.where(valid, data, np.float32(0)), 3, mode="constant")
-    near = total / np.maximum(weight, np.float32(1e-3))
-    return np.where(valid, data, np.where(weight > 0.05, near, np.float32(0))).astype(np.float32)
-
-
-def view_of_sky(
-    exposures: Sequence[Image | Mosaic], maps: Sequence[PlaneMap], bounds: tuple[int, int, int, int], step: float
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Image of the sky as a group sees it, on the lattice; combined by the median from three exposures on.
-
-    Exposures are brought to one level where they overlap.
-
-    Parameters
-    ----------
-    exposures, maps : sequences of equal length
-    bounds : (int, int, int, int)
-        Lattice indices i0, i1, j0, j1.
-    step : float
-        Spacing of the lattice, arcsec.
-
-    Returns
-    -------
-    data : float32 array, shape (j1 - j0, i1 - i0)
-        0 where no exposure sees the sky.
-    seen : bool array, of the same shape
-    """
-    planes: list[NDArray[np.float32]] = []
-    for exposure, plane in zip(exposures, maps, strict=True):
-        good = usable(exposure)
-        data, valid = _projected(_inpainted(exposure.data, good), _without_specks(good), plane, bounds, step)
-        new = np.where(valid, data, np.nan).astype(np.float32)
-        planes.append(new - _step_between(planes, new))
-    seen = np.sum([np.isfinite(p) for p in planes], axis=0)
-    centre = _nan_median(planes) if len(planes) > 2 else _nan_mean(planes, seen)
-    return np.where(seen > 0, centre, 0.0).astype(np.float32), seen > 0
-
-
-def _group_structure(
-    exposures: Sequence[Image | Mosaic], maps: Sequence[PlaneMap], step: float, fwhm: float
-) -> Structure:
-    """What a group sees, over all of its exposures; ``step`` of the lattice and ``fwhm`` in arcsec."""
-    bounds = lattice_bounds(maps, step)
-    data, seen = view_of_sky(exposures, maps, bounds, step)
-    return Structure(data, seen, (bounds[0], bounds[2]), step, fwhm)
-
-
-def _without_specks(good: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Good pixels, and isolated bad ones, which interpolation bridges."""
-    return np.asarray(ndimage.binary_closing(np.pad(good, 2), iterations=1)[2:-2, 2:-2] | good, dtype=bool)
-
-
-def _step_between(planes: list[NDArray[np.float32]], new: NDArray[np.float32]) -> np.float32:
-    """Median difference between a projected exposure and those before it; its own median if there is no overlap."""
-    differences = [(new - old)[np.isfinite(new) & np.isfinite(old)] for old in planes[:4]]
-    together = np.concatenate([*differences, np.empty(0, dtype=np.float32)])
-    if together.size < 100:
-        known = new[np.isfinite(new)]
-        return np.float32(np.median(known)) if known.size else np.float32(0)
-    return np.float32(np.median(together))
-
-
-def _nan_mean(planes: list[NDArray[np.float32]], seen: NDArray[np.intp]) -> NDArray[np.float32]:
-    total = np.sum([np.nan_to_num(p) for p in planes], axis=0)
-    return np.asarray((total / np.maximum(seen, 1)).astype(np.float32), dtype=np.float32)
-
-
-def _nan_median(planes: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-    """Median over the exposures that see a pixel; the mean of the two in the middle for even numbers."""
-    stack = np.sort(np.stack(planes), axis=0)  # NaN sorts last
-    seen = np.isfinite(stack).sum(axis=0)
-    low, high = np.maximum((seen - 1) // 2, 0), np.minimum(seen // 2, len(planes) - 1)
-    first = np.take_along_axis(stack, low[None], axis=0)[0]
-    second = np.take_along_axis(stack, high[None], axis=0)[0]
-    return np.asarray((0.5 * (first + second)).astype(np.float32), dtype=np.float32)
-
-
 # ----------------------------------------------------------------------------------------------------- the whole
 
 
@@ -288,7 +304,6 @@ class _Measured:
 
     exposures: tuple[Image | Mosaic, ...]
     maps: tuple[PlaneMap, ...]
-    backgrounds: tuple[LocalBackground, ...]
     catalogs: tuple[Catalog, ...]
     fwhm: float
 
@@ -297,22 +312,31 @@ class _Measured:
         return _Measured(
             tuple(self.exposures[k] for k in members),
             tuple(self.maps[k] for k in members),
-            tuple(self.backgrounds[k] for k in members),
             tuple(self.catalogs[k] for k in members),
             self.fwhm,
         )
 
+    def moved(self, shifts: _Floats) -> _Measured:
+        """The same with the sky positions of each exposure moved by (east, north) arcsec."""
+        maps = tuple(plane.moved(*map(float, shift)) for plane, shift in zip(self.maps, shifts, strict=True))
+        catalogs = tuple(
+            replace(catalog, position=catalog.position + shift)
+            for catalog, shift in zip(self.catalogs, shifts, strict=True)
+        )
+        return _Measured(self.exposures, maps, catalogs, self.fwhm)
 
-def _measure_exposures(exposures: Sequence[Image | Mosaic]) -> _Measured:
-    """Map, background and sources of every exposure."""
-    maps = plane_maps(exposures)
-    backgrounds, catalogs = [], []
-    for exposure, plane in zip(exposures, maps, strict=True):
-        box = max(16, int(8 * psf_fwhm(exposure)))
-        backgrounds.append(measured(exposure.data, ~usable(exposure), box))
-        catalogs.append(_catalog(find_sources(exposure), plane))
+    @property
+    def corner(self) -> float:
+        """Distance of the corners of an exposure from its middle, arcsec."""
+        return max(float(np.hypot(*plane.half)) for plane in self.maps)
+
+
+def _measure_exposures(exposures: Sequence[Image | Mosaic], centre: tuple[float, float]) -> _Measured:
+    """Map and sources of every exposure."""
+    maps = plane_maps(exposures, centre)
+    catalogs = [_catalog(find_sources(e), plane) for e, plane in zip(exposures, maps, strict=True)]
     fwhm = float(np.median([psf_fwhm(e) * m.pixel_scale() for e, m in zip(exposures, maps, strict=True)]))
-    return _Measured(tuple(exposures), maps, tuple(backgrounds), tuple(catalogs), fwhm)
+    return _Measured(tuple(exposures), maps, tuple(catalogs), fwhm)
 
 
 def _overlap(a: Sequence[PlaneMap], b: Sequence[PlaneMap], reach: float) -> bool:
@@ -371,7 +395,7 @@ def _pair_measures(a: _Measured, b: _Measured, reach: float, structures: dict[in
     step = max(0.11, a.fwhm / 3.0)
     for name, group in zip(ids, (a, b), strict=True):
         if name not in structures:
-            structures[name] = _group_structure(group.exposures, group.maps, step, a.fwhm)
+            structures[name] = structure_of(group.exposures, group.maps, step, a.fwhm)
     extended = shift_of_structure(structures[ids[0]], structures[ids[1]], reach=reach)
     if extended is not None and _follows_detector(a.maps, b.maps, extended):
         extended = None
@@ -416,35 +440,19 @@ def _agreeing(measures: list[Shift]) -> Shift | None:
     return combined(measures)
 
 
-def _with_jitter(shift: Shift, *sizes: int) -> Shift:
-    """Add the scatter of exposures within their visits to the error of a shift between visits."""
-    jitter = _RIGIDITY**2 * sum(1.0 / size for size in sizes)
-    return replace(shift, error=np.sqrt(shift.error**2 + jitter))
+def _with_floor(shift: Shift) -> Shift:
+    return replace(shift, error=np.hypot(shift.error, _FLOOR))
 
 
-def _zeroed(
-    shift: _Floats, error: _Floats, component: NDArray[np.intp], groups: Sequence[Group], tolerance: float
-) -> tuple[_Floats, tuple[tuple[int, ...], ...]]:
-    """Choose zero in each component: the mean of the largest set of groups that agree, counted in exposures.
-
-    Equal numbers go to the set with the earliest group: without an absolute catalogue the data cannot decide.
-    """
-    result, references = shift.copy(), []
-    size = np.array([len(g.members) for g in groups])
-    for name in np.unique(component):
-        members = np.flatnonzero(component == name)
-        apart = np.hypot(*(shift[members][:, None] - shift[members][None]).transpose(2, 0, 1))
-        sigma = np.nan_to_num(np.hypot(*error[members].T))
-        agree = apart < np.maximum(tolerance, 4.0 * np.hypot(sigma[:, None], sigma[None]))
-        best = int(np.argmax(agree @ size[members]))
-        chosen = members[agree[best]]
-        zero = np.average(shift[chosen], axis=0, weights=size[chosen])
-        result[members] -= zero
-        references.append(tuple(int(k) for k in chosen))
-    return result, tuple(references)
-
-
-def measure_alignment(exposures: Sequence[Image | Mosaic], *, reach: float = 6.0, tolerance: float = 0.1) -> Alignment:
+def measure_alignment(
+    exposures: Sequence[Image | Mosaic],
+    *,
+    reach: float = 6.0,
+    tolerance: float = 0.1,
+    rotate: bool = True,
+    catalog: SkyCatalog | None = None,
+    catalog_reach: float = 6.0,
+) -> Alignment:
     """Measure how the visits of a set of exposures lie to each other, and each exposure to its visit.
 
     Parameters
@@ -455,6 +463,12 @@ def measure_alignment(exposures: Sequence[Image | Mosaic], *, reach: float = 6.0
         Largest shift looked for, arcsec.
     tolerance : float
         Groups closer than this agree when zero is chosen, arcsec.
+    rotate : bool
+        Also measure rotations, where the sources carry them.
+    catalog : SkyCatalog, optional
+        Absolute catalogue: it defines zero for the groups that share stars with it, directly or through others.
+    catalog_reach : float
+        Largest shift looked for against it, arcsec.
 
     Raises
     ------
@@ -462,21 +476,115 @@ def measure_alignment(exposures: Sequence[Image | Mosaic], *, reach: float = 6.0
         If an exposure has no usable world coordinates.
     """
     groups = group_by_visit(exposures)
-    everything = _measure_exposures(exposures)
+    centre = common_centre(exposures)
+    everything = _measure_exposures(exposures, centre)
+    internal = _internal_shifts(everything, groups, reach, tolerance)
+    everything = everything.moved(-_significant(*internal[:2]))
     parts = [everything.take(group.members) for group in groups]
+    pairs = _pairs_of_groups(parts, reach)
+    sizes, edges = [len(group.members) for group in groups], [(p.first, p.second, p.shift) for p in pairs]
+    radius = everything.corner if rotate else 0.0
+    solution = solve_shifts(sizes, edges, tolerance=tolerance, radius=radius)
+    ties: dict[int, Shift] = {}
+    if catalog is not None:
+        ties = _tied_to(_on_plane(catalog, centre), parts, solution, catalog_reach)
+        anchored = [*edges, *((len(groups), g, tie) for g, tie in ties.items())]
+        solution = solve_shifts([*sizes, 1], anchored, tolerance=tolerance, radius=radius, anchor=len(groups))
+    return _alignment(centre, groups, pairs, solution, ties, internal)
+
+
+def _alignment(
+    centre: tuple[float, float],
+    groups: tuple[Group, ...],
+    pairs: list[Pair],
+    solution: Solution,
+    ties: Mapping[int, Shift],
+    internal: tuple[_Floats, _Floats, NDArray[np.intp]],
+) -> Alignment:
+    """Put together what was measured; the node of the absolute catalogue, if any, is the last."""
+    number = len(groups)
+    absolute = np.zeros(number, dtype=bool)
+    if ties:
+        absolute = solution.component[:number] == solution.component[number]
+    references = tuple(tuple(k for k in members if k < number) for members in solution.reference)
+    return Alignment(
+        centre, groups, tuple(pairs), solution.shift[:number], solution.error[:number], solution.rotation[:number],
+        solution.rotation_error[:number], solution.component[:number], tuple(r for r in references if r), absolute,
+        {g: tie.count for g, tie in ties.items()}, *internal,
+    )  # fmt: skip
+
+
+def _pairs_of_groups(parts: Sequence[_Measured], reach: float) -> list[Pair]:
+    """All pairs of groups that overlap and share enough to be compared."""
     structures: dict[int, Structure] = {}
     pairs = []
-    for first, second in combinations(range(len(groups)), 2):
+    for first, second in combinations(range(len(parts)), 2):
         if _overlap(parts[first].maps, parts[second].maps, reach):
             measures = _pair_measures(parts[first], parts[second], reach, structures, (first, second))
             agreed = _agreeing(measures)
             if agreed is not None:
-                sizes = len(groups[first].members), len(groups[second].members)
-                pairs.append(Pair(first, second, _with_jitter(agreed, *sizes), tuple(measures)))
-    raw, error, component = solve_shifts(len(groups), [(p.first, p.second, p.shift) for p in pairs])
-    shift, reference = _zeroed(raw, error, component, groups, tolerance)
-    internal = _internal_shifts(everything, groups, reach, tolerance)
-    return Alignment(groups, tuple(pairs), shift, error, component, reference, *internal)
+                pairs.append(Pair(first, second, _with_floor(agreed), tuple(measures)))
+    return pairs
+
+
+# ------------------------------------------------------------------------------------------ against a catalogue
+
+#: Fewest stars of a visit that tie it to an absolute catalogue on their own.
+_FEWEST_TIES = 3
+
+
+def _on_plane(catalog: SkyCatalog, centre: tuple[float, float]) -> Catalog:
+    """Stars of the absolute catalogue on the plane; those beyond its horizon are left out."""
+    near = np.abs((catalog.ra - centre[0] + 180.0) % 360.0 - 180.0) * np.cos(np.radians(centre[1])) < 5.0
+    near &= np.abs(catalog.dec - centre[1]) < 5.0
+    position = np.stack(gnomonic(catalog.ra[near], catalog.dec[near], centre), axis=-1)
+    return Catalog(position, catalog.error[near], np.ones(int(near.sum())))
+
+
+def _tied_to(catalog: Catalog, parts: Sequence[_Measured], solution: Solution, reach: float) -> dict[int, Shift]:
+    """Shift of each group against the absolute catalogue, where enough of its stars are recognised.
+
+    Groups that are tied to each other are compared with the catalogue together first, so that a few stars in each
+    are enough; then each gets its own shift from the stars that agree with that.
+    """
+    ties: dict[int, Shift] = {}
+    stars = [_group_catalog(part.catalogs, 0.5 * part.fwhm) for part in parts]
+    for name in np.unique(solution.component):
+        members = [int(g) for g in np.flatnonzero(solution.component == name)]
+        mended = {g: _mended(stars[g], solution, g) for g in members}
+        radius = max(0.12, 0.6 * parts[members[0]].fwhm)
+        whole = shift_of_sources(
+            catalog, _group_catalog(list(mended.values()), 0.5 * parts[members[0]].fwhm),
+            reach=reach, radius=radius, flux_ratio=np.inf,
+        )  # fmt: skip
+        if whole is None or whole.significance < _CONVINCING or whole.count < _FEWEST_TIES:
+            continue
+        for g, seen in mended.items():
+            own = shift_of_sources(catalog, seen, reach=reach, radius=radius, flux_ratio=np.inf, near=whole.shift)
+            if own is not None and own.count >= _FEWEST_TIES:
+                ties[g] = _with_floor(_unmended(own, solution, g))
+    return ties
+
+
+def _mended(stars: Catalog, solution: Solution, group: int) -> Catalog:
+    """Stars of a group where the solution puts them."""
+    wrong = solution.shift[group] + turned(stars.position, solution.rotation[group])
+    return replace(stars, position=stars.position - wrong)
+
+
+def _unmended(shift: Shift, solution: Solution, group: int) -> Shift:
+    """A shift measured with mended positions, as it is without."""
+    wrong = solution.shift[group] + turned(shift.pivot, solution.rotation[group])
+    return replace(shift, shift=shift.shift + wrong, rotation=shift.rotation + float(solution.rotation[group]))
+
+
+# -------------------------------------------------------------------------------------------- within the visits
+
+
+def _significant(shift: _Floats, error: _Floats) -> _Floats:
+    """The shifts (n, 2) of exposures that left their visit; zero for the others."""
+    left = [_length_in_sigma(s, e) > _LEFT_ITS_VISIT for s, e in zip(np.nan_to_num(shift), error, strict=True)]
+    return np.where(np.array(left)[:, None], np.nan_to_num(shift), 0.0)
 
 
 def _internal_pairs(group: _Measured, reach: float) -> list[tuple[int, int, Shift]]:
@@ -490,7 +598,7 @@ def _internal_pairs(group: _Measured, reach: float) -> list[tuple[int, int, Shif
             group.catalogs[first], group.catalogs[second], reach=reach, radius=radius, detector=moved
         )
         if found is not None and found.significance > _CONVINCING and found.count >= 3:
-            pairs.append((first, second, found))
+            pairs.append((first, second, _with_floor(found)))
     return pairs
 
 
@@ -504,11 +612,9 @@ def _internal_shifts(
     for group in groups:
         members = np.array(group.members)
         pairs = _internal_pairs(everything.take(group.members), reach)
-        raw, sigma, component = solve_shifts(len(members), pairs)
-        singles = [Group("", (int(k),)) for k in members]
-        zeroed, _ = _zeroed(raw, sigma, component, singles, tolerance)
-        known = np.isfinite(sigma).all(axis=1)
-        shift[members[known]], error[members[known]] = zeroed[known], sigma[known]
+        solution = solve_shifts([1] * len(members), pairs, tolerance=tolerance)
+        known = np.isfinite(solution.error).all(axis=1)
+        shift[members[known]], error[members[known]] = solution.shift[known], solution.error[known]
         for first, second, found in pairs:
             count[members[[first, second]]] = np.maximum(count[members[[first, second]]], found.count)
     return shift, error, count

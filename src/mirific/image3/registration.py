@@ -1,4 +1,4 @@
-"""Shifts between exposures: from sources that they share, and from the structure of the sky that they share.
+"""Shift, and rotation, between two lists of sources.
 
 All positions are in arcsec on one plane (:mod:`mirific.image3.tangent_plane`). The shift of B against A is the
 position that B gives to a thing minus the position that A gives to it.
@@ -7,19 +7,20 @@ position that B gives to a thing minus the position that A gives to it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage, spatial, stats
+from scipy import spatial, stats
 
 from mirific.image3.local_background import robust_scatter
 
-__all__ = ["Catalog", "Shift", "Structure", "combined", "shift_of_sources", "shift_of_structure", "solve_shifts"]
+__all__ = ["Catalog", "Shift", "combined", "shift_of_sources"]
 
 _Floats = NDArray[np.float64]
-_View = tuple[NDArray[np.float32], NDArray[np.bool_]]
+
+#: Fewest sources from which a rotation is measured.
+_FEWEST_FOR_ROTATION = 6
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,11 @@ class Shift:
     significance : float
         How far the match stands out from chance coincidences, in sigma.
     source : {"sources", "structure", "sources and structure"}
+    pivot : float array, shape (2,)
+        Where on the plane the shift was measured, arcsec: the mean of the sources, or the middle of the overlap.
+    rotation, rotation_error : float
+        Of B against A about the pivot, rad, from east to north, and its standard error: infinite where the sources
+        are too few.
     """
 
     shift: _Floats
@@ -63,9 +69,9 @@ class Shift:
     count: int
     significance: float
     source: str
-
-
-# ------------------------------------------------------------------------------------------------ from sources
+    pivot: _Floats = field(default_factory=lambda: np.zeros(2))
+    rotation: float = 0.0
+    rotation_error: float = float("inf")
 
 
 def _pairs(a: Catalog, b: Catalog, reach: float, flux_ratio: float) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
@@ -95,8 +101,8 @@ def _sigma_of_chance(count: int, expected: float, trials: float) -> float:
     return float(stats.norm.isf(max(chance, 1e-300))) if chance < 0.5 else 0.0
 
 
-def _best_vote(offsets: _Floats, reach: float, radius: float) -> tuple[_Floats, int, float]:
-    """Offset within ``radius`` arcsec of which most pairs agree, their number, and its significance in sigma.
+def _best_vote(offsets: _Floats, reach: float, radius: float) -> tuple[_Floats, float]:
+    """Offset within ``radius`` arcsec of which most pairs agree, and its significance in sigma.
 
     The number expected by chance is that of the pairs within three to eight radii of the place, per area.
     """
@@ -112,7 +118,7 @@ def _best_vote(offsets: _Floats, reach: float, radius: float) -> tuple[_Floats, 
     rivals = votes[distance > 3 * radius]
     rival = float(rivals.max()) - 1.0 if rivals.size else 0.0
     significance = _sigma_of_chance(count - 1, expected, float(len(offsets)))
-    return centre, count, min(significance, 2.5 * (count - rival) / np.sqrt(count + rival) + 1.0)
+    return centre, min(significance, 2.5 * (count - rival) / np.sqrt(count + rival) + 1.0)
 
 
 def _one_to_one(first: NDArray[np.intp], second: NDArray[np.intp], distance: _Floats) -> NDArray[np.bool_]:
@@ -152,8 +158,30 @@ def _refined(offsets: _Floats, errors: _Floats, centre: _Floats, radius: float) 
     return centre, np.maximum(seen, expected), used
 
 
+def _rotation(place: _Floats, offsets: _Floats, errors: _Floats) -> tuple[_Floats, float, float]:
+    """Weighted mean of the places (n, 2), and the rotation about it that the offsets show, with its error, rad."""
+    weight = 1.0 / errors**2
+    pivot = (weight[:, None] * place).sum(axis=0) / weight.sum()
+    if len(place) < _FEWEST_FOR_ROTATION:
+        return pivot, 0.0, float("inf")
+    arm = place - pivot
+    rest = offsets - (weight[:, None] * offsets).sum(axis=0) / weight.sum()
+    lever = float((weight * (arm**2).sum(axis=1)).sum())
+    angle = float((weight * (arm[:, 0] * rest[:, 1] - arm[:, 1] * rest[:, 0])).sum()) / max(lever, 1e-12)
+    misfit = rest - angle * np.stack([-arm[:, 1], arm[:, 0]], axis=-1)
+    chi2 = float((weight[:, None] * misfit**2).sum()) / (2 * len(place) - 3)
+    return pivot, angle, float(np.sqrt(max(1.0, chi2) / max(lever, 1e-12)))
+
+
 def shift_of_sources(
-    a: Catalog, b: Catalog, *, reach: float, radius: float, detector: _Floats | None = None
+    a: Catalog,
+    b: Catalog,
+    *,
+    reach: float,
+    radius: float,
+    detector: _Floats | None = None,
+    flux_ratio: float = 1.6,
+    near: _Floats | None = None,
 ) -> Shift | None:
     """Measure the shift of catalogue ``b`` against ``a``.
 
@@ -170,6 +198,11 @@ def shift_of_sources(
     detector : float array, shape (k, 2), optional
         Shifts of the detector on the sky between the exposures, arcsec: what moves by one of them belongs to the
         detector and does not vote. Shifts close to zero do not count.
+    flux_ratio : float
+        Fluxes that differ by a larger factor are not those of one source; infinite if the fluxes are in different
+        units or bands.
+    near : float array, shape (2,), optional
+        A shift known already, arcsec: no vote is held, and only pairs within ``radius`` of it are used.
 
     Returns
     -------
@@ -178,371 +211,41 @@ def shift_of_sources(
     """
     if len(a) == 0 or len(b) == 0:
         return None
-    first, second = _pairs(a, b, reach + radius, 1.6)
-    if first.size == 0:
-        return None
+    first, second = _pairs(a, b, reach + radius, flux_ratio)
     of_sky = ~_moves_with(b.position[second] - a.position[first], detector, radius)
     first, second = first[of_sky], second[of_sky]
     if first.size == 0:
         return None
     offsets = b.position[second] - a.position[first]
-    centre, _, significance = _best_vote(offsets, reach, radius)
-    near = np.hypot(*(offsets - centre).T) < radius
-    first, second, offsets = first[near], second[near], offsets[near]
+    centre, significance = (near, np.inf) if near is not None else _best_vote(offsets, reach, radius)
+    close = np.hypot(*(offsets - centre).T) < radius
+    if not close.any():
+        return None
+    first, second, offsets = first[close], second[close], offsets[close]
     single = _one_to_one(first, second, np.hypot(*(offsets - centre).T))
-    offsets = offsets[single]
-    errors = np.hypot(a.error[first[single]], b.error[second[single]])
+    first, second, offsets = first[single], second[single], offsets[single]
+    errors = np.hypot(a.error[first], b.error[second])
     shift, error, used = _refined(offsets, errors, centre, radius)
-    return Shift(shift, error, int(used.sum()), significance, "sources")
-
-
-# ---------------------------------------------------------------------------------------------- from structure
-
-
-@dataclass(frozen=True)
-class Structure:
-    """An image of the sky on the lattice.
-
-    Parameters
-    ----------
-    data : float array, shape (nj, ni)
-        0 where not valid.
-    valid : bool array, shape (nj, ni)
-    corner : (int, int)
-        Lattice indices (i, j) of the first pixel.
-    step, fwhm : float
-        Spacing of the lattice and width of the PSF, arcsec.
-    """
-
-    data: NDArray[np.float32]
-    valid: NDArray[np.bool_]
-    corner: tuple[int, int]
-    step: float
-    fwhm: float
-
-    def window(self, bounds: tuple[int, int, int, int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Data and validity within lattice bounds (i0, i1, j0, j1); 0 and False outside."""
-        i0, i1, j0, j1 = bounds
-        data = np.zeros((j1 - j0, i1 - i0), dtype=np.float32)
-        valid = np.zeros(data.shape, dtype=bool)
-        nj, ni = self.data.shape
-        left, low = max(i0, self.corner[0]), max(j0, self.corner[1])
-        right, high = min(i1, self.corner[0] + ni), min(j1, self.corner[1] + nj)
-        if right > left and high > low:
-            here = (slice(low - j0, high - j0), slice(left - i0, right - i0))
-            there = (
-                slice(low - self.corner[1], high - self.corner[1]),
-                slice(left - self.corner[0], right - self.corner[0]),
-            )
-            data[here], valid[here] = self.data[there], self.valid[there]
-        return data, valid
-
-    @property
-    def bounds(self) -> tuple[int, int, int, int]:
-        """Lattice bounds (i0, i1, j0, j1)."""
-        nj, ni = self.data.shape
-        return self.corner[0], self.corner[0] + ni, self.corner[1], self.corner[1] + nj
-
-
-def _band_passed(
-    data: NDArray[np.float32], valid: NDArray[np.bool_], fine: float, coarse: float
-) -> NDArray[np.float32]:
-    """Keep what lies between Gaussians of widths ``fine`` and ``coarse`` (pixels), ignoring what is not valid.
-
-    Clipped at 4 times its robust scatter, so that no single star dominates; 0 where not valid.
-    """
-    band = _smoothed(data, valid, fine) - _smoothed(data, valid, coarse)
-    scatter = robust_scatter(band[valid]) if valid.any() else 0.0
-    return np.where(valid, np.clip(band, -4.0 * scatter, 4.0 * scatter), 0.0).astype(np.float32)
-
-
-def _inner(valid: NDArray[np.bool_], margin: float) -> NDArray[np.bool_]:
-    """Valid pixels farther than ``margin`` from the edges; single missing pixels are no edge."""
-    closed = ndimage.binary_closing(np.pad(valid, 3), iterations=2)
-    return np.asarray(valid & (ndimage.distance_transform_edt(closed)[3:-3, 3:-3] > margin), dtype=bool)
-
-
-def _smoothed(data: NDArray[np.float32], valid: NDArray[np.bool_], sigma: float) -> NDArray[np.float32]:
-    """Gaussian smoothing that ignores what is not valid."""
-    level = np.float32(np.median(data[valid])) if valid.any() else np.float32(0)
-    filled = np.where(valid, data - level, np.float32(0)).astype(np.float32)
-    total = ndimage.gaussian_filter(filled, sigma, mode="constant", truncate=3.0)
-    weight = ndimage.gaussian_filter(valid.astype(np.float32), sigma, mode="constant", truncate=3.0)
-    return np.asarray(level + total / np.maximum(weight, np.float32(0.01)), dtype=np.float32)
-
-
-def _common_bounds(a: Structure, b: Structure, margin: int) -> tuple[int, int, int, int] | None:
-    """Bounds of the overlap, widened by ``margin`` lattice pixels; None if there is none."""
-    first, second = a.bounds, b.bounds
-    i0, i1 = max(first[0], second[0]) - margin, min(first[1], second[1]) + margin
-    j0, j1 = max(first[2], second[2]) - margin, min(first[3], second[3]) + margin
-    return (i0, i1, j0, j1) if i1 > i0 and j1 > j0 else None
-
-
-def _correlation(a: _View, b: _View, reach: int, least: float) -> NDArray[np.float64]:
-    """Normalised cross-correlation of masked images for lags up to ``reach``; shape (2 reach + 1, 2 reach + 1).
-
-    After Padfield 2012, IEEE Trans. Image Process. 21, 2706, for images whose local mean is zero; multiplied by the
-    root of the overlap relative to the largest, so that noise is alike at all lags. Lags with an overlap of fewer
-    than ``least`` pixels are NaN.
-    """
-    shape = tuple(fft.next_fast_len(n + reach, real=True) for n in a[0].shape)
-    terms = [a[0] * a[1], a[1].astype(np.float32), (a[0] ** 2) * a[1]]
-    others = [b[0] * b[1], b[1].astype(np.float32), (b[0] ** 2) * b[1]]
-    front = [np.conj(fft.rfft2(term, shape)) for term in terms]
-    back = [fft.rfft2(term, shape) for term in others]
-
-    def lagged(i: int, j: int) -> NDArray[np.float64]:
-        full = fft.irfft2(front[i] * back[j], shape)
-        index = np.arange(-reach, reach + 1)
-        return np.asarray(full[np.ix_(index % shape[0], index % shape[1])], dtype=float)
-
-    power = lagged(2, 1) * lagged(1, 2)
-    number = lagged(1, 1)
-    top = lagged(0, 0)
-    good = (number > least) & (power > 0)
-    share = np.sqrt(np.where(good, number, 0.0) / max(float(np.where(good, number, 0.0).max()), 1.0))
-    return np.where(good, share * top / np.sqrt(np.where(good, power, 1.0)), np.nan)
-
-
-def _block_equations(
-    first: NDArray[np.float32], second: NDArray[np.float32], both: NDArray[np.bool_], block: int
-) -> tuple[_Floats, _Floats]:
-    """Normal matrices (n, 2, 2) and right-hand sides (n, 2) of the shift of ``second`` against ``first``.
-
-    It follows from the difference of the images and their mean gradient (Lucas & Kanade 1981), block by block. The
-    normal matrix is made of the products of the gradients of one image with those of the other: their noise is
-    independent, so that it does not count as structure.
-    """
-    (ay, ax), (by, bx) = np.gradient(first), np.gradient(second)
-    difference = first - second
-    inside = ndimage.binary_erosion(both, iterations=2)
-    products = (
-        ax * bx, 0.5 * (ax * by + ay * bx), ay * by, 0.5 * (ax + bx) * difference, 0.5 * (ay + by) * difference
-    )  # fmt: skip
-    sums = [_block_sums(np.where(inside, product, 0.0), block) for product in products]
-    keep = _block_sums(inside.astype(float), block) > 0.2 * block * block
-    xx, xy, yy, xd, yd = (q[keep] for q in sums)
-    matrix = np.stack([np.stack([xx, xy], axis=-1), np.stack([xy, yy], axis=-1)], axis=-2)
-    return matrix, np.stack([xd, yd], axis=-1)
-
-
-def _block_sums(values: NDArray[Any], block: int) -> _Floats:
-    """Sums over square blocks; incomplete blocks at the far edges are included."""
-    rows = np.arange(0, values.shape[0], block)
-    columns = np.arange(0, values.shape[1], block)
-    return np.add.reduceat(np.add.reduceat(values, rows, axis=0), columns, axis=1).astype(float)
-
-
-def _weights(matrix: _Floats, right: _Floats, shift: _Floats) -> _Floats:
-    """Huber weights of the blocks from their misfits."""
-    strength = np.sqrt(np.abs(np.trace(matrix, axis1=1, axis2=2)) + 1e-30)
-    misfit = np.hypot(*(right - matrix @ shift).T) / strength
-    scale = max(robust_scatter(np.concatenate([misfit, -misfit])), 1e-30)
-    return np.asarray(np.minimum(1.0, 2.0 * scale / np.maximum(misfit, 1e-30)), dtype=float)
-
-
-def _solved(matrix: _Floats, right: _Floats) -> tuple[_Floats, _Floats]:
-    """Least-squares shift over the blocks, and its error from the jackknife over them."""
-    weight = np.ones(len(matrix))
-    shift = np.zeros(2)
-    for _ in range(3):
-        shift = np.linalg.solve((weight[:, None, None] * matrix).sum(0), (weight[:, None] * right).sum(0))
-        weight = _weights(matrix, right, shift)
-    total, side = (weight[:, None, None] * matrix).sum(0), (weight[:, None] * right).sum(0)
-    left_out = np.array(
-        [
-            np.linalg.solve(total - w * m, side - w * r)
-            for w, m, r in zip(weight, matrix, right, strict=True)
-        ]
-    )  # fmt: skip
-    count = len(matrix)
-    error = np.sqrt((count - 1) / count * ((left_out - left_out.mean(axis=0)) ** 2).sum(axis=0))
-    return shift, error
-
-
-def shift_of_structure(a: Structure, b: Structure, *, reach: float) -> Shift | None:
-    """Measure the shift of ``b`` against ``a`` from the structure that they share.
-
-    The masked cross-correlation of the band-passed images finds it to a lattice pixel. Then both are band-passed
-    within their common footprint, so that its edges act on both alike, and the difference along the gradient refines
-    it, block by block; the jackknife over the blocks gives the error. This is done on two scales, and the one with
-    the smaller error is taken.
-
-    Parameters
-    ----------
-    a, b : Structure
-        Of the same lattice spacing and PSF.
-    reach : float
-        Largest shift looked for, arcsec.
-
-    Returns
-    -------
-    Shift or None
-        None where the images do not overlap enough or the correlation has no peak within reach. ``significance`` says
-        how consistently the aligned images correlate, block by block (:func:`_consistency`).
-    """
-    lags = int(np.ceil(reach / a.step))
-    bounds = _common_bounds(a, b, lags)
-    if bounds is None:
-        return None
-    first, second = a.window(bounds), b.window(bounds)
-    lag = _coarse_lag(first, second, lags, a.fwhm / a.step)
-    if lag is None:
-        return None
-    broad = _fine_lag(first, second, lag, a.fwhm / a.step, 1.0)
-    fine = _fine_lag(first, second, lag if broad is None else broad[0], a.fwhm / a.step, 0.4)
-    known = [fit for fit in (broad, fine) if fit is not None]
-    if not known:
-        return None
-    best, error, count = min(known, key=lambda fit: float(fit[1].max()))
-    significance = max(_consistency(first, second, best, scale * a.fwhm / a.step) for scale in (1.0, 2.0))
-    return Shift(best * a.step, np.maximum(error, 0.01) * a.step, count, significance, "structure")
-
-
-#: Independent places at which a correlation of an overlap can peak by chance, for the look-elsewhere effect: generous.
-_PLACES = 600.0
-
-
-def _consistency(first: _View, second: _View, lag: _Floats, scale: float) -> float:
-    """Significance, in sigma, of the correlation of the aligned images over blocks of six ``scale`` (lattice pixels).
-
-    Structure that is shared correlates in most blocks; a chance coincidence of a few bright things in a few only. The
-    mean of the blocks' correlation coefficients over its own error follows Student's t.
-    """
-    moved, both = _overlaid(first, second, lag)
-    bands = [_band_passed(image, both, 0.5 * scale, 2.0 * scale) for image in (first[0], moved)]
-    block = max(8, round(6.0 * scale))
-    inside = _block_sums(both.astype(float), block) > 0.3 * block**2
-    cross, one, two = (
-        _block_sums(product, block)[inside] for product in (bands[0] * bands[1], bands[0] ** 2, bands[1] ** 2)
-    )
-    known = (one > 0) & (two > 0)
-    count = int(known.sum())
-    if count < 8:
-        return 0.0
-    each = cross[known] / np.sqrt(one[known] * two[known])
-    student = float(each.mean() / (each.std(ddof=1) / np.sqrt(count)))
-    chance = min(1.0, _PLACES * float(stats.t.sf(student, count - 1)))
-    return float(stats.norm.isf(max(chance, 1e-300))) if chance < 0.5 else 0.0
-
-
-def _overlaid(first: _View, second: _View, lag: _Floats) -> _View:
-    """The second image brought back by ``lag`` (x, y; lattice pixels), and where both are valid."""
-    moved = ndimage.shift(second[0], (-lag[1], -lag[0]), order=3, mode="constant")
-    seen = ndimage.shift(second[1].astype(np.float32), (-lag[1], -lag[0]), order=1, mode="constant") > 0.999
-    return moved, first[1] & seen
-
-
-def _coarse_lag(first: _View, second: _View, lags: int, fwhm: float) -> _Floats | None:
-    """Lag (x, y) in whole lattice pixels, on the more telling of two scales."""
-    peaks = [_peak_at_scale(first, second, lags, scale * fwhm) for scale in (1.0, 2.0)]
-    known = [peak for peak in peaks if peak is not None]
-    return max(known, key=lambda peak: peak[1])[0] if known else None
-
-
-def _peak_at_scale(first: _View, second: _View, lags: int, scale: float) -> tuple[_Floats, float] | None:
-    """Peak of the correlation of structure of 0.5 to 2 ``scale`` (lattice pixels), edges left out."""
-    views = []
-    for data, valid in (first, second):
-        inner = _inner(valid, 2.0 * scale)
-        views.append((np.where(inner, _band_passed(data, valid, 0.5 * scale, 2.0 * scale), np.float32(0)), inner))
-    overlap = int((views[0][1] & views[1][1]).sum())
-    if overlap < 300:
-        return None
-    return _peak(_correlation(views[0], views[1], lags, max(300.0, 0.25 * overlap)))
-
-
-def _fine_lag(
-    first: _View, second: _View, lag: _Floats, fwhm: float, smoothing: float
-) -> tuple[_Floats, _Floats, int] | None:
-    """Lag (x, y) to a fraction of a lattice pixel, its error, and the number of blocks; None if it runs away."""
-    start = lag.copy()
-    error, count, step = np.zeros(2), 0, np.zeros(2)
-    for _ in range(15):
-        moved, both = _overlaid(first, second, lag)
-        bands = [_band_passed(image, both, smoothing * fwhm, 4.0 * fwhm) for image in (first[0], moved)]
-        matrix, right = _block_equations(bands[0], bands[1], both, max(8, round(9 * fwhm)))
-        if len(matrix) < 4 or np.linalg.cond(matrix.sum(axis=0)) > 1e4 or np.linalg.det(matrix.sum(axis=0)) <= 0:
-            return None
-        step, error = _solved(matrix, right)
-        count = len(matrix)
-        lag = lag + np.clip(step, -1.5, 1.5)
-        if np.hypot(*(lag - start)) > 10.0:
-            return None
-        if np.hypot(*step) < 0.1 * float(error.min()) + 1e-3:
-            break
-    return lag, np.hypot(error, step), count
-
-
-def _peak(correlation: NDArray[np.float64]) -> tuple[_Floats, float] | None:
-    """Lag (x, y) of the highest correlation, and its height over the scatter of the rest."""
-    if np.isfinite(correlation).sum() < 50:
-        return None
-    j, i = np.unravel_index(np.nanargmax(correlation), correlation.shape)
-    reach = correlation.shape[0] // 2
-    if i in (0, 2 * reach) or j in (0, 2 * reach):
-        return None
-    height = float((correlation[j, i] - np.nanmedian(correlation)) / max(robust_scatter(correlation), 1e-6))
-    return np.array([float(i - reach), float(j - reach)]), height
-
-
-# -------------------------------------------------------------------------------------------------- all together
+    rotation = _rotation(a.position[first[used]], offsets[used], errors[used])
+    return Shift(shift, error, int(used.sum()), float(significance), "sources", *rotation)
 
 
 def combined(measures: Sequence[Shift]) -> Shift:
-    """Mean of several measures of one shift, weighted by their errors, which grow where they disagree."""
+    """Mean of several measures of one shift, weighted by their errors, which grow where they disagree.
+
+    The rotation is that of the measure that knows it best.
+    """
     if len(measures) == 1:
         return measures[0]
     weight = np.array([1.0 / m.error**2 for m in measures])
     mean = (weight * [m.shift for m in measures]).sum(axis=0) / weight.sum(axis=0)
     chi2 = (weight * (np.array([m.shift for m in measures]) - mean) ** 2).sum(axis=0) / (len(measures) - 1)
     error = np.sqrt(np.maximum(chi2, 1.0) / weight.sum(axis=0))
+    pivot = (weight * [m.pivot for m in measures]).sum(axis=0) / weight.sum(axis=0)
+    best = min(measures, key=lambda m: m.rotation_error)
     significance = max(m.significance for m in measures)
-    return Shift(mean, error, sum(m.count for m in measures), significance, "sources and structure")
-
-
-def solve_shifts(number: int, pairs: Sequence[tuple[int, int, Shift]]) -> tuple[_Floats, _Floats, NDArray[np.intp]]:
-    """Shift of each of ``number`` groups from pairwise shifts: global least squares, robust against bad pairs.
-
-    Returns
-    -------
-    shifts, errors : float arrays, shape (number, 2)
-        Arcsec; within each connected component the mean shift is zero.
-    component : int array, shape (number,)
-        Groups that are connected by pairs share a number.
-    """
-    component = np.arange(number)
-    for a, b, _ in pairs:
-        component[component == component[b]] = component[a]
-    shifts, errors = np.zeros((number, 2)), np.full((number, 2), np.nan)
-    for label in np.unique(component):
-        members = np.flatnonzero(component == label)
-        chosen = [(a, b, s) for a, b, s in pairs if component[a] == label]
-        if len(members) > 1:
-            for axis in range(2):
-                values, sigma = _least_squares(members, chosen, axis)
-                shifts[members, axis], errors[members, axis] = values, sigma
-    return shifts, errors, component
-
-
-def _least_squares(
-    members: NDArray[np.intp], pairs: list[tuple[int, int, Shift]], axis: int
-) -> tuple[_Floats, _Floats]:
-    """Solve one axis of one component with Huber weights; the constraint is that the mean is zero."""
-    place = {int(m): k for k, m in enumerate(members)}
-    design = np.zeros((len(pairs), len(members)))
-    for row, (a, b, _) in enumerate(pairs):
-        design[row, place[a]], design[row, place[b]] = -1.0, 1.0
-    value = np.array([s.shift[axis] for *_, s in pairs])
-    sigma = np.array([s.error[axis] for *_, s in pairs])
-    weight = np.ones(len(pairs))
-    solution = np.zeros(len(members))
-    inverse = np.zeros((len(members), len(members)))
-    for _ in range(10):
-        scaled = design * (weight / sigma)[:, None]
-        inverse = np.linalg.pinv(scaled.T @ scaled, rcond=1e-10)
-        solution = inverse @ (scaled.T @ (value * weight / sigma))
-        pull = np.abs(value - design @ solution) / sigma
-        weight = np.sqrt(np.minimum(1.0, 4.0 / np.maximum(pull, 1e-9)))
-    return solution, np.sqrt(np.diag(inverse))
+    count = sum(m.count for m in measures)
+    return replace(
+        best, shift=mean, error=error, count=count, significance=significance, source="sources and structure",
+        pivot=pivot,
+    )  # fmt: skip

@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from mirific.errors import BrokenWcs
 from mirific.exposure import Image, Mosaic
 
-__all__ = ["PlaneMap", "common_centre", "gnomonic", "lattice_bounds", "plane_maps"]
+__all__ = ["PlaneMap", "common_centre", "gnomonic", "lattice_bounds", "plane_maps", "sky_of"]
 
 _Floats = NDArray[np.float64]
 _ARCSEC = 180.0 * 3600.0 / np.pi
@@ -37,6 +37,16 @@ def gnomonic(ra: ArrayLike, dec: ArrayLike, centre: tuple[float, float]) -> tupl
     east = np.cos(delta) * np.sin(alpha - alpha0) / cosine
     north = (np.cos(delta0) * np.sin(delta) - np.sin(delta0) * np.cos(delta) * np.cos(alpha - alpha0)) / cosine
     return _ARCSEC * east, _ARCSEC * north
+
+
+def sky_of(east: float, north: float, centre: tuple[float, float]) -> tuple[float, float]:
+    """Sky position (degrees) of a place on the plane (arcsec): the inverse of :func:`gnomonic`."""
+    xi, eta = east / _ARCSEC, north / _ARCSEC
+    alpha0, delta0 = np.radians(centre)
+    denominator = np.cos(delta0) - eta * np.sin(delta0)
+    ra = alpha0 + np.arctan2(xi, denominator)
+    dec = np.arctan2(np.sin(delta0) + eta * np.cos(delta0), np.hypot(xi, denominator))
+    return float(np.degrees(ra) % 360.0), float(np.degrees(dec))
 
 
 def _terms(u: _Floats, v: _Floats) -> _Floats:

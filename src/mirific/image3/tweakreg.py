@@ -1,4 +1,4 @@
-"""Align the exposures with each other, and with a catalogue, by the stars they share."""
+"""Align the exposures with each other, and with a catalogue, by what they share of the sky."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -14,12 +13,12 @@ import numpy as np
 from mirific.errors import ParameterError
 from mirific.exposure import Image, ImageSet
 from mirific.image2.assign_wcs import with_wcs
-from mirific.image3 import official
 from mirific.image3.sets import SetStep, outcome
 from mirific.step import NotApplicable, param
 
 if TYPE_CHECKING:
-    from astropy.table import Table
+    from mirific.image3.alignment import Alignment, Displacement
+    from mirific.image3.tweakwcs_alignment import Fit
 
 __all__ = ["TweakReg"]
 
@@ -27,15 +26,21 @@ log = logging.getLogger(__name__)
 
 _GEOMETRIES = ("shift", "rshift", "rscale", "general")
 
+#: Corrections are made from so many standard errors on.
+_SIGNIFICANT = 4.0
+
 
 @dataclass(frozen=True)
 class TweakReg(SetStep):
-    """Find stars in every exposure, match them, and correct the world coordinates (tweakwcs).
+    """Measure how the exposures lie to each other, and correct their world coordinates.
 
-    The first correction is relative, of each exposure to the one that overlaps the others most; a second one to an
-    absolute catalogue follows where one is given. A correction larger than twice the search radius and tolerance is a
-    mismatch and is refused for the exposure concerned; with ``parity``, as in ``stcal: tweakreg/tweakreg.py``, one
-    such exposure leaves all of them uncorrected. Each exposure's status says what became of it.
+    The exposures of one visit and guide star are one rigid body, unless one of them left it; visits are compared
+    pairwise, by their stars and, where these are few, by extended structure (:mod:`mirific.image3.alignment`). What
+    is significant is corrected: one shift per visit, and a rotation where many stars far apart carry it. With an
+    absolute catalogue each visit is placed on it, by its own stars or through its neighbours. Of the parameters
+    ``reach``, ``fitgeometry``, ``abs_refcat``, ``abs_fitgeometry`` and ``abs_searchrad`` count; the others are those of
+    ``jwst`` and count with ``parity``, when stars and fits are those of photutils and tweakwcs, and one exposure that
+    would move too far leaves all of them uncorrected. Each exposure's status says what became of it.
     """
 
     name: ClassVar[str] = "tweakreg"
@@ -49,6 +54,7 @@ class TweakReg(SetStep):
     roundlo: float = param(0.0, "Least roundness of a star.")
     roundhi: float = param(0.2, "Largest roundness of a star.")
     brightest: int = param(200, "Number of brightest stars kept.", ge=1)
+    reach: float = param(6.0, "Largest error of a pointing that is looked for.", unit="arcsec", ge=0.5, le=20.0)
     minobj: int = param(15, "Least number of matched stars.", ge=1)
     fitgeometry: str = param("rshift", "What is fitted.", choices=_GEOMETRIES)
     nclip: int = param(3, "Clipping rounds of the fit.", ge=0)
@@ -64,7 +70,7 @@ class TweakReg(SetStep):
     abs_searchrad: float = param(6.0, "Radius of the search in the absolute catalogue.", unit="arcsec", ge=0)
     abs_separation: float = param(1.0, "Least separation of its stars.", unit="arcsec", ge=0)
     abs_tolerance: float = param(0.7, "Matching tolerance with it.", unit="arcsec", ge=0)
-    parity: bool = param(False, "Let one bad exposure cancel the correction of all, as jwst 3.0 does.")
+    parity: bool = param(False, "Align as jwst 3.0 does; one bad exposure cancels the correction of all.")
 
     def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> ImageSet | NotApplicable:
         """Return the images with corrected world coordinates.
@@ -77,81 +83,92 @@ class TweakReg(SetStep):
         if len(exposure.images) < 2 and not self.abs_refcat:
             return NotApplicable("at least two exposures or an absolute catalogue are needed")
         _check_separation(self.separation, self.tolerance)
-        correctors = [_corrector(image, official.stars(image, self)) for image in exposure.images]
-        refused = self._align_relative(correctors) if len(correctors) > 1 else ""
         if self.abs_refcat:
-            self._align_absolute(correctors, exposure.images[0])
-        elif refused:
-            return NotApplicable(refused)
-        pairs = zip(exposure.images, correctors, strict=True)
-        return exposure.with_images(tuple(self._corrected(image, corrector) for image, corrector in pairs))
+            _check_separation(self.abs_separation, self.abs_tolerance)
+        return self._like_jwst(exposure) if self.parity else self._aligned(exposure)
 
-    def _align_relative(self, correctors: list[Any]) -> str:
-        """Align the exposures with each other; return why not, where it is none of them."""
-        from tweakwcs.imalign import NotEnoughCatalogs, align_wcs
+    def _aligned(self, exposure: ImageSet) -> ImageSet | NotApplicable:
+        """Correct what is significant of one joint measurement."""
+        from mirific.image3.absolute_catalog import absolute_catalog
+        from mirific.image3.alignment import measure_alignment
 
-        limit = 2 * (self.searchrad + self.tolerance)
-        try:
-            align_wcs(
-                correctors,
-                refcat=None,
-                enforce_user_order=False,
-                expand_refcat=self.expand_refcat or bool(self.abs_refcat),
-                minobj=self.minobj,
-                match=self._match(self.searchrad, self.separation, self.tolerance),
-                fitgeom=self.fitgeometry,
-                nclip=self.nclip,
-                sigma=(self.sigma, "rmse"),
-            )
-        except NotEnoughCatalogs:
-            return "fewer than two exposures have stars"
-        except RuntimeError as error:
-            return str(error)
-        far = [corrector for corrector in correctors if _displacement(corrector) >= limit]
-        if far and self.parity:
-            return f"{far[0].meta['name']} would move by more than {limit:.1f} arcsec"
-        for corrector in far:
-            corrector.meta["fit_info"]["status"] = f"FAILED: would move by more than {limit:.1f} arcsec"
-        if not any(_status(corrector).startswith("SUCCESS") for corrector in correctors):
-            return f"no two exposures share {self.minobj} stars"
-        return ""
-
-    def _align_absolute(self, correctors: list[Any], first: Image) -> None:
-        """Align with the absolute catalogue: every visit by itself, or with ``parity`` all as one body."""
-        from tweakwcs.imalign import align_wcs
-
-        _check_separation(self.abs_separation, self.abs_tolerance)
-        catalog = _absolute_catalog(self.abs_refcat, correctors, first)
-        for corrector in correctors:
-            corrector.meta["group_id"] = "all" if self.parity else corrector.meta["visit"]
-            corrector.meta.pop("fit_info", None)
-        align_wcs(
-            correctors,
-            refcat=catalog,
-            enforce_user_order=True,
-            expand_refcat=False,
-            minobj=self.abs_minobj,
-            match=self._match(self.abs_searchrad, self.abs_separation, self.abs_tolerance),
-            fitgeom=self.abs_fitgeometry,
-            nclip=self.nclip,
-            sigma=(self.sigma, "rmse"),
+        images = exposure.images
+        alignment = measure_alignment(
+            images,
+            reach=self.reach,
+            rotate="shift" not in (self.fitgeometry, self.abs_fitgeometry),
+            catalog=absolute_catalog(self.abs_refcat, images) if self.abs_refcat else None,
+            catalog_reach=self.abs_searchrad,
+        )
+        reasons = [self._unknown(alignment, k) for k in range(len(images))]
+        if all(reasons):
+            return NotApplicable(reasons[0])
+        return exposure.with_images(
+            tuple(self._corrected(images[k], k, alignment, reasons[k]) for k in range(len(images)))
         )
 
-    def _match(self, searchrad: float, separation: float, tolerance: float) -> Any:
-        from tweakwcs.matchutils import XYXYMatch
+    def _unknown(self, alignment: Alignment, k: int) -> str:
+        """Why an exposure is not known to be aligned; empty where it is."""
+        group = alignment.group_of(k)
+        with_what = "the catalogue or other visits" if self.abs_refcat else "other visits"
+        if np.isfinite(alignment.error[group]).all():
+            return ""
+        if not np.isfinite(alignment.internal[k]).all():
+            return "shares too few sources and too little structure with other exposures"
+        if len(alignment.groups) > 1 and not alignment.displacement(k, significance=_SIGNIFICANT):
+            return f"agrees with its visit, which shares too little with {with_what}"
+        return ""
 
-        return XYXYMatch(searchrad=searchrad, separation=separation, use2dhist=self.use2dhist, tolerance=tolerance)
+    def _corrected(self, image: Image, k: int, alignment: Alignment, unknown: str) -> Image:
+        """Take out of an exposure what it is displaced by, and tell what was done."""
+        from mirific.image3.alignment import without_displacement
 
-    def _corrected(self, image: Image, corrector: Any) -> Image:
+        if unknown:
+            log.warning("%s: not aligned: %s", image.name, unknown)
+            return outcome(image, self.name, "SKIPPED", unknown)
+        reason = self._context(alignment, alignment.group_of(k))
+        displacement = alignment.displacement(k, significance=_SIGNIFICANT)
+        if not displacement:
+            return outcome(image, self.name, "COMPLETE", f"no significant displacement; {reason}")
+        moved = without_displacement(image, displacement, alignment.centre)
+        return outcome(moved, self.name, "COMPLETE", f"{_in_words(displacement)}; {reason}")
+
+    def _context(self, alignment: Alignment, group: int) -> str:
+        """What the displacement of a group was measured against."""
+        if alignment.absolute[group]:
+            own = alignment.matches.get(group, 0)
+            return f"against the catalogue, {own} stars" if own else "against the catalogue, through other visits"
+        missed = "; no match with the catalogue" if self.abs_refcat else ""
+        if missed:
+            log.warning("visit %s: no match with %s", alignment.groups[group].label, self.abs_refcat)
+        if not np.isfinite(alignment.error[group]).all():
+            return f"against its own visit{missed}"
+        return f"against {len(alignment.reference_of(group))} visit(s){missed}"
+
+    def _like_jwst(self, exposure: ImageSet) -> ImageSet | NotApplicable:
+        """Align by tweakwcs."""
+        from mirific.image3.tweakwcs_alignment import align
+
+        fits = align(exposure.images, self)
+        if isinstance(fits, str):
+            return NotApplicable(fits)
+        return exposure.with_images(tuple(self._fitted(*pair) for pair in zip(exposure.images, fits, strict=True)))
+
+    def _fitted(self, image: Image, fit: Fit) -> Image:
         """Give the image its corrected coordinates and its status."""
-        status = _status(corrector)
-        if status.startswith("REFERENCE"):
+        if fit.status.startswith("REFERENCE"):
             return outcome(image, self.name, "COMPLETE", "reference of the others")
-        if status.startswith("SUCCESS"):
-            return with_wcs(image, corrector.wcs)
-        reason = status.partition(":")[2].strip() or status
-        log.warning("%s: not aligned: %s", image.name, reason)
-        return outcome(image, self.name, "SKIPPED", reason)
+        if fit.status.startswith("SUCCESS"):
+            return with_wcs(image, fit.wcs)
+        log.warning("%s: not aligned: %s", image.name, fit.reason)
+        return outcome(image, self.name, "SKIPPED", fit.reason)
+
+
+def _in_words(displacement: Displacement) -> str:
+    """The correction that a displacement asks for."""
+    east, north = -displacement.shift
+    turn = f", turned by {-np.degrees(displacement.rotation):+.4f} deg" if displacement.rotation else ""
+    return f"moved by {east:+.4f} arcsec east and {north:+.4f} north{turn}"
 
 
 def _check_separation(separation: float, tolerance: float) -> None:
@@ -161,61 +178,3 @@ def _check_separation(separation: float, tolerance: float) -> None:
             where="tweakreg",
             todo="raise separation or lower tolerance",
         )
-
-
-def _corrector(image: Image, stars: Table) -> Any:
-    """Prepare an image and its stars (columns x, y, 0-based pixels) for tweakwcs."""
-    from tweakwcs.correctors import JWSTWCSCorrector
-
-    assert image.wcs is not None  # every calibrated image has one; io refuses those without
-    info = {name: image.meta[f"wcsinfo.{name}"] for name in ("roll_ref", "v2_ref", "v3_ref")}
-    (x0, x1), (y0, y1) = image.wcs.bounding_box
-    inside = (stars["x"] > x0) & (stars["x"] < x1) & (stars["y"] > y0) & (stars["y"] < y1)
-    name = Path(image.name).stem
-    meta = {"catalog": stars[inside], "name": name, "group_id": name, "visit": _visit(image)}
-    return JWSTWCSCorrector(wcs=image.wcs, wcsinfo=info, meta=meta)
-
-
-def _status(corrector: Any) -> str:
-    """What became of an exposure: REFERENCE, SUCCESS, or FAILED and why."""
-    return str(corrector.meta.get("fit_info", {}).get("status", "FAILED: not attempted"))
-
-
-def _visit(image: Image) -> str:
-    names = ("program_number", "observation_number", "visit_number")
-    return "".join(str(image.meta.get(f"observation.{name}", "")) for name in names)
-
-
-def _displacement(corrector: Any) -> float:
-    """Largest shift of a corner of the exposure by its correction, arcsec."""
-    old, new = (wcs.footprint(axis_type="spatial") for wcs in (corrector.original_wcs, corrector.wcs))
-    delta = np.radians((new - old + 180) % 360 - 180)
-    east, north = delta[:, 0] * np.cos(np.radians(old[:, 1])), delta[:, 1]
-    return float(np.degrees(np.hypot(east, north)).max() * 3600)
-
-
-def _absolute_catalog(name: str, correctors: list[Any], first: Image) -> Table:
-    """Read the catalogue from a file, or fetch it."""
-    from astropy.table import Table
-
-    if not Path(name).is_file():
-        return official.remote_catalog(name, [corrector.wcs for corrector in correctors], first)
-    try:
-        table = Table.read(name)
-    except (OSError, ValueError, TypeError) as error:
-        raise ParameterError(f"not a table ({error})", where=name, todo="give ECSV, FITS or CSV") from error
-    return _with_positions(table, name)
-
-
-def _with_positions(table: Table, name: str) -> Table:
-    """Columns RA, DEC (degrees), from those of any case or from ``sky_centroid``."""
-    columns = {column.upper(): column for column in table.colnames}
-    if {"RA", "DEC"} <= set(columns):
-        table.rename_columns([columns["RA"], columns["DEC"]], ["RA", "DEC"])
-    elif "SKY_CENTROID" in columns:
-        centroid = table[columns["SKY_CENTROID"]]
-        table["RA"], table["DEC"] = centroid.ra.deg, centroid.dec.deg
-    else:
-        raise ParameterError("no columns RA and DEC", where=name, todo="name them so")
-    table.meta["name"] = Path(name).name
-    return table

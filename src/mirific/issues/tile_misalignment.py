@@ -44,11 +44,11 @@ import numpy as np
 
 from mirific.errors import BrokenWcs
 from mirific.exposure import Image, ImageSet
-from mirific.image2.assign_wcs import shift_pointing
-from mirific.image3.alignment import Alignment, measure_alignment, view_of_sky
+from mirific.image3.alignment import Alignment, Displacement, measure_alignment, without_displacement
 from mirific.image3.sets import SetStep, outcome
 from mirific.image3.source_finding import find_sources
 from mirific.image3.tangent_plane import PlaneMap, plane_maps
+from mirific.image3.views_of_sky import view_of_sky
 from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
 from mirific.issues.known_issue import Issue
 from mirific.step import NotApplicable, param
@@ -78,36 +78,27 @@ class AlignVisits(SetStep):
         """Return the set with corrected pointings."""
         if len(exposure.images) < 2:
             return NotApplicable("one exposure: nothing to compare it with")
-        alignment = measure_alignment(exposure.images, reach=self.reach)
-        shifts = [self._shift_of(alignment, k) for k in range(len(exposure.images))]
-        if not any(shift.any() for shift in shifts):
+        alignment = measure_alignment(exposure.images, reach=self.reach, rotate=False)
+        wrong = [
+            alignment.displacement(k, significance=self.significance, threshold=self.threshold)
+            for k in range(len(exposure.images))
+        ]
+        if not any(displacement.shift.any() for displacement in wrong):
             return NotApplicable("no significant misalignment")
-        return exposure.with_images(
-            tuple(_shifted(image, shift) for image, shift in zip(exposure.images, shifts, strict=True))
-        )
-
-    def _shift_of(self, alignment: Alignment, exposure: int) -> np.ndarray:
-        """Error of the pointing of an exposure, (east, north) in arcsec; zero where it is not significant."""
-        shift = np.zeros(2)
-        group = next(g for g, item in enumerate(alignment.groups) if exposure in item.members)
-        if _is_wrong(alignment.shift[group], alignment.significance(group), self.threshold, self.significance):
-            shift += alignment.shift[group]
-        internal = alignment.internal[exposure]
-        if _is_wrong(internal, alignment.internal_significance(exposure), self.threshold, self.significance):
-            shift += internal
-        return shift
+        pairs = zip(exposure.images, wrong, strict=True)
+        return exposure.with_images(tuple(_mended(image, shift, alignment.centre) for image, shift in pairs))
 
 
 def _is_wrong(shift: np.ndarray, sigma: float, threshold: float, least: float) -> bool:
     return bool(np.hypot(*shift) > threshold and sigma > least)
 
 
-def _shifted(image: Image, error: np.ndarray) -> Image:
+def _mended(image: Image, error: Displacement, centre: tuple[float, float]) -> Image:
     """Take the error out of the pointing, and note it."""
-    if not error.any():
+    if not error.shift.any():
         return outcome(image, _SLUG, "SKIPPED", "not misaligned")
-    moved: Image = shift_pointing(image, -float(error[0]), -float(error[1]))
-    said = f"pointing moved by {-error[0]:+.3f} arcsec east and {-error[1]:+.3f} north"
+    moved = without_displacement(image, error, centre)
+    said = f"pointing moved by {-error.shift[0]:+.3f} arcsec east and {-error.shift[1]:+.3f} north"
     return outcome(moved, _SLUG, "COMPLETE", said)
 
 

@@ -1,0 +1,141 @@
+"""Alignment as the official pipeline does it: stars by photutils, matches and fits by tweakwcs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mirific.exposure import Image
+from mirific.image3 import official
+from mirific.image3.absolute_catalog import absolute_table
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+__all__ = ["Fit", "align"]
+
+
+class Fit:
+    """What tweakwcs made of one exposure.
+
+    Parameters
+    ----------
+    corrector : tweakwcs.JWSTWCSCorrector
+    """
+
+    def __init__(self, corrector: Any) -> None:
+        self.wcs = corrector.wcs
+        self.status = _status(corrector)
+
+    @property
+    def reason(self) -> str:
+        """Why it was not aligned."""
+        return self.status.partition(":")[2].strip() or self.status
+
+
+def align(images: tuple[Image, ...], step: Any) -> tuple[Fit, ...] | str:
+    """Align exposures with each other, and all as one body with an absolute catalogue.
+
+    Parameters
+    ----------
+    images : tuple of Image
+    step : TweakReg
+        Its parameters.
+
+    Returns
+    -------
+    tuple of Fit, or str
+        Why none was aligned: one exposure that would move too far cancels the alignment of all, as in
+        ``stcal: tweakreg/tweakreg.py``.
+    """
+    correctors = [_corrector(image, official.stars(image, step)) for image in images]
+    refused = _align_relative(correctors, step) if len(correctors) > 1 else ""
+    if step.abs_refcat:
+        _align_absolute(correctors, images, step)
+    elif refused:
+        return refused
+    return tuple(Fit(corrector) for corrector in correctors)
+
+
+def _align_relative(correctors: list[Any], step: Any) -> str:
+    """Align the exposures with each other; return why not, where it is none of them."""
+    from tweakwcs.imalign import NotEnoughCatalogs, align_wcs
+
+    limit = 2 * (step.searchrad + step.tolerance)
+    try:
+        align_wcs(
+            correctors,
+            refcat=None,
+            enforce_user_order=False,
+            expand_refcat=step.expand_refcat or bool(step.abs_refcat),
+            minobj=step.minobj,
+            match=_match(step, step.searchrad, step.separation, step.tolerance),
+            fitgeom=step.fitgeometry,
+            nclip=step.nclip,
+            sigma=(step.sigma, "rmse"),
+        )
+    except NotEnoughCatalogs:
+        return "fewer than two exposures have stars"
+    except RuntimeError as error:
+        return str(error)
+    far = [corrector for corrector in correctors if _displacement(corrector) >= limit]
+    if far:
+        return f"{far[0].meta['name']} would move by more than {limit:.1f} arcsec"
+    if not any(_status(corrector).startswith("SUCCESS") for corrector in correctors):
+        return f"no two exposures share {step.minobj} stars"
+    return ""
+
+
+def _align_absolute(correctors: list[Any], images: tuple[Image, ...], step: Any) -> None:
+    """Align all exposures as one body with the absolute catalogue."""
+    from tweakwcs.imalign import align_wcs
+
+    for corrector in correctors:
+        corrector.meta["group_id"] = "all"
+        corrector.meta.pop("fit_info", None)
+    align_wcs(
+        correctors,
+        refcat=absolute_table(step.abs_refcat, images),
+        enforce_user_order=True,
+        expand_refcat=False,
+        minobj=step.abs_minobj,
+        match=_match(step, step.abs_searchrad, step.abs_separation, step.abs_tolerance),
+        fitgeom=step.abs_fitgeometry,
+        nclip=step.nclip,
+        sigma=(step.sigma, "rmse"),
+    )
+
+
+def _match(step: Any, searchrad: float, separation: float, tolerance: float) -> Any:
+    from tweakwcs.matchutils import XYXYMatch
+
+    return XYXYMatch(searchrad=searchrad, separation=separation, use2dhist=step.use2dhist, tolerance=tolerance)
+
+
+def _corrector(image: Image, stars: Table) -> Any:
+    """Prepare an image and its stars (columns x, y, 0-based pixels) for tweakwcs."""
+    from tweakwcs.correctors import JWSTWCSCorrector
+
+    assert image.wcs is not None  # every calibrated image has one; io refuses those without
+    info = {name: image.meta[f"wcsinfo.{name}"] for name in ("roll_ref", "v2_ref", "v3_ref")}
+    (x0, x1), (y0, y1) = image.wcs.bounding_box
+    inside = (stars["x"] > x0) & (stars["x"] < x1) & (stars["y"] > y0) & (stars["y"] < y1)
+    name = Path(image.name).stem
+    return JWSTWCSCorrector(
+        wcs=image.wcs, wcsinfo=info, meta={"catalog": stars[inside], "name": name, "group_id": name}
+    )
+
+
+def _status(corrector: Any) -> str:
+    """What became of an exposure: REFERENCE, SUCCESS, or FAILED and why."""
+    return str(corrector.meta.get("fit_info", {}).get("status", "FAILED: not attempted"))
+
+
+def _displacement(corrector: Any) -> float:
+    """Largest shift of a corner of the exposure by its correction, arcsec."""
+    old, new = (wcs.footprint(axis_type="spatial") for wcs in (corrector.original_wcs, corrector.wcs))
+    delta = np.radians((new - old + 180) % 360 - 180)
+    east, north = delta[:, 0] * np.cos(np.radians(old[:, 1])), delta[:, 1]
+    return float(np.degrees(np.hypot(east, north)).max() * 3600)
