@@ -1,16 +1,15 @@
 """Find cosmic-ray showers: faint, wide patches of charge, too weak in each pixel for the jump step.
 
-The search needs whole frames. So the exposure passes twice: the first time to see where the smoothed deviation from
-each pixel's median difference exceeds a threshold, one bit per pixel and group; then connected patches become
-ellipses; the second time their groups are flagged.
+A first pass adds up, in blocks of pixels, what each difference exceeds the pixel's median difference by. In that small
+cube the showers are found (:mod:`mirific.detector1.showers_search`); then the groups in which they release their
+charge are flagged. In parity mode the search is the official one (:mod:`mirific.detector1.showers_official`).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,58 +19,22 @@ from mirific.detector1.jump import noise_images
 from mirific.exposure import DQ
 from mirific.step import NotApplicable, param
 
-__all__ = ["Patch", "ShowerConstants", "Showers"]
+if TYPE_CHECKING:
+    from mirific.detector1.showers_official import OfficialSearch
+    from mirific.detector1.showers_search import Blocks, Rules, Shower
 
-#: Fewest differences with which showers are looked for (``stcal: jump/jump.py``).
-_MINIMUM_DIFFERENCES = 10
+__all__ = ["ShowerSearch", "Showers"]
 
-#: What takes the place of ``max_shower_amplitude`` in ``jwst`` 3.0, where the parameter does not reach the search:
-#: a constant of ``stcal: jump/jump_class.py`` times the group time, compared with electrons per group.
-_EFFECTIVE_AMPLITUDE = 6.0
-
-
-@dataclass(frozen=True)
-class Patch:
-    """One patch: its integration, groups ``first`` to ``last - 1`` to flag, and its pixels, sorted by row."""
-
-    integration: int
-    first: int
-    last: int
-    rows: NDArray[np.intp]
-    columns: NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class ShowerConstants:
-    """What is constant over the exposure.
-
-    Parameters
-    ----------
-    gain : float32 array, shape (ny, nx)
-        e/DN.
-    read_variance : float32 array, shape (ny, nx)
-        Variance of a difference due to read noise, e².
-    amplitude : float32 array, shape (ny, nx)
-        Largest credible change of the mean difference, e per group.
-    offsets : int64 array, shape (n, 2)
-        Pixels of the ring over which deviations are averaged.
-    patches : tuple of Patch
-        What the first pass found; None before.
-    """
-
-    gain: NDArray[np.float32]
-    read_variance: NDArray[np.float32]
-    amplitude: NDArray[np.float32]
-    offsets: NDArray[np.int64]
-    patches: tuple[Patch, ...] | None = None
+#: Side of a block, pixels.
+SIDE = 8
 
 
 @dataclass(frozen=True)
 class Showers(BandStep):
-    """Flag groups in which a shower releases its charge (part of ``jwst: jump/``, whose parameter file it reads).
+    """Flag groups in which a shower releases its charge.
 
-    In parity mode the greatest amplitude is 6 electrons per second whatever ``max_shower_amplitude`` says, as in
-    ``jwst`` 3.0; else it is that parameter.
+    In all filters; ``find_showers`` and the parameters that follow it are those of the official search, which takes
+    the place of this one in parity mode (part of ``jwst: jump/``, whose parameter file is read).
     """
 
     name: ClassVar[str] = "showers"
@@ -81,7 +44,10 @@ class Showers(BandStep):
     group_flags: ClassVar[tuple[str, ...]] = ("JUMP_DET",)
     uses_census: ClassVar[bool] = True
 
-    find_showers: bool = param(False, "Look for showers.")
+    threshold: float = param(6.0, "Signal to noise from which an excess is a shower.", ge=3.0)
+    fraction: float = param(0.1, "Flag groups until the excess falls below this part of its peak.", ge=0.01, le=0.9)
+    tolerance: float = param(0.005, "Changes of a source below this part of its signal are no showers.", ge=0.0)
+    find_showers: bool = param(False, "Look for showers (parity mode; use skip otherwise).")
     max_shower_amplitude: float = param(4.0, "Largest change of the count rate that a shower makes.", unit="DN/s")
     extend_snr_threshold: float = param(1.2, "Smoothed deviation from which a pixel belongs to a shower.", unit="sigma")
     extend_min_area: int = param(90, "Smallest area of a shower.", unit="pixel", ge=1)
@@ -91,186 +57,230 @@ class Showers(BandStep):
     time_masked_after_shower: float = param(15.0, "How long a shower lasts.", unit="s", ge=0.0)
     max_extended_radius: int = param(200, "Largest radius of a shower.", unit="pixel", ge=1)
 
-    def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> ShowerConstants | NotApplicable:
-        """Return the noise and the ring."""
+    def prepare(
+        self, exposure: Exposure, references: Mapping[str, Any]
+    ) -> ShowerSearch | OfficialSearch | NotApplicable:
+        """Return the search."""
+        if not exposure.parity:
+            from mirific.detector1.showers_search import Rules
+
+            largest = self.max_shower_amplitude * exposure.group_time
+            rules = Rules(self.threshold, self.fraction, self.tolerance, largest)
+            return ShowerSearch.prepare(rules, exposure, references)
         if not self.find_showers:
             return NotApplicable("find_showers is off")
-        unusable = int(exposure.census.before_jump.sum())
-        if exposure.ngroups <= 2 or exposure.nints * (exposure.ngroups - 1) - unusable < _MINIMUM_DIFFERENCES:
-            return NotApplicable("fewer than ten differences")
-        gain, readnoise = noise_images(references)
-        noise = readnoise * gain
-        largest = np.full_like(gain, _EFFECTIVE_AMPLITUDE * exposure.group_time)
-        if not exposure.parity:
-            largest = (self.max_shower_amplitude * exposure.group_time * gain).astype(np.float32)
-        return ShowerConstants(
-            gain=gain,
-            read_variance=(noise * noise / np.float32(exposure.number("exposure.nframes"))).astype(np.float32),
-            amplitude=largest,
-            offsets=self._ring(),
-        )
+        from mirific.detector1.showers_official import OfficialRules, OfficialSearch
 
-    def _ring(self) -> NDArray[np.int64]:
-        """Pixels of the ring, relative to its centre."""
-        from astropy.convolution import Ring2DKernel
+        names = [item.name for item in fields(OfficialRules)]
+        official = OfficialRules(**{name: getattr(self, name) for name in names})
+        return OfficialSearch.prepare(official, exposure, references)
 
-        kernel = Ring2DKernel(self.extend_inner_radius, self.extend_outer_radius).array
-        offsets: NDArray[np.int64] = np.argwhere(kernel > 0) - np.array(kernel.shape) // 2
-        return offsets
-
-    def survey(self, constants: ShowerConstants) -> BandStep | None:
+    def survey(self, constants: ShowerSearch | OfficialSearch) -> BandStep | None:
         """Return the step that takes the place of this one in the first pass."""
-        if constants.patches is not None:
-            return None
-        return _Search(threshold=self.extend_snr_threshold, half=int(np.abs(constants.offsets[:, 0]).max(initial=0)))
+        return constants.survey()
 
     def informed(
         self,
         exposure: Exposure,
-        constants: ShowerConstants,
-        notes: NDArray[np.uint8],
+        constants: ShowerSearch | OfficialSearch,
+        notes: NDArray[Any],
         census: Census,
         map: Callable[..., Iterable[Any]],
-    ) -> ShowerConstants:
-        """Return the constants with the patches that the first pass found."""
-        last = [self._last(exposure, int(np.argmin(unusable))) for unusable in census.before_jump]
-        frames = [
-            (i, g, notes[:, i, g])
-            for i in range(exposure.nints)
-            for g in range(last[i][0], exposure.ngroups)
-            if notes[:, i, g].any()
-        ]
-        found = map(lambda frame: self._patches(exposure, *frame), frames)
-        return replace(constants, patches=tuple(patch for patches in found for patch in patches))
+    ) -> ShowerSearch | OfficialSearch:
+        """Return the search with what the first pass found."""
+        return constants.informed(exposure, notes, census, map)
 
-    def _last(self, exposure: Exposure, first_good: int) -> tuple[int, int]:
-        """First group to look at, and the number of groups that a shower takes."""
-        return first_good + 1, int(self.time_masked_after_shower // exposure.group_time) + 1
-
-    def _patches(self, exposure: Exposure, i: int, g: int, bits: NDArray[np.uint8]) -> list[Patch]:
-        """Patches that begin in one group, from the packed marks (ny, nx / 8) of its frame."""
-        ny, nx = exposure.shape[2:]
-        marks = np.unpackbits(bits, axis=1, count=nx)
-        length = self._last(exposure, 0)[1]
-        last = min(g + length, exposure.ngroups)
-        return [Patch(i, g, last, *self._pixels(shape, (ny, nx))) for shape in _shapes(marks, self.extend_min_area)]
-
-    def _pixels(self, shape: _Ellipse, frame: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows and columns in the enlarged ellipse."""
-        from skimage.draw import ellipse
-
-        minor, major = self._enlarged(shape)
-        if not (minor and major):
-            nothing = np.empty(0, dtype=np.intp)
-            return nothing, nothing
-        rows, columns = ellipse(round(shape.row), round(shape.column), major, minor, frame, shape.angle)
-        return rows, columns
-
-    def _enlarged(self, shape: _Ellipse) -> tuple[int, int]:
-        """Radii: both axes grow by the same length, that by which the ratio enlarges the minor one."""
-        grow = (self.extend_ellipse_expand_ratio - 1.0) * min(shape.minor, shape.major)
-        largest = 2 * self.max_extended_radius
-        return round(min(shape.minor + grow, largest) / 2), round(min(shape.major + grow, largest) / 2)
-
-    def process(self, band: Band, constants: ShowerConstants) -> None:
-        """Flag the groups of the patches in these rows."""
-        from mirific.detector1 import showers_official_kernels
-
-        near = [patch for patch in constants.patches or () if patch.rows.size and _meets(patch, band)]
-        if not near:
-            return
-        shower = np.zeros(band.data.shape, dtype=bool)
-        for patch in near:
-            part = slice(*np.searchsorted(patch.rows, (band.first, band.last)))
-            rows, columns = patch.rows[part] - band.first, patch.columns[part]
-            shower[rows, patch.integration, patch.first : patch.last, columns] = True
-        only = np.zeros(band.pixeldq.shape, dtype=bool)
-        gain, amplitude = constants.gain[band.rows], constants.amplitude[band.rows]
-        showers_official_kernels.flag(band.data, band.groupdq, band.pixeldq, gain, shower, amplitude, only)
-        band.credit(self.name, np.where(only, np.uint32(DQ["JUMP_DET"]), np.uint32(0)))
+    def process(self, band: Band, constants: ShowerSearch | OfficialSearch) -> None:
+        """Flag the groups of the showers in these rows."""
+        constants.process(band)
 
     def conclude(
-        self, exposure: Exposure, constants: ShowerConstants, tallies: Mapping[str, float]
+        self, exposure: Exposure, constants: ShowerSearch | OfficialSearch, tallies: Mapping[str, float]
     ) -> Mapping[str, Any]:
         """Rate of showers, per 10⁶ pixels and second, as ``meta.exposure.extended_emission_events``."""
         nints, ngroups, ny, nx = exposure.shape
         groups = nints * ngroups - int(exposure.census.before_jump.sum()) - nints
         if groups < 1:
             return {}
-        rate = 1e6 * len(constants.patches or ()) / (exposure.group_time * groups * ny * nx)
+        rate = 1e6 * constants.count / (exposure.group_time * groups * ny * nx)
         return {"exposure.extended_emission_events": rate}
 
 
-def _meets(patch: Patch, band: Band) -> bool:
-    return bool(patch.rows[0] < band.last and patch.rows[-1] >= band.first)
+#: Fewest usable differences, all integrations together.
+_MINIMUM_DIFFERENCES = 6
 
 
 @dataclass(frozen=True)
-class _Ellipse:
-    """Centre (pixel), full axes (pixel) and angle (rad) of the ellipse with a patch's second moments."""
+class ShowerSearch:
+    """The search on one exposure.
 
-    row: float
-    column: float
-    minor: float
-    major: float
-    angle: float
+    Parameters
+    ----------
+    rules : Rules
+    gain : float32 array, shape (ny, nx)
+        e/DN.
+    read_variance : float32 array, shape (ny, nx)
+        Variance of a difference due to read noise, e².
+    showers : tuple of Shower
+        What the first pass found; None before.
+    places : float arrays
+        Row and column of the pixels in the frame of blocks.
+    """
+
+    rules: Rules
+    gain: NDArray[np.float32]
+    read_variance: NDArray[np.float32]
+    seconds: float
+    showers: tuple[Shower, ...] | None = None
+    places: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+
+    @classmethod
+    def prepare(cls, rules: Rules, exposure: Exposure, references: Mapping[str, Any]) -> ShowerSearch | NotApplicable:
+        """Return the search with the noise of the pixels, or why it does not apply."""
+        usable = usable_differences(exposure.census.before_jump)
+        if int(usable.sum()) < _MINIMUM_DIFFERENCES:
+            return NotApplicable(f"{int(usable.sum())} usable differences, fewer than {_MINIMUM_DIFFERENCES}")
+        gain, readnoise = noise_images(references)
+        noise = readnoise * gain
+        variance = (noise * noise / np.float32(exposure.number("exposure.nframes"))).astype(np.float32)
+        return cls(rules, gain, variance, exposure.group_time)
+
+    def survey(self) -> BandStep | None:
+        """Return the first pass; None once it has been made."""
+        return _Gathering() if self.showers is None else None
+
+    def informed(
+        self, exposure: Exposure, notes: NDArray[Any], census: Census, map: Callable[..., Iterable[Any]]
+    ) -> ShowerSearch:
+        """Return the search with the showers that are in the notes of the first pass."""
+        from mirific.detector1 import showers_search
+
+        blocks = blocks_of(notes)
+        rules = replace(self.rules, largest=self.rules.largest * float(np.nanmedian(self.gain)))
+        found = showers_search.find(blocks, usable_differences(census.before_jump), exposure.group_time, rules)
+        ny, nx = exposure.shape[2:]
+        centres = 0.5 * (notes["first"] + notes["last"] - 1)
+        rows = np.interp(np.arange(ny), centres, np.arange(centres.size))
+        columns = np.clip((np.arange(nx) - 0.5 * (SIDE - 1)) / SIDE, 0, blocks.weight.shape[1] - 1)
+        return replace(self, showers=tuple(found), places=(rows, columns))
+
+    def process(self, band: Band) -> None:
+        """Flag the groups of the showers in these rows."""
+        from mirific.detector1 import showers_kernels
+
+        assert self.places is not None  # the first pass has been made
+        rows, columns = self.places[0][band.rows], self.places[1]
+        near = [shower for shower in self.showers or () if _meets(shower, rows)]
+        if not near:
+            return
+        strength = np.zeros(band.data.shape, dtype=np.float32)
+        for shower in near:
+            _release(shower, self.rules.fraction, self.seconds, rows, columns, strength)
+        flagged, jumped = np.zeros((2, *band.pixeldq.shape), dtype=bool)
+        showers_kernels.flag(band.groupdq, strength, self.rules.fraction, flagged, jumped)
+        band.credit("showers", np.where(flagged, np.uint32(DQ["JUMP_DET"]), np.uint32(0)))
+        band.credit("jump", np.where(jumped, np.uint32(DQ["JUMP_DET"]), np.uint32(0)))
+
+    @property
+    def count(self) -> int:
+        """How many showers there are."""
+        return len(self.showers or ())
 
 
-def _shapes(marks: NDArray[np.uint8], least: int) -> list[_Ellipse]:
-    """Ellipses of the connected patches whose area, holes filled, is at least ``least`` pixels."""
-    from scipy.ndimage import find_objects, label
-    from skimage.measure import regionprops
+def usable_differences(unusable: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether the difference that ends in a group has two usable groups, from those that no pixel can use."""
+    usable = ~unusable
+    usable[:, 1:] &= ~unusable[:, :-1]
+    usable[:, 0] = False
+    return usable
 
-    shapes = []
-    labels, _ = label(marks, structure=np.ones((3, 3), dtype=np.uint8))
-    for k, (rows, columns) in enumerate(find_objects(labels), start=1):
-        if (rows.stop - rows.start) * (columns.stop - columns.start) < least:
-            continue
-        (region,) = regionprops((labels[rows, columns] == k).astype(np.uint8))
-        if region.area_filled < least:
-            continue
-        row, column = region.centroid[0] + rows.start, region.centroid[1] + columns.start
-        major, minor = region.axis_major_length - 1, region.axis_minor_length - 1
-        shapes.append(_Ellipse(float(row), float(column), minor, major, math.radians(math.degrees(region.orientation))))
-    return shapes
+
+def blocks_of(notes: NDArray[Any]) -> Blocks:
+    """Put the notes of the first pass together."""
+    from mirific.detector1.showers_search import Blocks
+
+    total = np.maximum(notes["total"], np.float32(1e-30))
+    return Blocks(
+        excess=np.moveaxis(notes["excess"], 0, 2).astype(np.float32),
+        weight=notes["total"].copy(),
+        level=notes["level"] / total,
+        correlation=-0.5 * notes["share"] / total,
+    )
+
+
+def _meets(shower: Shower, rows: NDArray[np.float64]) -> bool:
+    """Whether a shower touches some of the rows, given in blocks."""
+    first = shower.corner[0] - 1
+    return bool(rows[-1] > first and rows[0] < first + shower.shape.shape[0] + 1)
+
+
+def _release(
+    shower: Shower,
+    least: float,
+    seconds: float,
+    rows: NDArray[np.float64],
+    columns: NDArray[np.float64],
+    strength: NDArray[np.float32],
+) -> None:
+    """Enter what a shower releases in the columns that it touches."""
+    from mirific.detector1 import showers_kernels
+
+    left = shower.corner[1]
+    touched = np.flatnonzero((columns > left - 1) & (columns < left + shower.shape.shape[1]))
+    window = slice(int(touched[0]), int(touched[-1]) + 1)
+    onset, decay = (shower.integration, shower.group), float(np.exp(-seconds / shower.efold))
+    places = (rows - shower.corner[0], columns[window] - left)
+    showers_kernels.release(shower.shape, onset, decay, least, *places, strength[..., window])
 
 
 @dataclass(frozen=True)
-class _Search(BandStep):
-    """The first pass: mark pixels and groups whose smoothed deviation exceeds the threshold."""
+class _Gathering(BandStep):
+    """The first pass: add up excess in blocks."""
 
     name: ClassVar[str] = "showers"
 
-    threshold: float = 0.0
-    half: int = 0
-
-    def reach(self) -> int:
-        """Half the height of the ring."""
-        return self.half
-
     def fields(self, exposure: Exposure) -> Mapping[str, Field]:
-        """Deviation of each difference."""
-        return {"deviation": Field((exposure.nints, exposure.ngroups), np.float32)}
+        """The median differences (e) that jump leaves."""
+        return {"median_difference": Field((), np.float64, np.nan)}
 
-    def look(self, band: Band, constants: ShowerConstants) -> None:
-        """Measure the deviation."""
-        from mirific.detector1 import showers_official_kernels
+    def process(self, band: Band, constants: ShowerSearch) -> None:
+        """Add these rows to their blocks."""
+        from mirific.detector1 import showers_kernels
 
-        showers_official_kernels.excess(
-            band.data,
-            band.groupdq,
-            band.pixeldq,
-            constants.gain[band.rows],
-            constants.read_variance[band.rows],
-            band.field("deviation"),
+        nints, ngroups, _, nx = band.exposure.shape
+        nblocks = -(-nx // SIDE)
+        kind = np.dtype(
+            [
+                ("first", np.int32),
+                ("last", np.int32),
+                ("excess", np.float32, (nints, ngroups, nblocks)),
+                ("weight", np.float32, (nints, ngroups, nblocks)),
+                ("total", np.float32, nblocks),
+                ("level", np.float32, nblocks),
+                ("share", np.float32, nblocks),
+            ]
         )
 
-    def process(self, band: Band, constants: ShowerConstants) -> None:
-        """Smooth it and note where it exceeds the threshold."""
-        from mirific.detector1 import showers_official_kernels
+        def empty(first: int, last: int) -> NDArray[Any]:
+            note = np.zeros(1, dtype=kind)
+            note["first"], note["last"] = first, last
+            return note
 
-        above, below = band.margins(self.reach())
-        marks = np.zeros(band.data.shape, dtype=np.uint8)
-        deviation = band.field("deviation", above, below)
-        showers_official_kernels.smooth(deviation, above, constants.offsets, self.threshold, marks)
-        band.note(np.packbits(marks, axis=-1))
+        center = band.field("median_difference")
+        for rows, note in band.tiles(SIDE, empty):
+            frame = slice(band.first + rows.start, band.first + rows.stop)
+            sums = tuple(note[name][0] for name in ("excess", "weight", "total", "level", "share"))
+            showers_kernels.gather(
+                band.data[rows], band.groupdq[rows], band.pixeldq[rows], constants.gain[frame],
+                constants.read_variance[frame], center[rows], SIDE, sums,
+            )  # fmt: skip
+            if frame.stop == note["last"][0]:
+                _close(note)
+
+
+def _close(note: NDArray[Any]) -> None:
+    """Express the excess of a finished row of blocks in units of its error; NaN where few pixels are left."""
+    weight = note["weight"]
+    few = weight < 0.3 * note["total"][:, None, None]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        note["excess"] = np.where(few | (weight <= 0), np.float32(np.nan), note["excess"] / np.sqrt(weight))

@@ -7,15 +7,18 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["flag", "gather", "settle"]
+__all__ = ["flag", "gather", "release"]
 
-_SATURATED = np.uint8(2)
 _JUMP = np.uint8(4)
 _UNUSABLE = np.uint8(1 | 2)
 _FLAGGED = np.uint8(1 | 2 | 4)
 _MASKED = np.uint32(1 | 2 | 1 << 31)
 _ZERO = np.float32(0)
 _ONE = np.float32(1)
+
+#: Differences that a ramp must keep, and parts of the peak from which it is flagged otherwise.
+_KEPT = 3
+_COARSER = np.float32(1.6)
 
 #: Deviation at which a single difference is clipped, in units of its error.
 _CLIP = np.float32(3)
@@ -102,8 +105,10 @@ def _add_blocks(values: Any, side: int, sums: Any) -> None:
     if side == 8:
         for k in range(whole):
             s = 8 * k
-            sums[k] += (values[s] + values[s + 1]) + (values[s + 2] + values[s + 3]) + (
-                (values[s + 4] + values[s + 5]) + (values[s + 6] + values[s + 7])
+            sums[k] += (
+                (values[s] + values[s + 1])
+                + (values[s + 2] + values[s + 3])
+                + ((values[s + 4] + values[s + 5]) + (values[s + 6] + values[s + 7]))
             )
     else:
         for k in range(whole):
@@ -111,3 +116,121 @@ def _add_blocks(values: Any, side: int, sums: Any) -> None:
                 sums[k] += values[x]
     for x in range(whole * side, nx):
         sums[whole] += values[x]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def release(shape: Any, onset: Any, decay: float, least: float, rows: Any, columns: Any, strength: Any) -> None:
+    """Raise ``strength`` to what a shower releases in each pixel and group, relative to its peak.
+
+    Parameters
+    ----------
+    shape : float32 array, shape (height, width)
+        Excess of blocks relative to the peak; interpolated between their centres, 0 beyond.
+    onset : tuple of int
+        Integration and group in which it begins.
+    decay : float
+        Factor by which it falls from group to group; a reset takes the time of a group.
+    least : float
+        Nothing is written below this.
+    rows, columns : float64 arrays, shape (rows,) and (nx,)
+        Place of the pixels, in blocks from the first of ``shape``.
+    strength : float32 array, shape (rows, nints, ngroups, nx)
+    """
+    _, nints, ngroups, _ = strength.shape
+    for r in range(rows.size):
+        for x in range(columns.size):
+            value = _interpolated(shape, rows[r], columns[x])
+            i, g = onset
+            while value > least and i < nints:
+                strength[r, i, g, x] = max(strength[r, i, g, x], np.float32(value))
+                value *= decay
+                g += 1
+                if g == ngroups:
+                    i, g = i + 1, 0
+                    value *= decay
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _interpolated(shape: Any, y: float, x: float) -> float:
+    """Bilinear interpolation; 0 beyond the edges."""
+    height, width = shape.shape
+    j, i = int(np.floor(y)), int(np.floor(x))
+    total = 0.0
+    for dj in range(2):
+        for di in range(2):
+            if 0 <= j + dj < height and 0 <= i + di < width:
+                total += shape[j + dj, i + di] * (1.0 - abs(y - j - dj)) * (1.0 - abs(x - i - di))
+    return total
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def flag(groupdq: Any, strength: Any, least: float, flagged: Any, jumped: Any) -> int:
+    """Flag groups in which a shower releases its charge; where too little would be left, only its strongest groups.
+
+    Parameters
+    ----------
+    groupdq : uint8 array, shape (rows, nints, ngroups, nx)
+        Receives JUMP_DET in usable groups.
+    strength : float32 array, same shape
+        What is released, relative to the peak.
+    least : float
+        Part of the peak from which a group is flagged.
+    flagged, jumped : bool arrays, shape (rows, nx)
+        Receive True where groups are flagged; and where, besides, jumps were flagged before.
+
+    Returns
+    -------
+    int
+        Groups that were not flagged before.
+    """
+    rows, nints, ngroups, nx = groupdq.shape
+    count = 0
+    for r in range(rows):
+        for x in range(nx):
+            limit = _bearable(groupdq, strength, np.float32(least), r, x)
+            if not limit < np.float32(1.0):
+                continue
+            for i in range(nints):
+                for g in range(ngroups):
+                    bits = groupdq[r, i, g, x]
+                    jumped[r, x] |= (bits & _JUMP) != 0
+                    if strength[r, i, g, x] > limit and not bits & _UNUSABLE:
+                        count += not bits & _JUMP
+                        groupdq[r, i, g, x] = bits | _JUMP
+                        flagged[r, x] = True
+            jumped[r, x] &= flagged[r, x]
+    return count
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _bearable(groupdq: Any, strength: Any, least: Any, r: int, x: int) -> Any:
+    """Part of the peak from which the groups of a pixel can be flagged so that enough differences are left; 1: none."""
+    if not _reaches(strength, least, r, x):
+        return _ONE
+    limit = least
+    needed = min(_KEPT, _differences_left(groupdq, strength, _ONE + _ONE, r, x))
+    while limit < _ONE and _differences_left(groupdq, strength, limit, r, x) < needed:
+        limit *= _COARSER
+    return min(limit, _ONE)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _reaches(strength: Any, least: Any, r: int, x: int) -> bool:
+    """Whether a shower touches a pixel."""
+    for i in range(strength.shape[1]):
+        for g in range(strength.shape[2]):
+            if strength[r, i, g, x] > least:
+                return True
+    return False
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _differences_left(groupdq: Any, strength: Any, limit: Any, r: int, x: int) -> int:
+    """Differences of a pixel that are usable when groups stronger than a limit are flagged."""
+    left = 0
+    for i in range(groupdq.shape[1]):
+        for g in range(1, groupdq.shape[2]):
+            bits = groupdq[r, i, g, x]
+            usable = not bits & _FLAGGED and not groupdq[r, i, g - 1, x] & _UNUSABLE
+            left += usable and not strength[r, i, g, x] > limit
+    return left
