@@ -13,6 +13,7 @@ from jwst import datamodels
 from mirific import io
 from mirific.errors import BrokenWcs, InputError, MirificError, NotMiriImaging, OutputError
 from mirific.exposure import DQ, Image, Mosaic, Ramp, StepRecord
+from mirific.io.spool import Spool
 from tests.test_exposure import make_image
 
 MIRI = {
@@ -223,3 +224,21 @@ def test_reading_leaves_the_file_as_it_was(rate, tmp_path):
     assert isinstance(image, Image)
     image.data[:] = 0
     assert (path.read_bytes(), os.stat(path).st_mtime_ns) == before
+
+
+def test_what_waits_on_disk_is_written_like_what_is_in_memory(rate, tmp_path):
+    stacks = {name: np.stack([getattr(rate, name)] * 3) for name in ("data", "err", "var_poisson", "var_rnoise", "dq")}
+    spool = Spool(tmp_path)
+    waiting = {name: spool.planes(array.shape, array.dtype) for name, array in stacks.items()}
+    for name, array in stacks.items():
+        waiting[name].write(0, array)
+    for name, arrays in {"a": stacks, "b": waiting}.items():
+        io.write(replace(rate, **arrays), tmp_path / f"{name}_rateints.fits")
+    with fits.open(tmp_path / "a_rateints.fits") as a, fits.open(tmp_path / "b_rateints.fits") as b:
+        assert fits.HDUDiff(a["SCI"], b["SCI"]).identical
+        assert fits.HDUDiff(a["DQ"], b["DQ"]).identical
+        assert b["SCI"].data.shape == (3, 5, 7)
+
+
+def test_metadata_are_read_without_pixels(rate, tmp_path):
+    assert io.read_metadata(io.write(rate, tmp_path / "jw1_rate.fits"))["instrument.filter"] == "F770W"

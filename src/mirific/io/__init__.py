@@ -5,6 +5,7 @@
 :func:`read_ramp`      ``_uncal``: opened, its pixels left on disk
 :func:`read_image`     ``_rate``, ``_rateints``, ``_cal``, ``_crf``
 :func:`read_mosaic`    ``_i2d``
+:func:`read_metadata`  the metadata of any of them, without its pixels
 :func:`write`          whatever flows, whole or not at all
 :func:`to_model`       an exposure as a ``stdatamodels`` model, and :func:`from_model` back
 =====================  ==========================================================================
@@ -19,7 +20,15 @@ if TYPE_CHECKING:
     from mirific.io.associations import Association, read_association
     from mirific.io.models import from_model, to_model
     from mirific.io.names import Name
-    from mirific.io.products import read, read_image, read_mosaic, read_ramp, write, write_segmentation
+    from mirific.io.products import (
+        read,
+        read_image,
+        read_metadata,
+        read_mosaic,
+        read_ramp,
+        write,
+        write_segmentation,
+    )
 
 _HOMES = {
     "Association": "associations",
@@ -29,6 +38,7 @@ _HOMES = {
     "Name": "names",
     "read": "products",
     "read_image": "products",
+    "read_metadata": "products",
     "read_mosaic": "products",
     "read_ramp": "products",
     "write": "products",
@@ -42,6 +52,7 @@ __all__ = [
     "read",
     "read_association",
     "read_image",
+    "read_metadata",
     "read_mosaic",
     "read_ramp",
     "to_model",

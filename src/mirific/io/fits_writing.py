@@ -18,6 +18,7 @@ from mirific.exposure import Image, Mosaic
 from mirific.io.embedded_asdf import ASDF, asdf_bytes
 from mirific.io.extensions import FLAGSRC, HDRTAB, STEPS, flags_image, steps_table
 from mirific.io.headers import header_cards, nested
+from mirific.io.spool import SpooledPlanes
 
 if TYPE_CHECKING:
     from gwcs import WCS
@@ -42,7 +43,7 @@ class Extension:
     ----------
     name : str
         EXTNAME.
-    data : array
+    data : array or SpooledPlanes
         Pixels (float32, int32 or uint32), or a structured array, which becomes a table.
     cards : tuple of (keyword, value, comment)
         Its own, beside those that the metadata make.
@@ -146,12 +147,14 @@ def _write_image(stream: BinaryIO, extension: Extension, cards: Iterable[tuple[s
     size = 0
     for plane in _planes(extension.data):
         pixels = np.asarray(plane, dtype=np.uint32) ^ np.uint32(zero) if zero else np.asarray(plane)
-        size += stream.write(pixels.astype(stored, order="C").data)
+        size += stream.write(pixels.astype(stored, order="C", copy=False).data)
     stream.write(b"\0" * (-size % _BLOCK))
 
 
 def _planes(data: Any) -> Iterable[NDArray[Any]]:
     """The array in pieces of two dimensions, so that the copy to be written stays small."""
+    if isinstance(data, SpooledPlanes):
+        return data.planes()
     if data.ndim == 2:
         return (data,)
     return (plane for part in data for plane in _planes(part))

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "read",
     "read_image",
+    "read_metadata",
     "read_mosaic",
     "read_ramp",
     "staged",
@@ -148,6 +149,18 @@ def _with_timing(meta: Metadata, raw: RawRamp, path: Path) -> Metadata:
             todo="fetch it again",
         )
     return meta.with_values({"subarray.xsize": nx, "subarray.ysize": ny})
+
+
+def read_metadata(path: str | Path) -> Metadata:
+    """Read the metadata of a product, not its pixels.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    """
+    file = open_fits(Path(path))
+    return _metadata(file, _tree(file), None)
 
 
 def read_image(path: str | Path, overrides: dict[str, Any] | None = None) -> Image:

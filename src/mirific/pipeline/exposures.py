@@ -100,7 +100,7 @@ def reduce_exposure(job: ExposureJob) -> ExposureResult:
 
 
 def _is_finished(path: Path, job: ExposureJob) -> bool:
-    return path.exists() and io.read_image(path).meta.get("mirific.run_key") == job.run_key
+    return path.exists() and io.read_metadata(path).get("mirific.run_key") == job.run_key
 
 
 def _detector1(ramp: Ramp, job: ExposureJob, result: ExposureResult) -> tuple[Image, ExposureResult]:
@@ -111,7 +111,7 @@ def _detector1(ramp: Ramp, job: ExposureJob, result: ExposureResult) -> tuple[Im
     start = time.perf_counter()
     engine = Detector1(parity=job.settings.parity).configured(job.settings.configure, ramp.meta, job.references)
     with Threads(job.workers) as threads:
-        rate = engine.run(ramp, job.references, threads.map)
+        rate = engine.run(ramp, job.references, threads.map, scratch=job.output)
     done = time.perf_counter()
     products = {"rate": _write(rate, "rate", job)}
     if rate.integrations is not None:
