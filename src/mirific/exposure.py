@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "DQ",
+    "Cubes",
     "FlagProvenance",
     "Image",
     "ImageSet",
@@ -237,16 +238,37 @@ class Ramp(_Carrier):
     raw : RawRamp
         Reader of raw samples (DN), shape (nints, ngroups, ny, nx), by band of rows.
     meta : Metadata
+    int_times : structured array, optional
+        Start, middle and end of each integration, MJD: the table INT_TIMES.
     """
 
     raw: RawRamp
     meta: Metadata
+    int_times: NDArray[Any] | None = None
     history: tuple[StepRecord, ...] = ()
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(nints, ngroups, ny, nx)."""
         return self.raw.shape
+
+
+@dataclass(frozen=True)
+class Cubes(_Carrier):
+    """An optional product of stage 1: arrays of more than two dimensions, for a file and nothing else.
+
+    Parameters
+    ----------
+    model : str
+        Name of its data model in ``stdatamodels``.
+    arrays : mapping
+        FITS extension to array, in the order of the file; large ones wait on disk (``mirific.io.spool``).
+    """
+
+    model: str
+    arrays: Mapping[str, Any]
+    meta: Metadata
+    history: tuple[StepRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -269,6 +291,10 @@ class Image(_Carrier):
         Pixel area relative to the nominal one; from photom on.
     integrations : Image, optional
         The per-integration product beside the combined one.
+    int_times : structured array, optional
+        Start, middle and end of each integration, MJD: the table INT_TIMES of a per-integration product.
+    byproducts : mapping
+        Suffix to the optional products of stage 1 that were asked for: ``ramp``, ``fitopt``.
     """
 
     data: NDArray[np.float32]
@@ -282,6 +308,8 @@ class Image(_Carrier):
     wcs: WCS | None = None
     area: NDArray[np.float32] | None = None
     integrations: Image | None = None
+    int_times: NDArray[Any] | None = None
+    byproducts: Mapping[str, Cubes] = field(default_factory=dict)
     history: tuple[StepRecord, ...] = ()
 
     @property
