@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from mirific import io
-from mirific.exposure import FlagProvenance, Image, Ramp, StepRecord
+from mirific.exposure import Image, StepRecord
 from mirific.io.names import Name
+from mirific.pipeline.flags import count_flags
 from mirific.pipeline.plan import Source
 from mirific.pipeline.provenance import made_by
 from mirific.pipeline.settings import Settings
+from mirific.report import FlagCount
 from mirific.step import References, run_steps
 
 __all__ = ["ExposureJob", "ExposureResult", "image2_steps", "reduce_exposure"]
@@ -62,8 +64,8 @@ class ExposureResult:
     history : tuple of StepRecord
     seconds : dict
         Wall time by stage, s: ``detector1``, ``image2``, and ``write`` of both.
-    flags : FlagProvenance, optional
-        Who set which flag in the last product; None where there is nothing new.
+    flags : tuple of FlagCount
+        Who set which flag in the last product; empty where there is nothing new.
     resumed : bool
         Whether finished products were kept.
     """
@@ -72,7 +74,7 @@ class ExposureResult:
     products: dict[str, Path]
     history: tuple[StepRecord, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
-    flags: FlagProvenance | None = None
+    flags: tuple[FlagCount, ...] = ()
     resumed: bool = False
 
 
@@ -92,32 +94,35 @@ def reduce_exposure(job: ExposureJob) -> ExposureResult:
         return ExposureResult(job.source.root, {last: finished}, resumed=True)
     result = ExposureResult(job.source.root, {})
     if job.source.level == "uncal":
-        ramp = io.read_ramp(job.source.path, dict(job.settings.metadata))
-        rate, result = _detector1(ramp, job, result)
+        rate, result = _detector1(job, result)
     else:
         rate = io.read_image(job.source.path, dict(job.settings.metadata))
-    return result if last == "rate" else _image2(rate, job, result)
+    if last == "rate":
+        return result
+    return _image2(rate, job, result)
 
 
 def _is_finished(path: Path, job: ExposureJob) -> bool:
     return path.exists() and io.read_metadata(path).get("mirific.run_key") == job.run_key
 
 
-def _detector1(ramp: Ramp, job: ExposureJob, result: ExposureResult) -> tuple[Image, ExposureResult]:
+def _detector1(job: ExposureJob, result: ExposureResult) -> tuple[Image, ExposureResult]:
     """Stage 1, streamed; writes rate and rateints."""
     from mirific.detector1 import Detector1
     from mirific.execute import Threads
 
-    start = time.perf_counter()
+    ramp = io.read_ramp(job.source.path, dict(job.settings.metadata))
     engine = Detector1(parity=job.settings.parity).configured(job.settings.configure, ramp.meta, job.references)
+    start = time.perf_counter()
     with Threads(job.workers) as threads:
-        rate = engine.run(ramp, job.references, threads.map, scratch=job.output)
+        rate = engine.run(ramp, job.references, threads.map, job.output)
     done = time.perf_counter()
     products = {"rate": _write(rate, "rate", job)}
     if rate.integrations is not None:
         products["rateints"] = _write(rate.integrations, "rateints", job)
     seconds = {"detector1": done - start, "write rate": time.perf_counter() - done}
-    return rate, replace(result, products=products, history=rate.history, seconds=seconds, flags=rate.flags)
+    new = replace(result, products=products, history=rate.history, seconds=seconds, flags=count_flags(rate))
+    return replace(rate, integrations=None), new
 
 
 def image2_steps(job: ExposureJob, image: Image) -> tuple[Any, ...]:
@@ -137,12 +142,11 @@ def image2_steps(job: ExposureJob, image: Image) -> tuple[Any, ...]:
 def _image2(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureResult:
     """Stage 2; writes cal."""
     start = time.perf_counter()
-    single = replace(rate, integrations=None)
-    cal = run_steps(image2_steps(job, single), single, job.references)
+    cal = run_steps(image2_steps(job, rate), rate, job.references)
     done = time.perf_counter()
     products = {**result.products, "cal": _write(cal, "cal", job)}
     seconds = {**result.seconds, "image2": done - start, "write cal": time.perf_counter() - done}
-    return replace(result, products=products, history=cal.history, seconds=seconds, flags=cal.flags)
+    return replace(result, products=products, history=cal.history, seconds=seconds, flags=count_flags(cal))
 
 
 def _write(image: Image, suffix: str, job: ExposureJob) -> Path:

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mirific.exposure import DQ, FlagProvenance, Mosaic, StepRecord
+from mirific.exposure import Mosaic, StepRecord
 from mirific.issues import Picture
+from mirific.pipeline.flags import count_flags
 from mirific.pipeline.provenance import versions
 from mirific.pipeline.run import RunResult
 from mirific.pipeline.settings import Settings
@@ -118,15 +119,6 @@ def _picture(mosaic: Mosaic) -> Picture:
 def _flags(result: RunResult) -> Iterable[FlagCount]:
     for item in result.mosaics:
         for image in item.mosaic.members if item.mosaic is not None else ():
-            yield from _counts(image.name, image.flags)
+            yield from count_flags(image)
     for exposure in result.exposures if not result.mosaics else ():
-        if exposure.flags is not None:
-            yield from _counts(exposure.root, exposure.flags)
-
-
-def _counts(item: str, flags: FlagProvenance) -> Iterable[FlagCount]:
-    size = flags.shape[0] * flags.shape[1]
-    names = {bit: name for name, bit in DQ.items()}
-    for source, bit in flags.entries:
-        pixels = int(flags.where(source, bit).sum())
-        yield FlagCount(item, source, names[bit], pixels, 100.0 * pixels / size)
+        yield from exposure.flags
