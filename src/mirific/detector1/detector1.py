@@ -18,8 +18,10 @@ from mirific.detector1.ipc import Ipc
 from mirific.detector1.jump import Jump
 from mirific.detector1.lastframe import LastFrame
 from mirific.detector1.linearity import Linearity
-from mirific.detector1.official import CleanFlickerNoise, Persistence, RefPix
+from mirific.detector1.official import CleanFlickerNoise
+from mirific.detector1.persistence import Persistence
 from mirific.detector1.ramp_fit import RampFit
+from mirific.detector1.refpix import RefPix
 from mirific.detector1.reset import Reset
 from mirific.detector1.rscd import Rscd
 from mirific.detector1.saturation import Saturation

@@ -18,7 +18,7 @@ from mirific.detector1.band import BandStep, Exposure, Ramps, no_reference
 from mirific.errors import InputError
 from mirific.step import NotApplicable, param
 
-__all__ = ["CleanFlickerNoise", "OfficialStep", "Persistence", "RefPix"]
+__all__ = ["CleanFlickerNoise", "OfficialStep"]
 
 
 @dataclass(frozen=True)
@@ -92,25 +92,6 @@ def _model(exposure: Exposure, ramps: Ramps) -> Any:
 
 
 @dataclass(frozen=True)
-class RefPix(OfficialStep):
-    """Subtract the drift that the reference pixels show, in full frames."""
-
-    name: ClassVar[str] = "refpix"
-    module: ClassVar[str] = "jwst.refpix"
-    step_class: ClassVar[str] = "RefPixStep"
-
-    skip: bool = param(True, "Leave the data as they are.")
-    odd_even_rows: bool = param(True, "Treat odd and even rows separately.")
-    siglimit: float = param(3.0, "Deviation from which reference pixels are left out.", unit="sigma", ge=0.0)
-
-    def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> Mapping[str, str] | NotApplicable:
-        """As the official step, leave subarrays alone."""
-        if exposure.meta.get("subarray.name") != "FULL":
-            return NotApplicable("not a full frame")
-        return super().prepare(exposure, references)
-
-
-@dataclass(frozen=True)
 class CleanFlickerNoise(OfficialStep):
     """Subtract the striping that varies from group to group."""
 
@@ -128,26 +109,3 @@ class CleanFlickerNoise(OfficialStep):
     fit_histogram: bool = param(False, "Fit a histogram to find sigma.")
     single_mask: bool = param(True, "Use one mask for all integrations.")
     user_mask: str | None = param(None, "FITS file with a mask of the background.")
-
-
-@dataclass(frozen=True)
-class Persistence(OfficialStep):
-    """Flag pixels for some time after they were saturated."""
-
-    name: ClassVar[str] = "persistence"
-    module: ClassVar[str] = "jwst.persistence"
-    step_class: ClassVar[str] = "PersistenceStep"
-    group_flags: ClassVar[tuple[str, ...]] = ("PERSISTENCE",)
-
-    skip: bool = param(True, "Leave the data as they are.")
-    persistence_time: int | None = param(None, "How long to flag.", unit="s", ge=1)
-    dn_threshold: float | None = param(None, "Level from which a sample starts persistence.", unit="DN")
-    persistence_array_file: str | None = param(None, "ASDF file with the end of persistence of each pixel.")
-    save_persistence: str | None = param(None, "ASDF file to write that to.")
-    persistence_dnu: bool = param(False, "Make flagged groups DO_NOT_USE, too.")
-
-    def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> Mapping[str, str] | NotApplicable:
-        """Without a time there is nothing to flag."""
-        if self.persistence_time is None:
-            return NotApplicable("no persistence_time")
-        return super().prepare(exposure, references)
