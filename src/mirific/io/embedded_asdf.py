@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -53,10 +54,18 @@ def asdf_metadata(content: bytes) -> Mapping[str, Any]:
     return meta if isinstance(meta, dict) else {}
 
 
-def asdf_wcs(content: bytes) -> WCS | None:
-    """World coordinates of an ASDF file; None if it has none, or damaged ones."""
+@cache
+def _asdf() -> Any:
+    """The package with its list of schemas made; else each of its temporary configurations makes it anew."""
     import asdf
 
+    asdf.get_config().resource_manager  # noqa: B018 - asking for it makes it
+    return asdf
+
+
+def asdf_wcs(content: bytes) -> WCS | None:
+    """World coordinates of an ASDF file; None if it has none, or damaged ones."""
+    asdf = _asdf()
     with asdf.config_context() as config:
         config.validate_on_read = False
         wcs = asdf.open(io.BytesIO(content)).tree["meta"]["wcs"]  # stays open: its arrays are loaded when they are used
@@ -68,8 +77,7 @@ def asdf_bytes(meta: Mapping[str, Any], wcs: WCS | None = None) -> bytes:
     if wcs is None:
         text: bytes = yaml.dump({"meta": meta}, Dumper=yaml.CSafeDumper, encoding="utf-8", sort_keys=False)
         return _HEAD + text.rstrip() + _END
-    import asdf
-
+    asdf = _asdf()
     content = io.BytesIO()
     asdf.AsdfFile({"meta": {**meta, "wcs": wcs}}).write_to(content)
     return content.getvalue()
