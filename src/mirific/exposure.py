@@ -10,7 +10,7 @@ touch. All carry the same three companions:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -334,18 +334,20 @@ class ImageSet(_Carrier):
 
     Parameters
     ----------
-    images : tuple of Image
+    images : sequence of Image
+        A tuple, or a stand-in that holds them on disk (:class:`mirific.spool.SpooledImages`).
     meta : Metadata
         What concerns the set: ``asn.table_name``, ``asn.pool_name``, ``filename`` of the product to be.
     """
 
-    images: tuple[Image, ...]
+    images: Sequence[Image]
     meta: Metadata
     history: tuple[StepRecord, ...] = ()
 
-    def with_images(self, images: tuple[Image, ...]) -> ImageSet:
-        """Return a copy with other images."""
-        return replace(self, images=images)
+    def with_images(self, images: Iterable[Image]) -> ImageSet:
+        """Return a copy with other images, taken one at a time and held where those of this set are."""
+        keep = getattr(self.images, "keep", tuple)
+        return replace(self, images=keep(images))
 
 
 @dataclass(frozen=True)
@@ -369,7 +371,7 @@ class Mosaic(_Carrier):
         Label of the source that owns each pixel, 0 for none.
     headers : structured array, optional
         Header values of the exposures, a row each (the table HDRTAB).
-    members : tuple of Image
+    members : sequence of Image
         The exposures as they went in (the ``_crf`` products).
     """
 
@@ -385,5 +387,5 @@ class Mosaic(_Carrier):
     catalog: Table | None = None
     segmentation: NDArray[np.int32] | None = None
     headers: NDArray[Any] | None = None
-    members: tuple[Image, ...] = ()
+    members: Sequence[Image] = ()
     history: tuple[StepRecord, ...] = ()

@@ -207,7 +207,7 @@ def _recorded(source: str, before: Any, after: Any, record: StepRecord) -> Any:
         after = _with_provenance(source, before, after)
     if isinstance(before, ImageSet) and isinstance(after, ImageSet) and len(before.images) == len(after.images):
         pairs = zip(before.images, after.images, strict=True)
-        after = after.with_images(tuple(_with_provenance(source, old, new).with_record(record) for old, new in pairs))
+        after = after.with_images(_with_provenance(source, old, new).with_record(record) for old, new in pairs)
     files = {
         f"ref_file.{kind}.name": name if name == "N/A" else f"crds://{name}" for kind, name in record.references.items()
     }

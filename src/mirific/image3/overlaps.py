@@ -145,8 +145,7 @@ def _coarse(field: _Cells) -> NDArray[np.float32]:
     known = np.isfinite(field).astype(np.float32)
     starts = [np.arange(0, n, _BLOCK) for n in known.shape]
     blocks = np.add.reduceat(np.add.reduceat(known, starts[0], axis=0), starts[1], axis=1)
-    flat: NDArray[np.float32] = blocks.ravel() / np.float32(_BLOCK**2)
-    return flat
+    return np.asarray(blocks.ravel() / _BLOCK**2, dtype=np.float32)
 
 
 def _forest(pairs: list[tuple[int, int]], shared: NDArray[Any]) -> set[tuple[int, int]]:

@@ -62,7 +62,7 @@ class SetStep(ManyImages):
             return result
         whole = result.history[-1]
         pairs = zip(exposure.images, result.images, strict=True)
-        return result.with_images(tuple(_with_one_record(old, new, whole) for old, new in pairs))
+        return result.with_images(_with_one_record(old, new, whole) for old, new in pairs)
 
 
 def _with_one_record(before: Image, after: Image, whole: StepRecord) -> Image:

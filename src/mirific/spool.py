@@ -1,0 +1,202 @@
+"""Images on disk instead of in memory, so that a set can be larger than memory.
+
+A :class:`Spool` is a file without a name that vanishes with its last user. :class:`SpooledImages` stands in for a tuple
+of images: an image that is asked for is a map of the file: it costs memory only for the pages that are touched, and
+gives them back when nobody refers to its arrays any more. So a loop over the images needs the memory of one.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import tempfile
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, overload
+from weakref import finalize
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mirific.errors import OutputError
+from mirific.exposure import Image
+
+__all__ = ["Spool", "SpooledImages"]
+
+_ARRAYS = ("data", "err", "dq", "var_poisson", "var_rnoise", "var_flat", "area")
+
+
+#: Size of the pieces in which the file grows and is mapped, bytes.
+_PIECE = 2**30
+
+
+class _Block:
+    """Where an array is in the spool; the place is free again when nobody refers to it."""
+
+    __slots__ = ("__weakref__", "dtype", "piece", "shape", "size", "start")
+
+    def __init__(self, piece: int, start: int, size: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        self.piece, self.start, self.size, self.shape, self.dtype = piece, start, size, shape, dtype
+
+
+class _Loaded:
+    """Owner of the memory of an array; its pages are given back when the array is gone."""
+
+    def __init__(self, spool: Spool, block: _Block) -> None:
+        self.spool, self.block = spool, block
+        address = spool.address(block)
+        self.__array_interface__ = {
+            "data": (address, False),
+            "shape": block.shape,
+            "typestr": block.dtype.str,
+            "version": 3,
+        }
+
+    def __del__(self) -> None:
+        self.spool.forget(self.block)
+
+
+class Spool:
+    """Arrays in an unnamed file.
+
+    Parameters
+    ----------
+    folder : Path, optional
+        On whose disk the file is; by default that of temporary files.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._file, name = tempfile.mkstemp(prefix=".mirific-", dir=folder)
+        os.unlink(name)
+        finalize(self, os.close, self._file)
+        self._pieces: list[mmap.mmap] = []
+        self._addresses: list[int] = []
+        self._end = _PIECE
+        self._free: dict[int, list[tuple[int, int]]] = {}
+        self._lock = threading.RLock()
+
+    def store(self, array: NDArray[Any]) -> _Block:
+        """Write an array, unless it is one that was loaded from here; return where it is."""
+        known = self._block_of(array)
+        if known is not None:
+            return known
+        values = np.ascontiguousarray(array)
+        size = -(-max(values.nbytes, 1) // mmap.PAGESIZE) * mmap.PAGESIZE
+        piece, start = self._place(size)
+        if values.nbytes:
+            os.pwrite(self._file, memoryview(values).cast("B"), piece * _PIECE + start)
+        block = _Block(piece, start, size, array.shape, values.dtype)
+        finalize(block, self._release, size, piece, start)
+        return block
+
+    def _place(self, size: int) -> tuple[int, int]:
+        """Piece and offset in it of a free place."""
+        if size > _PIECE:
+            raise OutputError(f"an array of {size} bytes", where="spool", todo="use smaller mosaics")
+        with self._lock:
+            places = self._free.get(size)
+            if places:
+                return places.pop()
+            if self._end + size > _PIECE:
+                self._grow()
+            self._end += size
+            return len(self._pieces) - 1, self._end - size
+
+    def _grow(self) -> None:
+        """Map one more piece of the file; what is not written takes no space."""
+        number = len(self._pieces)
+        os.ftruncate(self._file, (number + 1) * _PIECE)
+        piece = mmap.mmap(self._file, _PIECE, access=mmap.ACCESS_COPY, offset=number * _PIECE)
+        self._pieces.append(piece)
+        self._addresses.append(np.frombuffer(piece, dtype=np.uint8).ctypes.data)
+        self._end = 0
+
+    def _release(self, size: int, piece: int, start: int) -> None:
+        with self._lock:
+            self._free.setdefault(size, []).append((piece, start))
+
+    def load(self, block: _Block) -> NDArray[Any]:
+        """Give an array whose memory is a map of the file; changes to it are lost when it is."""
+        return np.asarray(_Loaded(self, block)) if 0 not in block.shape else np.empty(block.shape, block.dtype)
+
+    def address(self, block: _Block) -> int:
+        """Where a block is mapped."""
+        return self._addresses[block.piece] + block.start
+
+    def forget(self, block: _Block) -> None:
+        """Give back the memory of a block; the file keeps it."""
+        self._pieces[block.piece].madvise(mmap.MADV_DONTNEED, block.start, block.size)
+
+    def _block_of(self, array: NDArray[Any]) -> _Block | None:
+        """The block that an array was loaded from as a whole."""
+        owner: Any = array
+        while isinstance(owner, np.ndarray):
+            owner = owner.base
+        if not isinstance(owner, _Loaded) or owner.spool is not self or not array.flags.c_contiguous:
+            return None
+        block = owner.block
+        return block if (block.shape, block.dtype) == (array.shape, array.dtype) else None
+
+
+@dataclass(frozen=True)
+class _Record:
+    """An image without its arrays, and where they are."""
+
+    image: Image
+    arrays: dict[str, _Block]
+    flags: dict[tuple[str, int], _Block]
+
+
+class SpooledImages(Sequence[Image]):
+    """Images of a spool, in place of a tuple of them.
+
+    Parameters
+    ----------
+    spool : Spool
+    images : iterable of Image
+        Taken one at a time.
+    """
+
+    def __init__(self, spool: Spool, images: Iterable[Image]) -> None:
+        self._spool = spool
+        self._records = tuple(_stored(spool, image) for image in images)
+
+    def keep(self, images: Iterable[Image]) -> SpooledImages:
+        """Put other images in the same spool; arrays that are there already are not written again."""
+        return SpooledImages(self._spool, images)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    @overload
+    def __getitem__(self, index: int) -> Image: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Image, ...]: ...
+    def __getitem__(self, index: int | slice) -> Image | tuple[Image, ...]:
+        if isinstance(index, slice):
+            return tuple(_loaded(self._spool, record) for record in self._records[index])
+        return _loaded(self._spool, self._records[index])
+
+    def __iter__(self) -> Iterator[Image]:
+        return (_loaded(self._spool, record) for record in self._records)
+
+    def __reduce__(self) -> Any:
+        return tuple, (tuple(self),)
+
+
+_EMPTY = np.empty((0, 0), dtype=np.float32)
+
+
+def _stored(spool: Spool, image: Image) -> _Record:
+    arrays = {name: spool.store(getattr(image, name)) for name in _ARRAYS if getattr(image, name) is not None}
+    flags = {key: spool.store(packed) for key, packed in image.flags.entries.items()}
+    bare: dict[str, Any] = dict.fromkeys(arrays, _EMPTY)
+    return _Record(replace(image, **bare, flags=replace(image.flags, entries={})), arrays, flags)
+
+
+def _loaded(spool: Spool, record: _Record) -> Image:
+    arrays: dict[str, Any] = {name: spool.load(block) for name, block in record.arrays.items()}
+    entries = {key: spool.load(block) for key, block in record.flags.items()}
+    return replace(record.image, **arrays, flags=replace(record.image.flags, entries=entries))
