@@ -4,7 +4,8 @@
 simulates full-frame exposures with showers and without, in a temporary folder's cache of demonstration references,
 takes both through stage 1, and prints for each filter:
 
-* *found*: events of which at least half of the affected pixel-groups are flagged, by matched signal to noise;
+* *found*: events of which at least half of the affected pixel-groups are flagged, by the signal to noise that a filter
+  matched in space and time reaches on the usable differences;
 * *flagged*: affected pixel-groups that are flagged, the mean over the events with a signal to noise of 10 or more.
   Affected is what receives more than a tenth of the event's greatest rate, in groups that are usable at all;
 * *false*: pixel-groups flagged as showers in the exposures without showers;
@@ -33,7 +34,9 @@ from mirific.detector1.showers import Showers, usable_differences
 from mirific.execute import Threads
 from mirific.exposure import DQ, Metadata, Ramp
 from mirific.instrument import regions
+from mirific.instrument.detector import FULL_WELL, GAIN
 from mirific.instrument.filters import FILTERS
+from mirific.instrument.readout import frame_time
 from mirific.io.raw import ArrayRamp
 from mirific.references import Crds
 from mirific.references.demo import build_cache
@@ -42,6 +45,9 @@ from mirific.simulate.frame import Frame, observe
 from mirific.simulate.metadata import exposure_metadata
 from mirific.simulate.ramps import raw_ramp
 from mirific.step import References
+
+#: Signal of a pixel at the full well, DN.
+SATURATION = FULL_WELL / GAIN
 
 #: Edges of the bins of signal to noise.
 BINS = (5.0, 7.0, 10.0, 15.0, 30.0, np.inf)
@@ -99,15 +105,23 @@ def _share(flagged: NDArray[np.float64]) -> tuple[int, int]:
 def programme(name: str, seed: int, given: argparse.Namespace, *, with_showers: bool) -> Programme:
     """One full-frame exposure."""
     band = FILTERS[name]
-    rate, reference = (FILTERS[f].background / FILTERS[f].photmjsr for f in (name, "F1000W"))
+    rate, reference = (FILTERS[f].background_rate for f in (name, "F1000W"))
     noisier = np.sqrt((72.0 + rate * 2.775 / 4.0) / (72.0 + reference * 2.775 / 4.0))
     amplitude = tuple(value * float(noisier) for value in AMPLITUDE)
     del band
+    groups, ints = ramp_length(name, given)
     effect = make_effect("showers", {"count": COUNT, "amplitude": amplitude})
     return Programme(
-        filters=(name,), ngroups=given.groups, nints=given.ints, ndithers=1, seed=seed, subarray=given.subarray,
+        filters=(name,), ngroups=groups, nints=ints, ndithers=1, seed=seed, subarray=given.subarray,
         readpatt=given.readpatt, effects=(effect,) if with_showers else (),
     )  # fmt: skip
+
+
+def ramp_length(name: str, given: argparse.Namespace) -> tuple[int, int]:
+    """Groups and integrations: as asked for, but split into more integrations where the background would saturate."""
+    most = int(0.7 * SATURATION / (FILTERS[name].background_rate * frame_time(given.readpatt, given.subarray)))
+    groups = min(given.groups, most)
+    return groups, given.ints * max(1, round(given.groups / groups))
 
 
 def exposed(made: Programme, workers: Threads) -> tuple[Frame, Ramp]:
@@ -160,7 +174,8 @@ def judged(frame: Frame, flagged: NDArray[np.bool_], usable: NDArray[np.bool_]) 
         rate = term.profile[:, :, None, None] * term.image
         affected = (rate > 0.1 * rate.max()) & usable[window] & seen[:, :, None, None]
         if affected.any():
-            yield event["matched_snr"], float(flagged[window][affected].mean())
+            observed = np.sum(term.profile[seen] ** 2) / np.sum(term.profile[:, 1:] ** 2)
+            yield float(event["matched_snr"] * np.sqrt(observed)), float(flagged[window][affected].mean())
 
 
 def harm(score: Score, frame: Frame, after: NDArray[np.float32], before: NDArray[np.float32]) -> None:

@@ -107,7 +107,7 @@ class Showers(BandStep):
 
 
 #: Fewest usable differences, all integrations together.
-_MINIMUM_DIFFERENCES = 6
+_MINIMUM_DIFFERENCES = 8
 
 
 @dataclass(frozen=True)
@@ -281,6 +281,6 @@ class _Gathering(BandStep):
 def _close(note: NDArray[Any]) -> None:
     """Express the excess of a finished row of blocks in units of its error; NaN where few pixels are left."""
     weight = note["weight"]
-    few = weight < 0.3 * note["total"][:, None, None]
+    few = weight < 0.6 * note["total"][:, None, None]
     with np.errstate(invalid="ignore", divide="ignore"):
         note["excess"] = np.where(few | (weight <= 0), np.float32(np.nan), note["excess"] / np.sqrt(weight))

@@ -19,6 +19,9 @@ _FINE_DECAYS = (4.0, 7.0, 11.0, 18.0, 28.0, 45.0, 70.0, 110.0)
 #: Half sizes of the squares over which blocks are combined, blocks.
 _HALVES = (0, 1, 2, 4, 7)
 
+#: Part of a template's square that must be left when the constant is taken off.
+_DISTINCT = 0.05
+
 #: Steps in which the correlation of adjacent groups is tabulated.
 _CORRELATIONS = np.linspace(0.0, 0.49, 15)
 
@@ -98,12 +101,12 @@ class Shower:
 
 @dataclass(frozen=True)
 class _Series:
-    """Whitened series of a rectangle of blocks, and what is needed to match templates to them.
+    """Series of a rectangle of blocks, and what is needed to match templates to them.
 
     Parameters
     ----------
-    values, constant : float32 arrays, shape (nints, ngroups, ny, nx)
-        Deviations over their measured noise, and a constant, whitened in time.
+    values : float32 array, shape (nints, ngroups, ny, nx)
+        Deviations over their measured noise, times the inverse of their covariance in time.
     quality : float32 array, shape (ny, nx)
         Inverse noise of the excess, 1/e.
     grade : array, shape (ny, nx)
@@ -117,7 +120,6 @@ class _Series:
     """
 
     values: _Array
-    constant: _Array
     quality: _Array
     grade: NDArray[np.intp]
     gap: float
@@ -126,21 +128,16 @@ class _Series:
 
     def cut(self, window: tuple[slice, slice]) -> _Series:
         """The series of some blocks; a view."""
-        every = (slice(None), slice(None), *window)
-        return replace(
-            self, values=self.values[every], constant=self.constant[every], quality=self.quality[window],
-            grade=self.grade[window],
-        )  # fmt: skip
+        values = self.values[:, :, window[0], window[1]]
+        return replace(self, values=values, quality=self.quality[window], grade=self.grade[window])
 
     def combined(self, weights: _Array) -> _Series:
         """One series: the mean of the blocks, given how much of a shower each holds."""
         share = weights * self.quality
         share = share / np.sqrt((share**2).sum())
         grade = np.rint((self.grade * share**2).sum()).astype(np.intp).reshape(1, 1)
-        near = np.unravel_index(np.argmin(np.abs(self.grade - grade) - 1e-3 * share), share.shape)
-        values = np.einsum("igyx,yx->ig", self.values, share)[..., None, None]
-        constant = np.ascontiguousarray(self.constant[:, :, near[0], near[1]])[..., None, None]
-        return replace(self, values=values, constant=constant, quality=np.ones((1, 1), np.float32), grade=grade)
+        values = np.einsum("igyx,yx->ig", self.values, share)[..., None, None].astype(np.float32)
+        return replace(self, values=values, quality=np.ones((1, 1), np.float32), grade=grade)
 
     def decay(self, efold: float) -> float:
         """Factor by which a template falls from group to group."""
@@ -149,20 +146,21 @@ class _Series:
     def products(self, efold: float) -> tuple[_Array, _Array]:
         """Norm of a template freed of the constant, and its product with the constant over that one's square.
 
-        Both (grades, nints, ngroups).
+        Both (grades, nints, ngroups). Templates that are hardly different from a constant get an infinite norm.
         """
         from mirific.detector1 import showers_search_kernels as kernels
 
         if efold not in self.tables:
             nints, ngroups = self.values.shape[:2]
-            both = np.empty((_CORRELATIONS.size, 2, nints, ngroups), dtype=np.float32)
-            flat = np.empty((_CORRELATIONS.size, 2, 1, ngroups), dtype=np.float32)
+            both = np.empty((_CORRELATIONS.size, 2, nints, ngroups))
+            flat = np.empty((_CORRELATIONS.size, 2, 1, ngroups))
             for k, rho in enumerate(_CORRELATIONS):
-                kernels.projections(-float(rho), self.decay(efold), self.gap, nints, ngroups, both[k])
-                kernels.projections(-float(rho), 1.0, 0.0, 1, ngroups, flat[k])
+                kernels.projections(-float(rho), self.decay(efold), self.gap, both[k])
+                kernels.projections(-float(rho), 1.0, 0.0, flat[k])
             constant = nints * flat[:, 0, 0, 0, None, None]
             free = both[:, 0] - both[:, 1] ** 2 / constant
-            self.tables[efold] = (np.sqrt(np.maximum(free, 1e-6)), both[:, 1] / constant)
+            norm = np.where(free > _DISTINCT * both[:, 0], np.sqrt(np.maximum(free, 0.0)), np.inf)
+            self.tables[efold] = (norm.astype(np.float32), (both[:, 1] / constant).astype(np.float32))
         return self.tables[efold]
 
     def matched(self, efold: float) -> tuple[_Array, _Array]:
@@ -173,19 +171,10 @@ class _Series:
         from mirific.detector1 import showers_search_kernels as kernels
 
         norm, product = self.products(efold)
-        nints, ngroups, ny, nx = self.values.shape
-        values = np.ascontiguousarray(self.values).reshape(nints, ngroups, -1)
+        values = np.ascontiguousarray(self.values).reshape(*self.values.shape[:2], -1)
         out = np.empty_like(values)
-        level = np.einsum("igb,igb->b", values, self.constant.reshape(values.shape))
-        grade = self.grade.ravel()
-        rho = _CORRELATIONS[grade]
-        variance = 0.5 * (1.0 + np.sqrt(1.0 - 4.0 * rho**2))
-        theta, final = (rho / variance).astype(np.float32), (variance**-0.5).astype(np.float32)
-        decay, later = self.decay(efold), np.zeros(ny * nx, dtype=np.float32)
-        for i in range(nints - 1, -1, -1):
-            kernels.matched(values[i], theta, final, decay, later, decay**self.gap, out[i])
-            later = out[i, 0].copy()
-        kernels.free(out, level, grade, norm, product)
+        grade, level = self.grade.ravel(), values.sum(axis=(0, 1))
+        kernels.matched(values, self.decay(efold), self.gap, level, grade, norm, product, out)
         norms = np.moveaxis(norm[self.grade], (2, 3), (0, 1))
         return out.reshape(self.values.shape), norms
 
@@ -194,16 +183,15 @@ class _Series:
         from mirific.detector1 import showers_search_kernels as kernels
 
         nints, ngroups, ny, nx = self.values.shape
-        start, first = onset
         rho = -_CORRELATIONS[self.grade.ravel()].astype(np.float32)
-        decay, level, unused = self.decay(efold), 1.0, np.empty((ngroups, ny * nx), dtype=np.float32)
-        for i in range(start, nints):
+        decay, level = self.decay(efold), 1.0
+        for i in range(onset[0], nints):
             model = np.zeros((ngroups, ny * nx), dtype=np.float32)
-            for g in range(first if i == start else 0, ngroups):
+            for g in range(onset[1] if i == onset[0] else 0, ngroups):
                 model[g] = (level * excess * self.quality).ravel()
                 level *= decay
             level *= decay**self.gap
-            kernels.whiten(model, rho, unused)
+            kernels.solve(model, rho)
             self.values[i] -= model.reshape(ngroups, ny, nx)
 
 
@@ -219,7 +207,10 @@ def find(blocks: Blocks, usable: NDArray[np.bool_], seconds: float, rules: Rules
         Time of a group, s.
     rules : Rules
     """
-    first, last = _span(usable)
+    seen = blocks.weight > 0
+    if not seen.any():
+        return []
+    first, last = _span(usable & (np.isfinite(blocks.excess[:, :, seen]).mean(axis=2) > _SEEN))
     if last - first < 2:
         return []
     series = _series(blocks, (first, last), seconds, rules)
@@ -246,6 +237,12 @@ def _mean_excess(shower: Shower, series: _Series) -> float:
     return float(shower.peak * released / (ngroups * series.values.shape[0]))
 
 
+#: Part of the blocks that must have a difference for it to count at all.
+_SEEN = 0.5
+
+#: Levels of light for each of which what is common to its blocks is taken off.
+_LEVELS = 12
+
 #: Showers that are looked for, at most.
 _MOST = 300
 
@@ -265,23 +262,34 @@ def _series(blocks: Blocks, span: tuple[int, int], seconds: float, rules: Rules)
     seen = blocks.weight > 0
     root = np.sqrt(blocks.weight, where=seen, out=np.full(seen.shape, np.nan, dtype=np.float32))
     mean = excess / root
-    for i in range(nints):
-        for g in range(ngroups):
-            mean[i, g] -= _median(mean[i, g])
+    _take_common_off(mean, blocks.level, seen)
     flat = mean.reshape(nints * ngroups, -1)
     middle, scatter = np.empty(ny * nx, np.float32), np.empty(ny * nx, np.float32)
     kernels.center(flat, middle, scatter)
     scatter = _smoothed(scatter.reshape(ny, nx) * root)
-    source = rules.tolerance * np.clip(blocks.level - _median(blocks.level[seen]), 0, None) * root
+    source = rules.tolerance * np.maximum(blocks.level - _median(blocks.level[seen]), 0.0) * root
     quality = np.nan_to_num(root / np.sqrt(scatter**2 + source**2)).astype(np.float32)
     z = np.nan_to_num(flat.reshape(nints, ngroups, -1) * quality.ravel()).astype(np.float32)
     grade = np.rint(np.clip(-blocks.correlation, 0.0, 0.49) / _CORRELATIONS[1]).astype(np.intp)
-    constant = np.empty_like(z)
     for i in range(nints):
-        kernels.whiten(z[i], -_CORRELATIONS[grade.ravel()].astype(np.float32), constant[i])
-    shape = (nints, ngroups, ny, nx)
+        kernels.solve(z[i], -_CORRELATIONS[grade.ravel()].astype(np.float32))
     gap = float(blocks.excess.shape[1] - ngroups + 1)
-    return _Series(z.reshape(shape), constant.reshape(shape), quality, grade, gap, seconds)
+    return _Series(z.reshape(nints, ngroups, ny, nx), quality, grade, gap, seconds)
+
+
+def _take_common_off(mean: _Array, level: _Array, seen: NDArray[np.bool_]) -> None:
+    """Subtract from each group what blocks of the same level of light have in common: no shower does that; in place.
+
+    Drifts of the dark, transients after resets and what is left of the nonlinearity go this way.
+    """
+    edges = np.quantile(level[seen], np.linspace(0.0, 1.0, _LEVELS + 1))
+    number = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, _LEVELS - 1)
+    members = [seen & (number == k) for k in range(_LEVELS)]
+    members = [inside for inside in members if inside.any()]
+    centres = np.array([np.median(level[inside]) for inside in members])
+    for frame in mean.reshape(-1, *level.shape):
+        common = np.array([_median(frame[inside]) for inside in members])
+        frame -= np.interp(level, centres, common).astype(np.float32)
 
 
 def _median(values: _Array) -> np.floating[Any]:

@@ -1,8 +1,8 @@
-"""Loops of the shower search over blocks: whiten in time, match decays and sizes.
+"""Loops of the shower search over blocks: match decays in time and squares of several sizes in space.
 
-Differences of adjacent groups share a read: neighbours are anticorrelated, a moving average of first order. The
-innovations of such a series (Brockwell & Davis, Time Series, section 5.2) are independent; templates and the constant
-rate, which every pixel may have, are whitened alike, and the constant is projected out.
+Differences of adjacent groups share a read: neighbours are anticorrelated, a moving average of first order. Its
+innovations (Brockwell & Davis, Time Series: Theory and Methods, section 5.2) are independent, which gives the inverse
+of the covariance in two sweeps. Every template is freed of the constant rate that each pixel may have.
 """
 
 from __future__ import annotations
@@ -14,74 +14,65 @@ from numba import njit
 
 from mirific.detector1.selection_kernels import median
 
-__all__ = ["best_sizes", "box_sums", "center", "flood", "free", "matched", "median_around", "projections", "whiten"]
+__all__ = ["best_sizes", "box_sums", "center", "flood", "matched", "median_around", "projections", "solve"]
 
 _ZERO = np.float32(0)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def whiten(values: Any, correlation: Any, constant: Any) -> None:
-    """Replace a series of each block by its innovations of unit variance; and those of a constant.
+def solve(values: Any, correlation: Any) -> None:
+    """Multiply series of unit variance by the inverse of their covariance; in place.
+
+    Forwards to the innovations, backwards by the transposed factor.
 
     Parameters
     ----------
     values : float32 array, shape (ngroups, nblocks)
-        Deviations over their errors, from the first usable group of an integration; changed.
+        From the first usable group of an integration.
     correlation : float32 array, shape (nblocks,)
         Of adjacent groups, -0.5 to 0.
-    constant : float32 array, shape (ngroups, nblocks)
-        Receives the innovations of a series of ones.
     """
     ngroups, nblocks = values.shape
-    variance = np.ones(nblocks, dtype=np.float32)
-    scale = np.ones(nblocks, dtype=np.float32)
-    constant[0] = np.float32(1)
+    root = np.ones((ngroups, nblocks), dtype=np.float32)
     for g in range(1, ngroups):
         for b in range(nblocks):
-            rho = correlation[b]
-            gain = rho * scale[b] / variance[b]
-            variance[b] = np.float32(1) - rho * rho / variance[b]
-            fresh = np.float32(1) / np.sqrt(variance[b])
-            values[g, b] = (values[g, b] - gain * values[g - 1, b]) * fresh
-            constant[g, b] = (np.float32(1) - gain * constant[g - 1, b]) * fresh
-            scale[b] = np.sqrt(variance[b])
+            ratio = correlation[b] / root[g - 1, b]
+            root[g, b] = np.sqrt(np.float32(1) - ratio * ratio)
+            values[g, b] = (values[g, b] - ratio * values[g - 1, b]) / root[g, b]
+    for b in range(nblocks):
+        values[ngroups - 1, b] /= root[ngroups - 1, b]
+    for g in range(ngroups - 2, -1, -1):
+        for b in range(nblocks):
+            values[g, b] = (values[g, b] - correlation[b] / root[g, b] * values[g + 1, b]) / root[g, b]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def projections(rho: float, decay: float, gap: float, nints: int, ngroups: int, out: Any) -> None:
-    """Products of whitened templates, for each onset: with themselves and with a constant.
+def projections(rho: float, decay: float, gap: float, out: Any) -> None:
+    """Products of templates under the inverse covariance, for each onset: with themselves and with a constant.
 
     A template is 1 in the group of its onset and falls by ``decay`` from group to group; it goes on in later
-    integrations, after ``gap`` groups for each reset.
+    integrations, after ``gap`` groups more.
 
     Parameters
     ----------
     rho : float
         Correlation of adjacent groups.
     decay, gap : float
-    nints, ngroups : int
-        Integrations, and usable groups of each.
-    out : float32 array, shape (2, nints, ngroups)
-        Receives the sum of squares, and the sum of products with the whitened constant.
+    out : float64 array, shape (2, nints, ngroups)
+        Receives the products with themselves and with a constant; for usable groups only.
     """
-    steady = np.empty(ngroups)
-    gains = np.empty(ngroups)
-    variance, scale, ones = 1.0, 1.0, 1.0
-    constant = np.empty(ngroups)
-    steady[0], gains[0], constant[0] = 1.0, 0.0, 1.0
+    _, nints, ngroups = out.shape
+    root, ratio, constant = np.ones(ngroups), np.zeros(ngroups), np.ones(ngroups)
     for g in range(1, ngroups):
-        gains[g] = rho * scale / variance
-        variance = 1.0 - rho * rho / variance
-        scale = np.sqrt(variance)
-        steady[g] = 1.0 / scale
-        ones = (1.0 - gains[g] * ones) / scale
-        constant[g] = ones
+        ratio[g] = rho / root[g - 1]
+        root[g] = np.sqrt(1.0 - ratio[g] * ratio[g])
+        constant[g] = (1.0 - ratio[g] * constant[g - 1]) / root[g]
     later_square, later_product = 0.0, 0.0
     for i in range(nints - 1, -1, -1):
         for start in range(ngroups - 1, -1, -1):
             template, level, square, product = 0.0, 1.0, 0.0, 0.0
             for g in range(start, ngroups):
-                template = (level - gains[g] * template) * steady[g]
+                template = (level - ratio[g] * template) / root[g]
                 square += template * template
                 product += template * constant[g]
                 level *= decay
@@ -92,36 +83,36 @@ def projections(rho: float, decay: float, gap: float, nints: int, ngroups: int, 
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def matched(values: Any, theta: Any, final: Any, decay: float, later: Any, reach: Any, out: Any) -> None:
-    """Correlate whitened series with a whitened decay, for every onset of an integration.
+def matched(values: Any, decay: float, gap: float, level: Any, grade: Any, norm: Any, product: Any, out: Any) -> None:
+    """Match a decay to series, for every onset; the constant rate of each block is projected out.
 
     Parameters
     ----------
-    values : float32 array, shape (ngroups, nblocks)
-        From :func:`whiten`.
-    theta : float32 array, shape (nblocks,)
-        Coefficient of the moving average, 0 to 1.
-    final : float32 array, shape (nblocks,)
-        Limit of the factor by which innovations are scaled.
-    decay : float
-        From group to group.
-    later : float32 array, shape (nblocks,)
-        Correlation with the template that begins with the next integration; zero if there is none.
-    reach : float
-        What is left of a template at the start of the next integration, had it begun in the group after the last.
-    out : float32 array, shape (ngroups, nblocks)
-        Receives the correlations.
+    values : float32 array, shape (nints, ngroups, nblocks)
+        From :func:`solve`.
+    decay, gap : float
+        As in :func:`projections`.
+    level : float32 array, shape (nblocks,)
+        Sum of the values of each block.
+    grade : int array, shape (nblocks,)
+        Which row of the tables holds for it.
+    norm, product : float32 arrays, shape (grades, nints, ngroups)
+        Root of the product of the template, freed of the constant, with itself; and its product with the constant
+        over that of the constant with itself.
+    out : float32 array, shape (nints, ngroups, nblocks)
+        Receives the signal to noise.
     """
-    ngroups, nblocks = values.shape
-    slow, fast = np.zeros(nblocks, np.float32), np.zeros(nblocks, np.float32)
-    alpha, left = np.float32(decay), np.float32(reach)
-    for g in range(ngroups - 1, -1, -1):
+    nints, ngroups, nblocks = values.shape
+    alpha, skipped = np.float32(decay), np.float32(decay**gap)
+    running = np.zeros(nblocks, dtype=np.float32)
+    for i in range(nints - 1, -1, -1):
         for b in range(nblocks):
-            slow[b] = values[g, b] + alpha * slow[b]
-            fast[b] = values[g, b] + theta[b] * fast[b]
-            own = final[b] * (alpha * slow[b] - theta[b] * fast[b]) / (alpha - theta[b])
-            out[g, b] = own + left * alpha * later[b]
-        left *= alpha
+            running[b] *= skipped
+        for g in range(ngroups - 1, -1, -1):
+            for b in range(nblocks):
+                running[b] = values[i, g, b] + alpha * running[b]
+                k = grade[b]
+                out[i, g, b] = (running[b] - product[k, i, g] * level[b]) / norm[k, i, g]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -152,26 +143,6 @@ def box_sums(values: Any, half: int, out: Any) -> None:
                 column[x] -= rows[y - half - 1, x]
         for x in range(nx):
             out[y, x] = column[x]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def free(values: Any, level: Any, grade: Any, norm: Any, product: Any) -> None:
-    """Project the constant out of correlations (nints, ngroups, nblocks), and divide by their error; in place.
-
-    Parameters
-    ----------
-    values : float32 array, shape (nints, ngroups, nblocks)
-    level : float32 array, shape (nblocks,)
-        Product of each series with the constant.
-    grade : int array, shape (nblocks,)
-    norm, product : float32 arrays, shape (grades, nints, ngroups)
-    """
-    nints, ngroups, nblocks = values.shape
-    for i in range(nints):
-        for g in range(ngroups):
-            for b in range(nblocks):
-                k = grade[b]
-                values[i, g, b] = (values[i, g, b] - product[k, i, g] * level[b]) / norm[k, i, g]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
