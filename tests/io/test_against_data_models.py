@@ -11,7 +11,7 @@ from jwst import datamodels
 
 from mirific import io
 from mirific.errors import MirificError
-from mirific.exposure import DQ, Metadata, StepRecord
+from mirific.exposure import DQ, Cubes, Metadata, StepRecord
 from mirific.io import keywords
 from mirific.io.models import from_model, metadata_of, to_model
 from tests.test_exposure import make_image
@@ -145,3 +145,31 @@ def test_metadata_of_flight_products_are_read_alike(shared_data):
         assert {key: value for key, value in mine.items() if key in theirs} == theirs
         seen += 1
     assert seen > 2
+
+
+def test_times_of_integrations_are_kept(image, tmp_path):
+    kinds = [("integration_number", "i4"), ("int_start_MJD_UTC", "f8"), ("int_mid_MJD_UTC", "f8")]
+    kinds += [(f"int_{part}_{scale}", "f8") for part, scale in (("end", "MJD_UTC"), ("start", "BJD_TDB"))]
+    kinds += [("int_mid_BJD_TDB", "f8"), ("int_end_BJD_TDB", "f8")]
+    times = np.array([(k, *(59000.0 + k + np.arange(6))) for k in (1, 2)], dtype=kinds)
+    stacks = {n: np.stack([getattr(image, n)] * 2) for n in ("data", "err", "dq", "var_poisson", "var_rnoise")}
+    cube = replace(image, **stacks, var_flat=None, area=None, int_times=times)
+    path = io.write(cube, tmp_path / "jw1_rateints.fits")
+    with datamodels.open(path) as model:
+        model.validate()
+        assert np.array_equal(model.int_times["int_end_MJD_UTC"], times["int_end_MJD_UTC"])
+    assert np.array_equal(io.read_image(path).int_times["int_mid_BJD_TDB"], times["int_mid_BJD_TDB"])
+    with fits.open(path) as mine, fits.open(_saved(cube, tmp_path / "jw2_rateints.fits")) as other:
+        assert {hdu.name for hdu in mine} == {hdu.name for hdu in other}
+
+
+def test_optional_products_open_as_their_models(image, tmp_path):
+    ramps = np.arange(2 * 3 * 5 * 7, dtype=np.float32).reshape(2, 3, 5, 7)
+    arrays = {"SCI": ramps, "PIXELDQ": image.dq, "GROUPDQ": (ramps % 8).astype(np.uint8)}
+    path = io.write(Cubes("RampModel", arrays, image.meta, image.history), tmp_path / "jw1_ramp.fits")
+    with datamodels.open(path) as model:
+        assert isinstance(model, datamodels.RampModel)
+        model.validate()
+        assert np.array_equal(model.data, ramps)
+        assert np.array_equal(model.groupdq, arrays["GROUPDQ"])
+        assert np.array_equal(model.pixeldq, image.dq)

@@ -1,4 +1,7 @@
-"""The two extensions that we add to JWST products: ``FLAGSRC``, who set which flag, and ``STEPS``, what was done."""
+"""Tables beside the images: those of JWST products, and two of our own.
+
+``FLAGSRC`` says who set which flag, ``STEPS`` what was done.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,16 @@ from numpy.typing import NDArray
 
 from mirific.exposure import FlagProvenance, StepRecord
 
-__all__ = ["FLAGSRC", "HDRTAB", "STEPS", "flags_from", "flags_image", "history_from", "steps_table"]
+__all__ = ["FLAGSRC", "HDRTAB", "INT_TIMES", "STEPS", "flags_from", "flags_image", "history_from", "steps_table"]
 
 #: Names of the extensions.
 FLAGSRC, STEPS = "FLAGSRC", "STEPS"
 
 #: Name of the table of header values of the exposures in a mosaic, as in official products.
 HDRTAB = "HDRTAB"
+
+#: Name of the table of the times of integrations, as in official products.
+INT_TIMES = "INT_TIMES"
 
 
 def flags_image(flags: FlagProvenance) -> tuple[NDArray[np.uint32], list[tuple[str, str, str]]]:

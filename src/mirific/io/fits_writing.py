@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.exposure import Image, Mosaic
+from mirific.exposure import Cubes, Image, Mosaic
 from mirific.io.embedded_asdf import ASDF, asdf_bytes
-from mirific.io.extensions import FLAGSRC, HDRTAB, STEPS, flags_image, steps_table
+from mirific.io.extensions import FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_image, steps_table
 from mirific.io.headers import header_cards, nested
 from mirific.io.spool import SpooledPlanes
 
 if TYPE_CHECKING:
     from gwcs import WCS
 
-__all__ = ["Extension", "image_extensions", "mosaic_extensions", "write_fits"]
+__all__ = ["Extension", "cubes_extensions", "image_extensions", "mosaic_extensions", "write_fits"]
 
 _BLOCK = 2880
 
@@ -32,6 +32,7 @@ _CODES: Mapping[str, tuple[int, str, int]] = {
     "f4": (-32, ">f4", 0),
     "i4": (32, ">i4", 0),
     "u4": (32, ">u4", 1 << 31),
+    "u1": (8, ">u1", 0),
 }
 
 
@@ -44,7 +45,7 @@ class Extension:
     name : str
         EXTNAME.
     data : array or SpooledPlanes
-        Pixels (float32, int32 or uint32), or a structured array, which becomes a table.
+        Pixels (float32, int32, uint32 or uint8), or a structured array, which becomes a table.
     cards : tuple of (keyword, value, comment)
         Its own, beside those that the metadata make.
     """
@@ -59,7 +60,7 @@ def image_extensions(image: Image) -> Iterator[Extension]:
     yield Extension("SCI", image.data)
     yield Extension("ERR", image.err)
     yield Extension("DQ", image.dq)
-    yield from _present({"AREA": image.area})
+    yield from _present({INT_TIMES: image.int_times if image.data.ndim == 3 else None, "AREA": image.area})
     yield Extension("VAR_POISSON", image.var_poisson)
     yield Extension("VAR_RNOISE", image.var_rnoise)
     yield from _present({"VAR_FLAT": image.var_flat})
@@ -67,6 +68,12 @@ def image_extensions(image: Image) -> Iterator[Extension]:
         planes, cards = flags_image(image.flags)
         yield Extension(FLAGSRC, planes, tuple(cards))
     yield from _history(image)
+
+
+def cubes_extensions(cubes: Cubes) -> Iterator[Extension]:
+    """Extensions of an optional product of stage 1."""
+    yield from _present(cubes.arrays)
+    yield from _history(cubes)
 
 
 def mosaic_extensions(mosaic: Mosaic) -> Iterator[Extension]:
@@ -90,7 +97,7 @@ def _present(arrays: Mapping[str, Any]) -> Iterator[Extension]:
     return (Extension(name, array) for name, array in arrays.items() if array is not None)
 
 
-def _history(exposure: Image | Mosaic) -> Iterator[Extension]:
+def _history(exposure: Cubes | Image | Mosaic) -> Iterator[Extension]:
     if exposure.history:
         yield Extension(STEPS, steps_table(exposure.history))
 

@@ -86,6 +86,8 @@ def to_model(exposure: Image | Mosaic) -> Any:
     for attribute, array in _arrays(exposure).items():
         if array is not None:
             setattr(model, attribute, array.view())  # the writer wants one array object per extension
+    if isinstance(exposure, Image) and exposure.data.ndim == 3 and exposure.int_times is not None:
+        model.int_times = exposure.int_times
     return _with_common(model, exposure)
 
 
@@ -127,6 +129,7 @@ def from_model(model: Any) -> Image | Mosaic:
         var_rnoise=_or(_array(model, "var_rnoise", np.float32), empty),
         var_flat=_array(model, "var_flat", np.float32),
         area=_array(model, "area", np.float32),
+        int_times=np.array(model.int_times) if data.ndim == 3 and model.hasattr("int_times") else None,
         wcs=_wcs(model),
         meta=metadata_of(model),
         flags=_read_flags(extras, data.shape[-2:]),

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.errors import BrokenWcs, InputError, NotMiriImaging, OutputError
-from mirific.exposure import FlagProvenance, Image, Metadata, Mosaic, Ramp, StepRecord
+from mirific.exposure import Cubes, FlagProvenance, Image, Metadata, Mosaic, Ramp, StepRecord
 from mirific.io.embedded_asdf import ASDF, asdf_metadata, asdf_wcs
-from mirific.io.extensions import FLAGSRC, HDRTAB, STEPS, flags_from, history_from
+from mirific.io.extensions import FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_from, history_from
 from mirific.io.fits_reading import FitsFile, open_fits
-from mirific.io.fits_writing import Extension, image_extensions, mosaic_extensions, write_fits
+from mirific.io.fits_writing import Extension, cubes_extensions, image_extensions, mosaic_extensions, write_fits
 from mirific.io.headers import check_values, metadata_from
 from mirific.io.raw import ArrayRamp, FitsRamp, RawRamp
 
@@ -100,7 +100,7 @@ def _ramp(file: FitsFile, overrides: dict[str, Any] | None) -> Ramp:
     meta = _metadata(file, _tree(file), overrides)
     meta = _with_assumed_filter(_check_miri_imaging(meta, file.path), file.path)
     raw = _raw(file)
-    return Ramp(raw, _with_timing(meta, raw, file.path))
+    return Ramp(raw, _with_timing(meta, raw, file.path), file.loaded.get(INT_TIMES))
 
 
 def _metadata(file: FitsFile, tree: Mapping[str, Any], overrides: dict[str, Any] | None) -> Metadata:
@@ -228,6 +228,7 @@ def _image(file: FitsFile, meta: Metadata, wcs: WCS | None) -> Image:
         var_rnoise=_pixels_or_zeros(file, "VAR_RNOISE", data),
         var_flat=file.pixels("VAR_FLAT", np.float32),
         area=file.pixels("AREA", np.float32),
+        int_times=file.loaded.get(INT_TIMES),
         wcs=wcs,
         meta=meta,
         flags=provenance,
@@ -284,7 +285,7 @@ def _check_wcs(exposure: Image | Mosaic, path: Path) -> None:
         raise BrokenWcs("the world coordinates are missing or damaged", where=path, todo="fetch the product anew")
 
 
-def write(exposure: Image | Mosaic, path: str | Path) -> Path:
+def write(exposure: Cubes | Image | Mosaic, path: str | Path) -> Path:
     """Write a product: schema-conformant FITS, whole or not at all.
 
     The file is made in a hidden folder beside its destination and renamed when it is complete.
@@ -295,12 +296,15 @@ def write(exposure: Image | Mosaic, path: str | Path) -> Path:
         If the folder or file cannot be written.
     """
     path = Path(path)
-    if isinstance(exposure, Mosaic):
-        kind, extensions = "ImageModel", mosaic_extensions(exposure)
+    if isinstance(exposure, Cubes):
+        kind, extensions, wcs = exposure.model, cubes_extensions(exposure), None
+    elif isinstance(exposure, Mosaic):
+        kind, extensions, wcs = "ImageModel", mosaic_extensions(exposure), exposure.wcs
     else:
-        kind, extensions = "CubeModel" if exposure.data.ndim == 3 else "ImageModel", image_extensions(exposure)
+        kind = "CubeModel" if exposure.data.ndim == 3 else "ImageModel"
+        extensions, wcs = image_extensions(exposure), exposure.wcs
     with staged(path) as draft:
-        write_fits(draft, kind, exposure.meta, extensions, exposure.wcs)
+        write_fits(draft, kind, exposure.meta, extensions, wcs)
     return path
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mirific import io
-from mirific.exposure import Image, StepRecord
+from mirific.exposure import Cubes, Image, StepRecord
 from mirific.io.names import Name
 from mirific.pipeline.flags import count_flags
 from mirific.pipeline.plan import Source
@@ -120,9 +120,10 @@ def _detector1(job: ExposureJob, result: ExposureResult) -> tuple[Image, Exposur
     products = {"rate": _write(rate, "rate", job)}
     if rate.integrations is not None:
         products["rateints"] = _write(rate.integrations, "rateints", job)
+    products |= {suffix: _write(cubes, suffix, job) for suffix, cubes in rate.byproducts.items()}
     seconds = {"detector1": done - start, "write rate": time.perf_counter() - done}
     new = replace(result, products=products, history=rate.history, seconds=seconds, flags=count_flags(rate))
-    return replace(rate, integrations=None), new
+    return replace(rate, integrations=None, byproducts={}), new
 
 
 def image2_steps(job: ExposureJob, image: Image) -> tuple[Any, ...]:
@@ -149,7 +150,7 @@ def _image2(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureRe
     return replace(result, products=products, history=cal.history, seconds=seconds, flags=count_flags(cal))
 
 
-def _write(image: Image, suffix: str, job: ExposureJob) -> Path:
+def _write(image: Cubes | Image, suffix: str, job: ExposureJob) -> Path:
     """Write a product under its standard name, marked with what it was made from."""
     name = Name(job.source.root, suffix).file
     meta = {"filename": name, "mirific.run_key": job.run_key, **made_by(job.references)}

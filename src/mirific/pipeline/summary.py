@@ -24,6 +24,8 @@ __all__ = ["KINDS", "summarise"]
 KINDS = {
     "rate": "count rates, DN/s",
     "rateints": "count rates of each integration, DN/s",
+    "ramp": "calibrated ramps, DN",
+    "fitopt": "results of the fit of each segment",
     "cal": "calibrated image, MJy/sr",
     "crf": "calibrated image with outliers flagged",
     "i2d": "mosaic, MJy/sr",
