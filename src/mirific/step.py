@@ -89,8 +89,14 @@ def param(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def parameters_of(step: type[Any]) -> dict[str, Parameter]:
+#: What is known of step classes already; reading their type hints takes time.
+_DESCRIBED: dict[type[Any], Mapping[str, Parameter]] = {}
+
+
+def parameters_of(step: type[Any]) -> Mapping[str, Parameter]:
     """Map the names of a step class's parameters to their descriptions, in the order of declaration."""
+    if step in _DESCRIBED:
+        return _DESCRIBED[step]
     hints = get_type_hints(step)
     found = {}
     for item in dataclasses.fields(step):

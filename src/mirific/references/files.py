@@ -270,23 +270,27 @@ class ReferenceFile:
         """Contents of an ASDF file; read once and shared, so do not change them."""
         return self._tree
 
-    def plain_tree(self) -> dict[str, Any]:
-        """Contents of an ASDF file of numbers, texts and lists, such as a parameter file.
-
-        Unlike :meth:`tree` this does without the extensions of ``asdf``, whose loading takes the better part of a
-        second.
-
-        Raises
-        ------
-        ReferenceMissing
-            If the file cannot be read.
-        """
+    @cached_property
+    def _plain_tree(self) -> dict[str, Any]:
         from asdf.util import load_yaml
 
         try:
             return dict(load_yaml(self.path))
         except (OSError, ValueError) as error:
             raise ReferenceMissing(f"cannot be read ({error})", where=self.path, todo="fetch it again") from error
+
+    def plain_tree(self) -> dict[str, Any]:
+        """Contents of an ASDF file of numbers, texts and lists, such as a parameter file.
+
+        Unlike :meth:`tree` this does without the extensions of ``asdf``, whose loading takes the better part of a
+        second. Read once and shared, so do not change them.
+
+        Raises
+        ------
+        ReferenceMissing
+            If the file cannot be read.
+        """
+        return self._plain_tree
 
 
 def _plane(hdu: Any) -> _Plane | None:
