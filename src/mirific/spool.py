@@ -86,7 +86,7 @@ class Spool:
         size = -(-max(values.nbytes, 1) // mmap.PAGESIZE) * mmap.PAGESIZE
         piece, start = self._place(size)
         if values.nbytes:
-            os.pwrite(self._file, memoryview(values).cast("B"), piece * _PIECE + start)
+            os.pwrite(self._file, values.data.cast("B"), piece * _PIECE + start)
         block = _Block(piece, start, size, array.shape, values.dtype)
         finalize(block, self._release, size, piece, start)
         return block

@@ -28,8 +28,16 @@ def test_shared_areas_are_those_of_shapely(x, y, size, angle, skew):
 
 
 def _corners(shape, scale=1.0, shift=(0.0, 0.0)):
-    y, x = np.indices((shape[0] + 1, shape[1] + 1)) - 0.5
-    return np.stack([x * scale + shift[0], y * scale + shift[1]])
+    """Factors of the corners of pixels: column = shift + scale x, row = shift + scale y."""
+    y, x = (np.arange(size + 1) - 0.5 for size in shape)
+    down = np.zeros((2, y.size, 2))
+    down[0] = shift[0], scale
+    down[1, :, 0] = shift[1] + scale * y
+    return np.stack([np.ones(x.size), x]), down
+
+
+def _drop(planes, weight, corners, pixfrac, sums):
+    kernels.drop_squares(planes, weight, *corners, pixfrac, np.zeros(2), sums)
 
 
 @settings(max_examples=25, deadline=None)
@@ -39,7 +47,7 @@ def test_dropping_conserves_weight_and_flux(scale, dx, dy, pixfrac):
     weight = rng.uniform(0.5, 2.0, (6, 7)).astype(np.float32)
     planes = rng.normal(10, 3, (2, 6, 7)).astype(np.float32)
     sums = np.zeros((40, 40, 3))
-    kernels.drop_squares(planes, weight, _corners((6, 7), scale, (10 + dx, 10 + dy)), pixfrac, sums)
+    _drop(planes, weight, _corners((6, 7), scale, (10 + dx, 10 + dy)), pixfrac, sums)
     weighted, *totals = sums.sum(axis=(0, 1))
     assert weighted == pytest.approx(weight.sum(), rel=1e-6)
     np.testing.assert_allclose(totals, (weight * planes).sum(axis=(1, 2), dtype=float), rtol=1e-5)
@@ -47,7 +55,7 @@ def test_dropping_conserves_weight_and_flux(scale, dx, dy, pixfrac):
 
 def test_a_shift_of_half_a_pixel_halves():
     sums = np.zeros((4, 4, 2))
-    kernels.drop_squares(
+    _drop(
         np.full((1, 1, 1), 8.0, np.float32), np.ones((1, 1), np.float32), _corners((1, 1), 1.0, (1.5, 1.0)), 1.0, sums
     )
     np.testing.assert_allclose(sums[1, :, 0], [0, 0.5, 0.5, 0])
@@ -57,9 +65,7 @@ def test_a_shift_of_half_a_pixel_halves():
 
 def test_drops_beyond_the_grid_are_cut_off():
     sums = np.zeros((3, 3, 2))
-    kernels.drop_squares(
-        np.ones((1, 3, 3), np.float32), np.ones((3, 3), np.float32), _corners((3, 3), 1.0, (-1.5, 2.0)), 1.0, sums
-    )
+    _drop(np.ones((1, 3, 3), np.float32), np.ones((3, 3), np.float32), _corners((3, 3), 1.0, (-1.5, 2.0)), 1.0, sums)
     np.testing.assert_allclose(sums[..., 0], [[0, 0, 0], [0, 0, 0], [1, 0.5, 0]])
 
 
@@ -67,7 +73,7 @@ def test_pixels_without_weight_stay_out():
     weight = np.array([[1.0, 0.0]], dtype=np.float32)
     planes = np.array([[[5.0, np.nan]]], dtype=np.float32)
     sums = np.zeros((1, 2, 2))
-    kernels.drop_squares(planes, weight, _corners((1, 2)), 1.0, sums)
+    _drop(planes, weight, _corners((1, 2)), 1.0, sums)
     np.testing.assert_allclose(sums[0], [[1, 5], [0, 0]])
 
 

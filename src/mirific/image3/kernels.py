@@ -7,7 +7,17 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["add_to_mosaic", "blot", "drop_squares", "find_outliers", "finish_mosaic", "stack_median"]
+__all__ = [
+    "add_to_mosaic",
+    "blot",
+    "drop_squares",
+    "find_outliers",
+    "finish_mosaic",
+    "flag",
+    "prepare",
+    "stack_median",
+    "well_covered",
+]
 
 _NAN = np.float32(np.nan)
 
@@ -81,7 +91,7 @@ def shared_areas(qx: Any, qy: Any, rows: int, columns: int, area: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _drop(places: Any, y: int, x: int, pixfrac: float, q: Any) -> tuple[int, int]:
+def _drop(upper: Any, lower: Any, x: int, pixfrac: float, q: Any) -> tuple[int, int]:
     """Corners of the drop of one pixel along one axis, from the edge of the grid pixel in which it begins.
 
     Returns
@@ -89,7 +99,7 @@ def _drop(places: Any, y: int, x: int, pixfrac: float, q: Any) -> tuple[int, int
     first, count : int
         First pixel of the grid that the drop touches along the axis, and how many.
     """
-    a, b, c, d = places[y, x], places[y, x + 1], places[y + 1, x + 1], places[y + 1, x]
+    a, b, c, d = upper[x], upper[x + 1], lower[x + 1], lower[x]
     if pixfrac != 1.0:
         middle = 0.25 * (a + b + c + d)
         a, b = middle + pixfrac * (a - middle), middle + pixfrac * (b - middle)
@@ -101,12 +111,24 @@ def _drop(places: Any, y: int, x: int, pixfrac: float, q: Any) -> tuple[int, int
     return first, min(last - first + 1, MAX_SPAN)
 
 
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
+def _corner_row(across: Any, down: Any, begin: Any, out: Any) -> None:
+    """Places of one row of corners on the grid: sums over the nodes, from ``begin``; out has shape (2, nx + 1)."""
+    for axis in range(2):
+        place = out[axis]
+        place[:] = -begin[axis]
+        for m in range(across.shape[0]):
+            factor, values = down[axis, m], across[m]
+            for x in range(place.size):
+                place[x] += factor * values[x]
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
-def drop_squares(planes: Any, weight: Any, corners: Any, pixfrac: float, sums: Any) -> None:
-    """Drop square pixels onto a grid: drizzling with the kernel ``square``.
+def drop_squares(planes: Any, weight: Any, across: Any, down: Any, pixfrac: float, begin: Any, sums: Any) -> None:
+    """Drop square pixels onto a window of a grid: drizzling with the kernel ``square``.
 
     Each pixel gives each pixel of the grid the part of its weight that lies there, and its values with that weight
-    (Fruchter & Hook 2002, PASP 114, 144).
+    (Fruchter & Hook 2002, PASP 114, 144). What lies outside of the window is left out.
 
     Parameters
     ----------
@@ -114,24 +136,33 @@ def drop_squares(planes: Any, weight: Any, corners: Any, pixfrac: float, sums: A
         Values that share the weights.
     weight : float32 array, shape (ny, nx)
         Weights; pixels without a positive one are left out.
-    corners : float array, shape (2, ny + 1, nx + 1)
-        Column and row on the grid of the corners of the pixels.
+    across : float array, shape (nodes, nx + 1)
+    down : float array, shape (2, ny + 1, nodes)
+        Their product gives column and row on the grid of the corners of the pixels.
     pixfrac : float
         Linear size of the drop relative to the pixel.
+    begin : float array, shape (2,)
+        Column and row of the grid at which the window begins.
     sums : float array, shape (gy, gx, k + 1)
-        Receives (adds) the sum of weights and then the weighted sums of the planes.
+        The window; receives (adds) the sum of weights and then the weighted sums of the planes.
     """
     k, ny, nx = planes.shape
     gy, gx, _ = sums.shape
+    upper, lower = np.empty((2, nx + 1)), np.empty((2, nx + 1))
     qx, qy = np.empty(4), np.empty(4)
     area = np.empty((MAX_SPAN, MAX_SPAN))
+    _corner_row(across, down[:, 0], begin, lower)
     for y in range(ny):
+        upper, lower = lower, upper
+        _corner_row(across, down[:, y + 1], begin, lower)
         for x in range(nx):
             w = np.float64(weight[y, x])
             if not w > 0.0:
                 continue
-            row0, rows = _drop(corners[1], y, x, pixfrac, qy)
-            column0, columns = _drop(corners[0], y, x, pixfrac, qx)
+            row0, rows = _drop(upper[1], lower[1], x, pixfrac, qy)
+            if row0 >= gy or row0 + rows <= 0:
+                continue
+            column0, columns = _drop(upper[0], lower[0], x, pixfrac, qx)
             whole = 0.5 * abs((qx[1] - qx[3]) * (qy[0] - qy[2]) - (qx[0] - qx[2]) * (qy[1] - qy[3]))
             if not whole > 0.0:
                 continue
@@ -144,6 +175,61 @@ def drop_squares(planes: Any, weight: Any, corners: Any, pixfrac: float, sums: A
                         sums[row0 + row, column0 + column, 0] += part
                         for p in range(k):
                             sums[row0 + row, column0 + column, p + 1] += part * planes[p, y, x]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def prepare(arrays: Any, dq: Any, obstacles: Any, level: Any, exptime: float, planes: Any, weight: Any) -> None:
+    """What is drizzled of an exposure, and the weights.
+
+    Parameters
+    ----------
+    arrays : tuple of float32 arrays, shape (ny, nx)
+        Data and the variances due to read noise, flat and photons.
+    dq : uint32 array, shape (ny, nx)
+    obstacles : uint32
+        DQ bits of pixels that are left out.
+    level : float32
+        Sky level to subtract.
+    exptime : float
+        Weight of all pixels; 0 for the inverse variance of the read noise.
+    planes : float32 array, shape (4, ny, nx)
+        Receives data without the level, and the errors due to read noise, flat and photons.
+    weight : float32 array, shape (ny, nx)
+        Receives the weights; 0 for pixels that are left out.
+    """
+    data, var_rnoise, var_flat, var_poisson = arrays
+    ny, nx = data.shape
+    for y in range(ny):
+        for x in range(nx):
+            planes[0, y, x] = data[y, x] - level
+            planes[1, y, x] = np.sqrt(var_rnoise[y, x])
+            planes[2, y, x] = np.sqrt(var_flat[y, x])
+            planes[3, y, x] = np.sqrt(var_poisson[y, x])
+            weight[y, x] = 0.0
+            if (dq[y, x] & obstacles) == 0 and np.isfinite(data[y, x]):
+                if exptime > 0.0:
+                    weight[y, x] = exptime
+                elif var_rnoise[y, x] > 0.0 and np.isfinite(var_rnoise[y, x]):
+                    weight[y, x] = np.float32(1.0) / var_rnoise[y, x]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def well_covered(sums: Any, limit: float, values: Any) -> None:
+    """Weighted means where the weight reaches ``limit``, NaN elsewhere.
+
+    Parameters
+    ----------
+    sums : float array, shape (gy, gx, 2)
+        Sum of weights, weighted sum.
+    limit : float
+    values : float32 array, shape (gy, gx)
+        Receives the means.
+    """
+    for y in range(values.shape[0]):
+        for x in range(values.shape[1]):
+            weight = np.float32(sums[y, x, 0])
+            covered = weight > 0.0 and weight >= limit
+            values[y, x] = sums[y, x, 1] / sums[y, x, 0] if covered else _NAN
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -250,19 +336,26 @@ def stack_median(windows: Any, corners: Any, y0: int, out: Any) -> None:
                 if 0 <= row < window.shape[0] and 0 <= column < window.shape[1]:
                     value = window[row, column]
                     if not np.isnan(value):
-                        place = n
-                        while place > 0 and values[place - 1] > value:
-                            values[place] = values[place - 1]
-                            place -= 1
-                        values[place] = value
+                        values[n] = value
                         n += 1
-            half = n // 2
-            if n == 0:
-                out[y, x] = _NAN
-            elif n % 2:
-                out[y, x] = values[half]
-            else:
-                out[y, x] = np.float32(0.5) * (values[half - 1] + values[half])
+            out[y, x] = _median(values, n)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _median(values: Any, n: int) -> Any:
+    """Median of the first ``n`` values, which change their order; NaN of none."""
+    if n == 0:
+        return _NAN
+    for gap in (23, 10, 4, 1):  # Shell 1959; gaps of Ciura 2001
+        for k in range(gap, n):
+            value = values[k]
+            place = k
+            while place >= gap and values[place - gap] > value:
+                values[place] = values[place - gap]
+                place -= gap
+            values[place] = value
+    half = n // 2
+    return values[half] if n % 2 else np.float32(0.5) * (values[half - 1] + values[half])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -345,3 +438,29 @@ def find_outliers(data: Any, err: Any, blotted: Any, backg: Any, snr: Any, scale
                 for i in range(max(0, x - 1), min(nx, x + 2)):
                     near = near or first[j, i]
             found[y, x] = near
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def flag(outliers: Any, bits: Any, dq: Any, arrays: Any) -> None:
+    """Flag outliers; afterwards NaN and DO_NOT_USE (bit 0) agree in all arrays, which are changed in place.
+
+    Parameters
+    ----------
+    outliers : bool array, shape (ny, nx)
+    bits : uint32
+        DQ bits of an outlier.
+    dq : uint32 array, shape (ny, nx)
+    arrays : float32 array, shape (k, ny, nx)
+    """
+    ny, nx = dq.shape
+    for y in range(ny):
+        for x in range(nx):
+            if outliers[y, x]:
+                dq[y, x] |= bits
+            lost = (dq[y, x] & np.uint32(1)) != 0
+            for k in range(arrays.shape[0]):
+                lost = lost or np.isnan(arrays[k, y, x])
+            if lost:
+                dq[y, x] |= np.uint32(1)
+                for k in range(arrays.shape[0]):
+                    arrays[k, y, x] = _NAN

@@ -53,7 +53,7 @@ def _detached(image: Image) -> Image:
     return replace(image, **arrays)
 
 
-def _library(images: tuple[Image, ...]) -> Any:
+def _library(images: Sequence[Image]) -> Any:
     from jwst.datamodels import ModelLibrary
 
     from mirific.io.models import to_model
@@ -190,7 +190,7 @@ def _parameters(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: getattr(step, name) for name in names}
 
 
-def without_outliers(images: tuple[Image, ...], step: Any) -> tuple[Image, ...]:
+def without_outliers(images: Sequence[Image], step: Any) -> tuple[Image, ...]:
     """Flag outliers by the official step.
 
     Parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mirific.errors import ParameterError
 from mirific.exposure import DQ, Image, ImageSet
 from mirific.image3 import official
-from mirific.image3.drizzling import Drizzled, Grid, drizzle, sky_subtracted, weights
+from mirific.image3.drizzling import Grid, drizzle, sky_subtracted, weights
 from mirific.image3.output_grid import make_grid
 from mirific.image3.pixel_map import PixelMap, pixel_map
 from mirific.image3.resample import Resample
@@ -59,45 +59,46 @@ class OutlierDetection(SetStep):
             return exposure.with_images(official.without_outliers(exposure.images, self))
         thresholds = _two(self.snr, "snr"), _two(self.scale, "scale")
         grid = make_grid(exposure.images, Resample())
-        maps = [_map(image, grid) for image in exposure.images]
-        pairs = list(zip(exposure.images, maps, strict=True))
-        median = self._median(pairs, grid)
-        found = self.each(lambda pair: self._outliers(pair[0], pair[1], median, *thresholds), pairs)
-        cleaned = (_flagged(image, outliers) for (image, _), outliers in zip(pairs, found, strict=True))
-        return exposure.with_images(tuple(cleaned))
+        median = self._median(exposure.images, grid)
+        cleaned = self.each(lambda image: self._cleaned(image, grid, median, *thresholds), exposure.images)
+        return exposure.with_images(cleaned)
 
-    def _median(self, pairs: list[tuple[Image, PixelMap]], grid: Grid) -> NDArray[np.float32]:
-        """Median of the drizzled exposures (MJy/sr, sky subtracted), shape of the grid."""
-        from numba.typed import List
+    def _median(self, images: Sequence[Image], grid: Grid) -> NDArray[np.float32]:
+        """Median of the drizzled exposures (MJy/sr, sky subtracted), shape of the grid.
 
+        The drizzled exposures wait on disk, and the median takes them in strips.
+        """
+        from mirific.spool import Spool
+
+        spool = Spool()
+        windows = list(self.each(lambda image: _stored(*self._window(image, grid), spool), images))
+        starts = range(0, grid.shape[0], _STRIP)
+        strips = self.each(lambda y0: _strip_median(spool, windows, y0, min(_STRIP, grid.shape[0] - y0), grid), starts)
+        return np.concatenate(list(strips))
+
+    def _window(self, image: Image, grid: Grid) -> tuple[NDArray[np.float32], int, int]:
+        """One exposure on the grid, where it is well covered, and where it begins."""
         from mirific.image3 import kernels
 
-        windows, corners = List(), []
-        for values, corner in self.each(lambda pair: self._window(pair[0], pair[1], grid), pairs):
-            windows.append(values)
-            corners.append(corner)
-        median = np.empty(grid.shape, dtype=np.float32)
-        kernels.stack_median(windows, np.array(corners), 0, median)
-        return median
-
-    def _window(self, image: Image, where: PixelMap, grid: Grid) -> tuple[NDArray[np.float32], tuple[int, int]]:
-        """One exposure on the grid, where it is well covered, and where it begins."""
         weight = weights(image, self.weight_type, self.good_bits)
-        dropped = drizzle([sky_subtracted(image)], weight, where, grid, self.pixfrac)
-        return _well_covered(dropped, self.maskpt), (dropped.y0, dropped.x0)
+        dropped = drizzle(sky_subtracted(image)[None], weight, _map(image, grid), grid, self.pixfrac)
+        total = dropped.sums[..., 0].astype(np.float32)
+        values = np.empty(total.shape, dtype=np.float32)
+        kernels.well_covered(dropped.sums, self.maskpt * _clipped_mean(total[total > 0]), values)
+        return values, dropped.y0, dropped.x0
 
-    def _outliers(
+    def _cleaned(
         self,
         image: Image,
-        where: PixelMap,
+        grid: Grid,
         median: NDArray[np.float32],
         snr: NDArray[np.float32],
         scale: NDArray[np.float32],
-    ) -> NDArray[np.bool_]:
-        """Mask of the outliers of one exposure."""
+    ) -> Image:
+        """One exposure with its outliers flagged."""
         from mirific.image3 import kernels
 
-        columns, rows = where.centres(image.data.shape)
+        columns, rows = _map(image, grid).centres(image.data.shape)
         blotted = np.empty_like(image.data)
         kernels.blot(median, columns, rows, blotted)
         level = image.meta.get("background.level")
@@ -106,7 +107,29 @@ class OutlierDetection(SetStep):
         found = np.empty(image.data.shape, dtype=np.bool_)
         backg = np.float32(level if matched else self.backg)
         kernels.find_outliers(image.data, image.err, blotted, backg, snr, scale, first, found)
-        return found
+        return _flagged(image, found)
+
+
+#: Rows of the mosaic whose median is taken at a time.
+_STRIP = 128
+
+
+def _stored(values: NDArray[np.float32], y0: int, x0: int, spool: Any) -> tuple[Any, int, int]:
+    return spool.store(values), y0, x0
+
+
+def _strip_median(spool: Any, windows: list[tuple[Any, int, int]], y0: int, rows: int, grid: Grid) -> Any:
+    """Median of the windows over some rows of the grid."""
+    from numba.typed import List
+
+    from mirific.image3 import kernels
+
+    touching = [w for w in windows if w[1] < y0 + rows and w[1] + w[0].shape[0] > y0]
+    median = np.full((rows, grid.shape[1]), np.nan, dtype=np.float32)
+    if touching:
+        loaded = List([spool.load(block) for block, _, _ in touching])
+        kernels.stack_median(loaded, np.array([corner for _, *corner in touching]), y0, median)
+    return median
 
 
 def _two(text: str, name: str) -> NDArray[np.float32]:
@@ -123,23 +146,12 @@ def _map(image: Image, grid: Grid) -> PixelMap:
     return pixel_map(image.wcs, grid.wcs, image.data.shape)
 
 
-def _well_covered(dropped: Drizzled, maskpt: float) -> NDArray[np.float32]:
-    """Drizzled values; NaN where the weight is below ``maskpt`` times its clipped mean."""
-    weight = dropped.sums[..., 0].astype(np.float32)
-    limit = maskpt * _clipped_mean(weight[weight > 0])
-    values = np.full(weight.shape, np.nan, dtype=np.float32)
-    np.divide(
-        dropped.sums[..., 1], dropped.sums[..., 0], out=values, where=(weight > 0) & (weight >= limit), casting="unsafe"
-    )
-    return values
-
-
 def _clipped_mean(values: NDArray[np.float32], sigma: float = 3.0, rounds: int = 5) -> float:
     """Mean of what is within ``sigma`` standard deviations of the median, found anew up to five times."""
     for _ in range(rounds):
         if values.size == 0:
             return 0.0
-        middle, width = np.median(values), values.std(dtype=np.float64)
+        middle, width = np.median(values[:: max(1, values.size // _ENOUGH)]), values.std(dtype=np.float64)
         kept = values[np.abs(values - middle) <= sigma * width]
         if kept.size == values.size:
             break
@@ -147,13 +159,17 @@ def _clipped_mean(values: NDArray[np.float32], sigma: float = 3.0, rounds: int =
     return float(values.mean(dtype=np.float64)) if values.size else 0.0
 
 
+#: Values that suffice for the median about which is clipped.
+_ENOUGH = 100_000
+
+
 def _flagged(image: Image, outliers: NDArray[np.bool_]) -> Image:
     """Flag the outliers; afterwards NaN and DO_NOT_USE agree in all arrays."""
-    dq = image.dq | np.where(outliers, np.uint32(DQ["OUTLIER"] | DQ["DO_NOT_USE"]), np.uint32(0))
+    from mirific.image3 import kernels
+
+    dq = image.dq.copy()
     present = [name for name in _ARRAYS if getattr(image, name) is not None]
-    lost = (dq & np.uint32(DQ["DO_NOT_USE"])) != 0
-    for name in present:
-        lost |= np.isnan(getattr(image, name))
-    dq[lost] |= np.uint32(DQ["DO_NOT_USE"])
-    blanked: dict[str, Any] = {name: np.where(lost, np.float32(np.nan), getattr(image, name)) for name in present}
+    arrays = np.stack([getattr(image, name) for name in present])
+    kernels.flag(outliers, np.uint32(DQ["OUTLIER"] | DQ["DO_NOT_USE"]), dq, arrays)
+    blanked: dict[str, Any] = dict(zip(present, arrays, strict=True))
     return replace(image, dq=dq, **blanked)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -13,7 +14,7 @@ from mirific.image3.drizzling import Grid
 __all__ = ["make_grid", "numbers", "sky_polygons"]
 
 
-def make_grid(images: tuple[Image, ...], step: Any) -> Grid:
+def make_grid(images: Sequence[Image], step: Any) -> Grid:
     """Find the grid for a set of exposures.
 
     By the public ``stcal.alignment.wcs_from_sregions``, with the first exposure's pixel scale and orientation unless
@@ -21,7 +22,7 @@ def make_grid(images: tuple[Image, ...], step: Any) -> Grid:
 
     Parameters
     ----------
-    images : tuple of Image
+    images : sequence of Image
     step : Resample
         ``output_shape``, ``crpix``, ``crval``, ``rotation``, ``pixel_scale``, ``pixel_scale_ratio``, ``output_wcs``.
 
@@ -35,7 +36,7 @@ def make_grid(images: tuple[Image, ...], step: Any) -> Grid:
     return _around(images, step)
 
 
-def _around(images: tuple[Image, ...], step: Any) -> Grid:
+def _around(images: Sequence[Image], step: Any) -> Grid:
     from stcal.alignment.util import compute_scale, wcs_from_sregions
 
     first = images[0]

@@ -63,7 +63,12 @@ class PixelMap:
         A corner is the mean of the four centres around it, continued linearly at the edges, as ``drizzle`` takes it;
         from the true corner that is 1e-5 pixel away.
         """
-        return self._spread(_between(self.x, shape[-1]), _between(self.y, shape[-2]))
+        across, down = self.corner_factors(shape)
+        return down @ across
+
+    def corner_factors(self, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Two arrays, (n, nx + 1) and (2, ny + 1, n), of which the second times the first gives the corners."""
+        return np.ascontiguousarray(_between(self.x, shape[-1]).T), _between(self.y, shape[-2]) @ self.values
 
 
 def _between(nodes: NDArray[np.float64], size: int) -> NDArray[np.float64]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ import numpy as np
 from mirific.exposure import Image, ImageSet, Metadata, Mosaic
 from mirific.image3 import official
 from mirific.image3.blending import blended_metadata, headers_table
-from mirific.image3.drizzling import Drizzled, Grid, drizzle, measurement_time, sky_subtracted, weights
+from mirific.image3.drizzling import Footprint, Grid, measurement_time, obstacles, sky_level
 from mirific.image3.output_grid import make_grid
 from mirific.image3.pixel_map import PixelMap, pixel_map
 from mirific.image3.sets import ManyImages
@@ -22,6 +22,9 @@ __all__ = ["GOOD_BITS", "Resample"]
 #: Pixels flagged so do not go into the mosaic (``jwst: resample/resample_step.py``).
 GOOD_BITS = "~DO_NOT_USE+NON_SCIENCE"
 
+#: Rows of the mosaic that are made at a time.
+_STRIP = 128
+
 #: Variances of an exposure, in the order of the sums of the mosaic.
 _VARIANCES = ("var_rnoise", "var_flat", "var_poisson")
 
@@ -30,10 +33,11 @@ _VARIANCES = ("var_rnoise", "var_flat", "var_poisson")
 class Resample(ManyImages):
     """Combine the exposures of a set by drizzling (Fruchter & Hook 2002, PASP 114, 144).
 
-    One pass over each exposure drops its data and the errors of its three variances; positions are interpolated
-    (:mod:`mirific.image3.pixel_map`) to far better than 0.002 pixel. Pixels that stick out of the mosaic count with
-    the part that is inside, where ``drizzle`` leaves some of them out. Kernels other than ``square`` go through the
-    official step.
+    The mosaic is made in strips of rows, each from the rows of the exposures that fall on it, so that memory follows
+    the mosaic and not the number of exposures. Data and the errors of the three variances are dropped together;
+    positions are interpolated (:mod:`mirific.image3.pixel_map`) to far better than 0.002 pixel. Pixels that stick out
+    of the mosaic count with the part that is inside, where ``drizzle`` leaves some of them out. Kernels other than
+    ``square`` go through the official step.
     """
 
     name: ClassVar[str] = "resample"
@@ -50,6 +54,11 @@ class Resample(ManyImages):
     rotation: float | None = param(None, "Position angle of the y axis; none for that of the detector.", unit="deg")
     pixel_scale_ratio: float = param(1.0, "Output to input pixel scale.", ge=0)
     pixel_scale: float | None = param(None, "Output pixel scale; overrides the ratio.", unit="arcsec", ge=0)
+    pixmap_stepsize: float = param(1.0, "Taken for compatibility: positions are interpolated to 1e-7 pixel.", ge=1)
+    pixmap_order: int = param(1, "Taken for compatibility, likewise.", ge=1, le=3)
+    enable_ctx: bool = param(True, "Record which exposures went into each pixel (CON).")
+    enable_err: bool = param(True, "Propagate errors (ERR); NaN otherwise.")
+    report_var: bool = param(True, "Keep the variances of the mosaic.")
     output_wcs: str = param("", "ASDF file with the world coordinates of the mosaic; overrides the above.")
 
     def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> Mosaic:
@@ -61,25 +70,64 @@ class Resample(ManyImages):
         return replace(mosaic, members=exposure.images, history=exposure.history)
 
     def _drizzled(self, exposure: ImageSet) -> Mosaic:
-        grid = self._grid(exposure.images)
-        sums = _Sums.empty(grid.shape, len(exposure.images))
-        pairs = [(image, _map(image, grid)) for image in exposure.images]
-        dropped = self.each(lambda pair: self._drop(pair[0], pair[1], grid), pairs)
-        for number, (image, drop) in enumerate(zip(exposure.images, dropped, strict=True)):
-            sums.add(drop, number, self.weight_type, measurement_time(image))
-        data, err, var_rnoise, var_flat, var_poisson = sums.finished(1 / grid.pixel_scale_ratio**2, self.fillval)
+        images = tuple(exposure.images)
+        grid = self._grid(images)
+        footprints = [Footprint.of(_map(image, grid), image.data.shape, grid) for image in images]
+        strips = self.each(
+            lambda y0: self._strip(exposure.images, footprints, grid, slice(y0, min(y0 + _STRIP, grid.shape[0]))),
+            range(0, grid.shape[0], _STRIP),
+        )
+        planes, context = (np.concatenate(parts, axis=1) for parts in zip(*strips, strict=True))
+        weight, data, err, var_rnoise, var_flat, var_poisson = planes
         return Mosaic(
             data=data,
-            err=err,
-            weight=sums.weight.astype(np.float32),
-            context=sums.context,
-            var_poisson=var_poisson,
-            var_rnoise=var_rnoise,
-            var_flat=var_flat,
-            headers=headers_table(exposure.images),
+            err=err if self.enable_err else np.full_like(err, np.nan),
+            weight=weight,
+            context=context if self.enable_ctx else None,
+            var_poisson=var_poisson if self.report_var else None,
+            var_rnoise=var_rnoise if self.report_var else None,
+            var_flat=var_flat if self.report_var else None,
+            headers=headers_table(images),
             wcs=grid.wcs,
-            meta=self._meta(exposure, grid),
+            meta=self._meta(exposure, images, grid),
         )
+
+    def _strip(self, images: Sequence[Image], footprints: Sequence[Footprint], grid: Grid, rows: slice) -> Any:
+        """Drizzle all exposures onto some rows of the mosaic; return six planes (float32) and the context."""
+        shape = rows.stop - rows.start, grid.shape[1]
+        sums = _Sums.empty(shape, len(images))
+        for number, footprint in enumerate(footprints):
+            of_image = footprint.rows(rows.start, rows.stop)
+            if of_image.stop > of_image.start:
+                image = images[number]
+                exptime = measurement_time(image)
+                dropped = self._dropped(image, footprint, of_image, rows, exptime)
+                sums.add(dropped, footprint.columns[0], number, self.weight_type, exptime)
+        return sums.finished(1 / grid.pixel_scale_ratio**2, self.fillval), sums.context
+
+    def _dropped(self, image: Image, footprint: Footprint, of_image: slice, rows: slice, exptime: float) -> Any:
+        """Drizzle some rows of one exposure onto some rows of the mosaic, over the columns that it touches.
+
+        Returns
+        -------
+        float64 array, shape (number of rows, number of columns, 5)
+            Sum of weights and weighted sums of data and of the errors due to read noise, flat and photons.
+        """
+        from mirific.image3 import kernels
+
+        data = image.data[of_image]
+        variances = [getattr(image, name) for name in _VARIANCES]
+        parts = [np.zeros_like(data) if plane is None else plane[of_image] for plane in variances]
+        planes, weight = np.empty((4, *data.shape), dtype=np.float32), np.empty(data.shape, dtype=np.float32)
+        constant = exptime if self.weight_type == "exptime" else 0.0
+        arrays = data, parts[0], parts[1], parts[2]
+        kernels.prepare(arrays, image.dq[of_image], obstacles(GOOD_BITS), sky_level(image), constant, planes, weight)
+        x0, x1 = footprint.columns
+        sums = np.zeros((rows.stop - rows.start, x1 - x0, 5))
+        down = footprint.down[:, of_image.start : of_image.stop + 1]
+        begin = np.array([x0, rows.start], dtype=float)
+        kernels.drop_squares(planes, weight, footprint.across, down, self.pixfrac, begin, sums)
+        return sums
 
     def _grid(self, images: tuple[Image, ...]) -> Grid:
         """The grid; with a user's own one, its scale relative to that of the exposures."""
@@ -89,16 +137,9 @@ class Resample(ManyImages):
         area = images[0].meta.get("photometry.pixelarea_arcsecsq")
         return replace(grid, pixel_scale_ratio=grid.pixel_scale / np.sqrt(area) if area else 1.0)
 
-    def _drop(self, image: Image, where: PixelMap, grid: Grid) -> Drizzled:
-        """Drizzle one exposure: data, then the errors due to read noise, flat and photons."""
-        variances = [getattr(image, name) for name in _VARIANCES]
-        errors = [np.zeros_like(image.data) if plane is None else np.sqrt(plane) for plane in variances]
-        weight = weights(image, self.weight_type, GOOD_BITS)
-        return drizzle([sky_subtracted(image), *errors], weight, where, grid, self.pixfrac)
-
-    def _meta(self, exposure: ImageSet, grid: Grid) -> Metadata:
+    def _meta(self, exposure: ImageSet, images: tuple[Image, ...], grid: Grid) -> Metadata:
         """Metadata of the mosaic: blended from the exposures, and what is its own."""
-        blended = blended_metadata(exposure.images, grid.wcs)
+        blended = blended_metadata(images, grid.wcs)
         area = grid.pixel_scale**2
         own = {
             "filename": exposure.meta.get("filename", "mosaic_i2d.fits"),
@@ -106,13 +147,13 @@ class Resample(ManyImages):
             "asn.pool_name": exposure.meta.get("asn.pool_name"),
             "photometry.pixelarea_arcsecsq": area,
             "photometry.pixelarea_steradians": area * np.radians(1 / 3600) ** 2,
-            "resample.pointings": len({_pointing(image) for image in exposure.images}),
+            "resample.pointings": len({_pointing(image) for image in images}),
             "resample.pixel_scale_ratio": float(grid.pixel_scale_ratio),
             "resample.pixfrac": self.pixfrac,
             "resample.kernel": self.kernel,
             "resample.fillval": self.fillval,
             "resample.weight_type": self.weight_type,
-            **_times(exposure.images),
+            **_times(images),
         }
         return blended.with_values(own)
 
@@ -150,7 +191,7 @@ def _times(images: tuple[Image, ...]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Running sums of a mosaic; see :func:`mirific.image3.kernels.add_to_mosaic`."""
+    """Running sums of some rows of a mosaic; see :func:`mirific.image3.kernels.add_to_mosaic`."""
 
     weight: Any
     data: Any
@@ -162,18 +203,19 @@ class _Sums:
         planes = max(1, -(-images // 32))
         return cls(np.zeros(shape), np.zeros(shape), np.zeros((planes, *shape), np.int32), np.zeros((2, 3, *shape)))
 
-    def add(self, dropped: Drizzled, number: int, weight_type: str, exptime: float) -> None:
-        """Add one exposure."""
+    def add(self, dropped: Any, x0: int, number: int, weight_type: str, exptime: float) -> None:
+        """Add one exposure, over the columns from ``x0`` on."""
         from mirific.image3 import kernels
 
         out = (self.weight, self.data, self.context, self.variance)
-        kernels.add_to_mosaic(dropped.sums, dropped.y0, dropped.x0, number, weight_type == "ivm", exptime, out)
+        kernels.add_to_mosaic(dropped, 0, x0, number, weight_type == "ivm", exptime, out)
 
     def finished(self, scaling: float, fillval: str) -> Any:
-        """Return data, err, var_rnoise, var_flat, var_poisson (float32)."""
+        """Return weight, data, err, var_rnoise, var_flat, var_poisson (float32)."""
         from mirific.image3 import kernels
 
-        out = np.empty((5, *self.weight.shape), dtype=np.float32)
+        out = np.empty((6, *self.weight.shape), dtype=np.float32)
+        out[0] = self.weight
         fill = np.nan if fillval.strip().upper() in {"NAN", "INDEF", ""} else float(fillval)
-        kernels.finish_mosaic(self.weight, self.data, self.variance, scaling, fill, out)
+        kernels.finish_mosaic(self.weight, self.data, self.variance, scaling, fill, out[1:])
         return out

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import InitVar, dataclass, replace
+from itertools import islice
 from typing import Any
 
 from mirific.exposure import Image, ImageSet, StepRecord
 from mirific.step import References, Step
 
 __all__ = ["ManyImages", "SetStep", "outcome"]
+
+#: Items that are worked on before the next ones are taken.
+_AT_A_TIME = 4
 
 
 def outcome(image: Image, step: str, status: str, reason: str = "") -> Image:
@@ -43,8 +47,10 @@ class ManyImages(Step[ImageSet]):
         object.__setattr__(self, "mapping", mapping)
 
     def each(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
-        """Apply ``function`` to each item; results in their order."""
-        return iter(vars(self)["mapping"](function, items))
+        """Apply ``function`` to each item, a few at a time, so that few are held; results in their order."""
+        remaining = iter(items)
+        while some := list(islice(remaining, _AT_A_TIME)):
+            yield from vars(self)["mapping"](function, some)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from mirific.issues import ISSUES, Finding
 from mirific.pipeline.plan import MosaicPlan
 from mirific.pipeline.provenance import made_by
 from mirific.pipeline.settings import Settings
+from mirific.spool import Spool, SpooledImages
 from mirific.step import References, Step
 
 __all__ = ["MosaicJob", "MosaicResult", "combine", "steps_by_name"]
@@ -123,10 +124,11 @@ def combine(job: MosaicJob) -> MosaicResult:
 
 
 def _read(job: MosaicJob) -> ImageSet:
-    images = tuple(io.read_image(job.images[root], dict(job.settings.metadata)) for root in job.plan.members)
+    """Read the images, one at a time, into a file without a name: memory is for those at work."""
+    images = (io.read_image(job.images[root], dict(job.settings.metadata)) for root in job.plan.members)
     name = Name(job.plan.root, "i2d").file
     table = {"asn.table_name": job.plan.association} if job.plan.association else {}
-    return ImageSet(images, Metadata({"filename": name, **table}))
+    return ImageSet(SpooledImages(Spool(job.output), images), Metadata({"filename": name, **table}))
 
 
 def _configured(step: Step[Any], images: ImageSet, job: MosaicJob) -> Step[Any]:
@@ -168,11 +170,12 @@ def _reject_outliers(
     """
     from mirific.image3 import OutlierDetection, SkyMatch, TweakReg
 
-    for step in (TweakReg(parity=job.settings.parity), SkyMatch(parity=job.settings.parity)):
+    parity = job.settings.parity
+    for step in (TweakReg(parity=parity), SkyMatch(parity=parity, mapping=threads.map)):
         images = _configured(step, images, job).run(images, job.references)
     before, images = images, _configured(OutlierDetection(mapping=threads.map), images, job).run(images, job.references)
     overflagging = next(issue for issue in ISSUES if issue.slug == "outlier-overflagging")
-    if job.settings.parity or overflagging.slug in job.settings.skip or overflagging.detect is None:
+    if parity or overflagging.slug in job.settings.skip or overflagging.detect is None:
         return images, (), ()
     found = overflagging.detect(images)
     if overflagging.mitigation is None or not any(finding.present for finding in found):
