@@ -265,8 +265,11 @@ def model_of(ramp: Ramp) -> Any:
 OFF = ("emicorr", "persistence", "firstframe")
 
 
-def official(case: Case, files: dict[str, str], ramp: Ramp) -> tuple[Any, Any]:
-    """Rate and rateints of the official pipeline, run in memory step by step as its pipeline does."""
+def official(case: Case, files: dict[str, str], ramp: Ramp, before_fit: list[Any] | None = None) -> tuple[Any, Any]:
+    """Rate and rateints of the official pipeline, run in memory step by step as its pipeline does.
+
+    The ramps before the fit are appended to ``before_fit``.
+    """
     from jwst.dark_current import DarkCurrentStep
     from jwst.dq_init import DQInitStep
     from jwst.emicorr import EmiCorrStep
@@ -301,6 +304,8 @@ def official(case: Case, files: dict[str, str], ramp: Ramp) -> tuple[Any, Any]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for kind, name, needed in steps:
+            if name == "ramp_fit" and before_fit is not None:
+                before_fit.append(model.copy())
             if name in OFF and name not in case.steps:
                 continue
             step = kind(**case.steps.get(name, {}))

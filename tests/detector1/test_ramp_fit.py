@@ -24,9 +24,12 @@ def fit(data, groupdq, *, pixeldq=0, noise=NOISE, dark=0.0, suppress=True, low=0
     values = np.empty((1, 4, 1 + nints, 1), dtype=np.float32)
     dq = np.empty((1, 1 + nints, 1), dtype=np.uint32)
     table = kernels.pair_coefficients(ngroups, SINGLE)
+    rates = np.empty((1, 1))
     options = (suppress, low, ngroups if high is None else high)
     one = np.full((1, 1), pixeldq, dtype=np.uint32)
-    kernels.fit(data, groupdq, one, images, (TIME, TIME), table, options, (values, dq), np.zeros(1, dtype=np.int64))
+    kernels.fit(
+        data, groupdq, one, images, (TIME, TIME), table, options, (values, dq, rates), np.zeros(1, dtype=np.int64)
+    )
     return values[0, :, :, 0], dq[0, :, 0]
 
 
@@ -137,8 +140,8 @@ def test_errors_are_those_of_the_scatter(seed):
     values, dq = np.empty((1, 4, 2, nx), dtype=np.float32), np.empty((1, 2, nx), dtype=np.uint32)
     table = kernels.pair_coefficients(ngroups, SINGLE)
     flags, nothing = np.zeros(data.shape, dtype=np.uint8), np.zeros((1, nx), dtype=np.uint32)
-    sensitive = np.zeros(1, dtype=np.int64)
-    kernels.fit(data, flags, nothing, images, (TIME, TIME), table, (True, 0, ngroups), (values, dq), sensitive)
+    sensitive, out = np.zeros(1, dtype=np.int64), (values, dq, np.empty((1, nx)))
+    kernels.fit(data, flags, nothing, images, (TIME, TIME), table, (True, 0, ngroups), out, sensitive)
     pull = (values[0, 0, 0] - rate) / values[0, 1, 0]
     assert abs(pull.mean()) < 0.08
     assert pull.std() == pytest.approx(1.0, abs=0.12)

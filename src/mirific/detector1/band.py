@@ -18,7 +18,18 @@ from mirific.errors import InputError
 from mirific.exposure import Image, Metadata
 from mirific.step import NotApplicable, Step
 
-__all__ = ["Band", "BandStep", "Census", "Exposure", "Field", "Ramps", "Rows"]
+__all__ = [
+    "Band",
+    "BandStep",
+    "Byproduct",
+    "Census",
+    "Exposure",
+    "Field",
+    "Ramps",
+    "Rows",
+    "all_fields",
+    "no_reference",
+]
 
 
 @dataclass(frozen=True)
@@ -119,6 +130,32 @@ class Field:
 
 
 @dataclass(frozen=True)
+class Byproduct:
+    """An optional product that fields of the stream make up.
+
+    Parameters
+    ----------
+    suffix, model : str
+        Of its file name, and name of its data model.
+    step : str
+        The step whose doing it shows.
+    after : bool
+        Whether its fields are taken behind the step, or before it.
+    fields : mapping
+        FITS extension to the field, and what to take of it as an index into its axes behind the rows.
+    finish : callable
+        Takes the arrays by extension, once all rows have passed, and returns those of the file.
+    """
+
+    suffix: str
+    model: str
+    step: str
+    after: bool
+    fields: Mapping[str, tuple[str, tuple[Any, ...]]]
+    finish: Callable[[Mapping[str, Any]], Mapping[str, Any]] = dict
+
+
+@dataclass(frozen=True)
 class Ramps:
     """All ramps of an exposure in memory: only for steps that cannot work on bands.
 
@@ -157,7 +194,7 @@ class Rows:
     capacity : int
         Rows that fit.
     fields : mapping
-        What the steps keep beside the ramps.
+        The ramps, and what the steps keep beside them (:func:`all_fields`).
     inside : tuple of int
         First row that the strip delivers and the one after its last; the rows around them are context.
     first : int
@@ -176,17 +213,9 @@ class Rows:
     notes: list[NDArray[Any]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        nints, ngroups, _, nx = self.exposure.shape
-        every = {
-            "data": Field((nints, ngroups), np.float32),
-            "groupdq": Field((nints, ngroups), np.uint8),
-            "pixeldq": Field((), np.uint32),
-            "average_dark": Field((), np.float32),
-            **self.fields,
-        }
-        self.fields = every
+        nx = self.exposure.shape[3]
         self.arrays = {
-            name: np.empty((self.capacity, *item.inner, nx), dtype=item.dtype) for name, item in every.items()
+            name: np.empty((self.capacity, *item.inner, nx), dtype=item.dtype) for name, item in self.fields.items()
         }
 
     def clear(self, start: int, stop: int) -> None:
@@ -371,6 +400,10 @@ class BandStep(Step[Image]):
         """Return the ramps as the step leaves them, if it ``takes_ramps``."""
         raise AssertionError(f"{type(self).__name__} lacks transformed")
 
+    def byproducts(self, exposure: Exposure, constants: Any) -> tuple[Byproduct, ...]:
+        """Optional products that were asked for."""
+        return ()
+
     def survey(self, constants: Any) -> BandStep | None:
         """Return a step to take this one's place in a first pass over the exposure; None once none is needed."""
         return None
@@ -393,6 +426,20 @@ class BandStep(Step[Image]):
     def conclude(self, exposure: Exposure, constants: Any, tallies: Mapping[str, float]) -> Mapping[str, Any]:
         """Return the metadata that the step writes once the whole exposure has passed."""
         return {}
+
+
+def all_fields(exposure: Exposure, steps: Iterable[BandStep]) -> dict[str, Field]:
+    """The ramps (DN), their DQ, the average dark current (e/s), and what the steps keep beside them."""
+    ramps = exposure.shape[:2]
+    fields = {
+        "data": Field(ramps, np.float32),
+        "groupdq": Field(ramps, np.uint8),
+        "pixeldq": Field((), np.uint32),
+        "average_dark": Field((), np.float32),
+    }
+    for step in steps:
+        fields.update(step.fields(exposure))
+    return fields
 
 
 def no_reference(kind: str) -> NotApplicable:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from mirific.detector1.band import BandStep
+from mirific.detector1.band import BandStep, Byproduct
+from mirific.detector1.clean_flicker_noise import CleanFlickerNoise
 from mirific.detector1.dark_current import DarkCurrent
 from mirific.detector1.dq_init import DqInit
 from mirific.detector1.emicorr import EmiCorr
@@ -18,7 +19,6 @@ from mirific.detector1.ipc import Ipc
 from mirific.detector1.jump import Jump
 from mirific.detector1.lastframe import LastFrame
 from mirific.detector1.linearity import Linearity
-from mirific.detector1.official import CleanFlickerNoise
 from mirific.detector1.persistence import Persistence
 from mirific.detector1.ramp_fit import RampFit
 from mirific.detector1.refpix import RefPix
@@ -55,6 +55,16 @@ STEPS: tuple[type[BandStep], ...] = (
 )
 
 
+#: The ramps before the fit.
+CALIBRATED_RAMP = Byproduct(
+    suffix="ramp",
+    model="RampModel",
+    step="ramp_fit",
+    after=False,
+    fields={"SCI": ("data", ()), "PIXELDQ": ("pixeldq", ()), "GROUPDQ": ("groupdq", ())},
+)
+
+
 def _defaults() -> tuple[BandStep, ...]:
     return tuple(kind() for kind in STEPS)
 
@@ -69,10 +79,13 @@ class Detector1:
         Compute what ``jwst`` 3.0 computes from the same references and parameters, its known defects included.
     steps : tuple of BandStep
         In the order of the flow.
+    save_calibrated_ramp : bool
+        Also deliver the ramps as they are before the fit, as by-product ``ramp``.
     """
 
     parity: bool = False
     steps: tuple[BandStep, ...] = field(default_factory=_defaults)
+    save_calibrated_ramp: bool = False
 
     def configured(
         self, configure: Callable[[BandStep, Metadata, References], BandStep], meta: Metadata, references: References
@@ -120,4 +133,5 @@ class Detector1:
         from mirific.detector1.engine import stream
 
         spool = None if scratch is None else Spool(scratch)
-        return stream(ramp, self.steps, references, self.parity, map, spool)
+        byproducts = (CALIBRATED_RAMP,) if self.save_calibrated_ramp else ()
+        return stream(ramp, self.steps, references, self.parity, map, spool, byproducts)

@@ -12,16 +12,17 @@ are assumed, checked when all strips are through, and in the rare case that they
 from __future__ import annotations
 
 import itertools
+import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from mirific.detector1.band import Band, BandStep, Census, Exposure, Field, Ramps, Rows
-from mirific.exposure import DQ, FlagProvenance, Image, Ramp, StepRecord
+from mirific.detector1.band import Band, BandStep, Byproduct, Census, Exposure, Ramps, Rows, all_fields
+from mirific.exposure import DQ, Cubes, FlagProvenance, Image, Ramp, StepRecord
 from mirific.io.raw import RawRamp
 from mirific.io.spool import Spool, SpooledPlanes
 from mirific.step import NotApplicable, References
@@ -193,18 +194,32 @@ class _Dammed:
 
 @dataclass(frozen=True)
 class Rates:
-    """Room for the results of ramp_fit: of all integrations together, and of each of them.
+    """Room for the results of one run: of all integrations together, and of each of them.
 
     Parameters
+    ----------
+    exposure : Exposure
+    spool : Spool, optional
+        Where the latter wait.
+    wanted : tuple of Byproduct
+        Optional products, beside those of the steps.
+
+    Attributes
     ----------
     combined : mapping
         Arrays (ny, nx) by their names in :class:`~mirific.exposure.Image`: DN/s, or DN²/s² for variances.
     single : mapping
         The same of each integration, (nints, ny, nx).
+    optional : list
+        Optional products with their arrays by FITS extension.
     """
 
-    combined: Mapping[str, NDArray[Any]]
-    single: Mapping[str, Any]
+    exposure: Exposure
+    spool: Spool | None
+    wanted: tuple[Byproduct, ...] = ()
+    combined: dict[str, Any] = field(default_factory=dict)
+    single: dict[str, Any] = field(default_factory=dict)
+    optional: list[tuple[Byproduct, dict[str, Any]]] = field(default_factory=list)
 
     #: Where each is in the fields of ramp_fit, and its type.
     PLACES: ClassVar[Mapping[str, tuple[str, tuple[int, ...], type[Any]]]] = {
@@ -215,26 +230,34 @@ class Rates:
         "dq": ("rate_dq", (), np.uint32),
     }
 
-    @classmethod
-    def of(cls, exposure: Exposure, spool: Spool | None) -> Rates:
-        """Make room for those of an exposure."""
-        frame = exposure.shape[2:]
-        stack = (exposure.nints, *frame)
-        return cls(
-            {name: np.empty(frame, kind) for name, (_, _, kind) in cls.PLACES.items()},
-            {
-                name: np.empty(stack, kind) if spool is None else spool.planes(stack, kind)
-                for name, (_, _, kind) in cls.PLACES.items()
-            },
-        )
+    def _room(self, lead: tuple[int, ...], kind: DTypeLike) -> Any:
+        """A stack (*lead, ny, nx), in memory unless it has leading axes and there is a spool."""
+        shape = (*lead, *self.exposure.shape[2:])
+        return np.zeros(shape, kind) if self.spool is None or not lead else self.spool.planes(shape, kind)
 
     def outlets(self, steps: tuple[Prepared, ...]) -> tuple[Outlet, ...]:
-        """Two for each array."""
+        """Two for each array of the rates, one for each of the optional products."""
         made = []
-        for name, (kept, which, _) in self.PLACES.items():
+        for name, (kept, which, kind) in self.PLACES.items():
+            self.combined[name], self.single[name] = self._room((), kind), self._room((self.exposure.nints,), kind)
             made.append(Outlet(len(steps), kept, (*which, 0), self.combined[name]))
             made.append(Outlet(len(steps), kept, (*which, slice(1, None)), self.single[name]))
+        for k, item in enumerate(steps):
+            of_step = tuple(product for product in self.wanted if product.step == item.step.name)
+            for product in (*of_step, *item.step.byproducts(self.exposure, item.constants)):
+                made.extend(self._optional(product, k + product.after, steps))
         return tuple(made)
+
+    def _optional(self, product: Byproduct, behind: int, steps: tuple[Prepared, ...]) -> list[Outlet]:
+        """Make room for an optional product."""
+        known = all_fields(self.exposure, (item.step for item in steps))
+        made, arrays = [], dict[str, Any]()
+        for extension, (name, which) in product.fields.items():
+            lead = np.empty(known[name].inner, dtype=bool)[which].shape
+            arrays[extension] = self._room(lead, known[name].dtype)
+            made.append(Outlet(behind, name, which, arrays[extension]))
+        self.optional.append((product, arrays))
+        return made
 
 
 @dataclass(frozen=True)
@@ -260,8 +283,10 @@ class _Course:
 
     def new_rows(self) -> int:
         """Rows to read at a time, so that the window stays in cache."""
-        nints, ngroups, ny, nx = self.exposure.shape
-        return int(np.clip(WINDOW_BYTES // (6 * nints * ngroups * nx), 2, min(ny, WINDOW_ROWS)))
+        ny, nx = self.exposure.shape[2:]
+        kept = all_fields(self.exposure, (item.step for item in self.steps)).values()
+        size = sum(math.prod(item.inner) * np.dtype(item.dtype).itemsize for item in kept)
+        return int(np.clip(WINDOW_BYTES // (size * nx), 2, min(ny, WINDOW_ROWS)))
 
     def run(self, rows: tuple[int, int]) -> Strip:
         """Take the rows of one strip through all steps."""
@@ -276,9 +301,7 @@ class _Passage:
         self.first, self.last = first, last
         ny = course.exposure.shape[2]
         self.top, self.bottom = max(0, first - course.lag), min(ny, last + course.lag)
-        kept: dict[str, Field] = {}
-        for item in course.steps:
-            kept.update(item.step.fields(course.exposure))
+        kept = all_fields(course.exposure, (item.step for item in course.steps))
         capacity = min(course.new_rows() + 2 * course.lag, self.bottom - self.top)
         self.buffers = Rows(course.exposure, capacity, kept, (first, last), self.top)
         self.looked = [self.top] * len(course.steps)
@@ -425,6 +448,7 @@ def stream(
     parity: bool,
     map: Callable[..., Iterable[Any]],
     spool: Spool | None = None,
+    byproducts: tuple[Byproduct, ...] = (),
 ) -> Image:
     """Run the steps on an exposure.
 
@@ -440,13 +464,15 @@ def stream(
         Ordered map that spreads the strips over workers, which share this process's memory.
     spool : Spool, optional
         Where what grows with the number of integrations waits to be written; by default it stays in memory.
+    byproducts : tuple of Byproduct
+        Optional products, beside those that the parameters of steps ask for.
 
     Returns
     -------
     Image
         Count rates, DN/s; ``integrations`` holds those of each integration.
     """
-    run = _settled(ramp, steps, references, parity, map, lambda exposure: Rates.of(exposure, spool))
+    run = _settled(ramp, steps, references, parity, map, lambda exposure: Rates(exposure, spool, byproducts))
     return _image(ramp, *run)
 
 
@@ -558,8 +584,21 @@ def _image(ramp: Ramp, exposure: Exposure, steps: tuple[Prepared, ...], collecte
             values.update(item.step.conclude(exposure, item.constants, collected.tallies))
     meta = ramp.meta.with_values(values)
     flags = _provenance(steps, collected, rates.combined["dq"])
-    every = Image(**rates.single, meta=meta, flags=flags, history=history)
-    return Image(**rates.combined, meta=meta, flags=flags, integrations=every, history=history)
+    every = Image(**rates.single, meta=meta, flags=flags, int_times=ramp.int_times, history=history)
+    byproducts = {product.suffix: _cubes(ramp, product, arrays, every) for product, arrays in rates.optional}
+    whole = Image(**rates.combined, meta=meta, flags=flags, integrations=every, history=history)
+    return replace(whole, byproducts=byproducts)
+
+
+def _cubes(ramp: Ramp, product: Byproduct, arrays: Mapping[str, Any], rates: Image) -> Cubes:
+    """Make an optional product; one that was taken before its step knows nothing of it and what follows."""
+    names = [record.step for record in rates.history]
+    known = names.index(product.step) + product.after
+    later = {f"cal_step.{name}": None for name in names[known:]}
+    unit = {} if product.after else {"bunit_data": "DN", "bunit_err": "DN"}
+    times = {} if ramp.int_times is None else {"INT_TIMES": ramp.int_times}
+    meta = rates.meta.with_values({**later, **unit})
+    return Cubes(product.model, {**product.finish(arrays), **times}, meta, rates.history[:known])
 
 
 def _provenance(steps: tuple[Prepared, ...], collected: _Collected, dq: NDArray[np.uint32]) -> FlagProvenance:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.detector1.band import Band, BandStep, Exposure, Field
+from mirific.detector1.band import Band, BandStep, Byproduct, Exposure, Field
 from mirific.detector1.jump import noise_images
 from mirific.errors import InputError
 from mirific.exposure import DQ
@@ -66,13 +66,33 @@ class RampFit(BandStep):
     suppress_one_group: bool = param(True, "Make ramps with only one usable group DO_NOT_USE.")
     firstgroup: int | None = param(None, "Ignore the groups before this one, counted from 0.", ge=0)
     lastgroup: int | None = param(None, "Ignore the groups after this one, counted from 0.", ge=0)
+    save_opt: bool = param(False, "Also deliver slope, intercept and weight of every segment, and the jumps.")
 
     def fields(self, exposure: Exposure) -> Mapping[str, Field]:
-        """Slope, error and the two variances, combined and by integration, and their DQ."""
-        return {
-            "rate": Field((4, 1 + exposure.nints), np.float32),
-            "rate_dq": Field((1 + exposure.nints,), np.uint32),
+        """Slope, error and the two variances, combined and by integration, their DQ; optional results."""
+        nints, ngroups = exposure.shape[:2]
+        optional = {
+            "segments": Field((7, nints, ngroups // 2 + 1), np.float32),
+            "jumps": Field((nints, ngroups), np.float32),
+            "pedestals": Field((nints,), np.float32),
+            "counts": Field((2,), np.int16),
         }
+        return {
+            "rate": Field((4, 1 + nints), np.float32),
+            "rate_dq": Field((1 + nints,), np.uint32),
+            "median_rate": Field((), np.float64),
+            **(optional if self.save_opt else {}),
+        }
+
+    def byproducts(self, exposure: Exposure, constants: FitConstants) -> tuple[Byproduct, ...]:
+        """The description of the segments (``RampFitOutputModel``)."""
+        if not self.save_opt:
+            return ()
+        names = ("SLOPE", "SIGSLOPE", "VAR_POISSON", "VAR_RNOISE", "YINT", "SIGYINT", "WEIGHTS")
+        places: dict[str, tuple[str, tuple[Any, ...]]] = {name: ("segments", (k,)) for k, name in enumerate(names)}
+        others = {"PEDESTAL": "pedestals", "CRMAG": "jumps", "COUNTS": "counts"}
+        places.update({name: (field, ()) for name, field in others.items()})
+        return (Byproduct("fitopt", "RampFitOutputModel", self.name, True, places, _trimmed),)
 
     def whole_groups(self, exposure: Exposure, constants: FitConstants) -> Mapping[int, tuple[int, ...]]:
         """The groups that the user leaves out."""
@@ -138,11 +158,34 @@ class RampFit(BandStep):
             constants.timing,
             constants.table,
             constants.options,
-            (band.field("rate"), band.field("rate_dq")),
+            (band.field("rate"), band.field("rate_dq"), band.field("median_rate")),
             sensitive,
         )
+        if self.save_opt:
+            self._describe(band, constants, noise)
         band.tally("ramps that depend on their first group", sensitive[band.inside()].sum())
         jump_kernels.usable(band.groupdq[band.inside()], band.whole("before_fit"))
+
+    def _describe(self, band: Band, constants: FitConstants, noise: tuple[NDArray[np.float32], ...]) -> None:
+        """Describe the segments."""
+        from mirific.detector1 import ramp_fit_optional_kernels
+
+        frames = band.exposure.number("exposure.nframes")
+        dropped = float(band.exposure.meta.get("exposure.drop_frames1") or 0.0)
+        first_time = ((frames + 1.0) / 2.0 + dropped) / (
+            frames + float(band.exposure.meta.get("exposure.groupgap") or 0)
+        )
+        ramp_fit_optional_kernels.describe(
+            band.data,
+            band.groupdq,
+            (band.field("rate")[:, 0, 1:], band.field("median_rate")),
+            noise,
+            constants.timing,
+            constants.table,
+            constants.options,
+            first_time,
+            tuple(band.field(name) for name in ("segments", "jumps", "pedestals", "counts")),
+        )
 
     def same_course(self, assumed: FitConstants, found: FitConstants, tallies: Mapping[str, float]) -> bool:
         """Whether the same groups were fitted, or leaving off the unusable ones at the start changes nothing."""
@@ -153,6 +196,14 @@ class RampFit(BandStep):
     def conclude(self, exposure: Exposure, constants: FitConstants, tallies: Mapping[str, float]) -> Mapping[str, Any]:
         """Units, and the gain factor for the step that applies it."""
         return {"bunit_data": "DN/s", "bunit_err": "DN/s", "exposure.gain_factor": constants.gain_factor}
+
+
+def _trimmed(arrays: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Leave off segments and jumps that no ramp has; in the order of the file."""
+    segments, jumps = (int(np.asarray(part).max(initial=0)) for part in np.asarray(arrays["COUNTS"]))
+    kept = {name: array[:, :segments] for name, array in arrays.items() if name not in {"PEDESTAL", "CRMAG", "COUNTS"}}
+    weights = kept.pop("WEIGHTS")
+    return {**kept, "PEDESTAL": arrays["PEDESTAL"], "WEIGHTS": weights, "CRMAG": arrays["CRMAG"][:, :jumps]}
 
 
 def _noise(exposure: Exposure, references: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:

@@ -15,7 +15,7 @@ from numba import njit
 
 from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, sort_lanes
 
-__all__ = ["fit", "pair_coefficients"]
+__all__ = ["fit", "fit_segment", "longest", "next_segment", "pair_coefficients"]
 
 _DO_NOT_USE = np.uint32(1)
 _SATURATED = np.uint32(2)
@@ -90,9 +90,9 @@ def fit(
     options : tuple
         Whether to suppress ramps of one usable group; first group to fit and the one after the last. A jump in the
         first one is forgotten if groups before it are left off.
-    out : tuple of float32 array, shape (rows, 4, 1 + nints, nx), and uint32 array, shape (rows, 1 + nints, nx)
-        Receive slope and error (DN/s), Poisson and read-noise variance (DN²/s²), combined, then by integration; and
-        the pixel DQ.
+    out : tuple of float32 (rows, 4, 1 + nints, nx), uint32 (rows, 1 + nints, nx) and float64 (rows, nx) arrays
+        Receive slope and error (DN/s), Poisson and read-noise variance (DN²/s²), combined, then by integration; the
+        pixel DQ; the median rate that the Poisson variance comes from (DN/s).
     sensitive : int64 array, shape (rows,)
         Receives the number of ramps that would fare differently if unusable groups at the start were left off.
     """
@@ -114,6 +114,7 @@ def fit(
                 _fit_integration(i, timing, table, suppress, room)
                 sensitive[r] += _count_sensitive(flags, room[1], i, stop - start, suppress)
             _combine(room[4], room[6], nints)
+            out[2][r][start:stop] = room[5][3][: stop - start]
             for i in range(1 + nints):
                 out[1][r, i][start:stop] = room[6][i][: stop - start]
                 for k in range(4):
@@ -416,19 +417,19 @@ def _fit_alone(i: int, lane: int, timing: Any, table: Any, suppress: bool, room:
     inverse_p, inverse_r, inverse_e, weighted = 0.0, 0.0, 0.0, 0.0
     pixel = (pixels[0, lane], pixels[1, lane], pixels[2, lane])
     alone = _is_alone(seen, i, lane, suppress, flags[i, 0, lane])
-    longest = _longest(flags, i, lane)
+    most = longest(flags, i, lane)
     lost = seen[i, 0, lane] == 0 or flags[i, 0, lane] & _SATURATED
     end, done = (ngroups if lost else 0), False
     while end < ngroups and not done:
-        start, end = _next_segment(flags, i, lane, end)
-        if end == start or (longest > 1 and end - start == 1):
+        start, end = next_segment(flags, i, lane, end)
+        if end == start or (most > 1 and end - start == 1):
             continue
-        slope, var_p, var_r = _fit_segment(samples, i, lane, start, end, pixel, timing, table, alone, pixels[3, lane])
+        slope, var_p, var_r = fit_segment(samples, i, lane, start, end, pixel, timing, table, alone, pixels[3, lane])
         inverse_r += 1.0 / var_r
         inverse_p += 1.0 / var_p if var_p > 0.0 else 0.0
         inverse_e += 1.0 / (var_p + var_r)
         weighted += slope / var_r
-        done = longest == 1
+        done = most == 1
     values[4, lane], values[5, lane], values[6, lane], values[7, lane] = inverse_p, inverse_r, inverse_e, weighted
 
 
@@ -503,7 +504,7 @@ def _combine(values: Any, bits: Any, nints: int) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _next_segment(flags: Any, i: int, lane: int, g: int) -> Any:
+def next_segment(flags: Any, i: int, lane: int, g: int) -> Any:
     """Start and end of the first segment from group ``g`` on; both the number of groups if there is none."""
     n = flags.shape[1]
     while g < n and flags[i, g, lane] & _NOT_PERSISTENCE:
@@ -517,18 +518,18 @@ def _next_segment(flags: Any, i: int, lane: int, g: int) -> Any:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _longest(flags: Any, i: int, lane: int) -> int:
+def longest(flags: Any, i: int, lane: int) -> int:
     """Length of the longest segment of a ramp."""
-    g, longest = 0, 0
+    g, most = 0, 0
     while g < flags.shape[1]:
-        start, end = _next_segment(flags, i, lane, g)
-        longest = max(longest, end - start)
+        start, end = next_segment(flags, i, lane, g)
+        most = max(most, end - start)
         g = end
-    return longest
+    return most
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fit_segment(
+def fit_segment(
     samples: Any,
     i: int,
     lane: int,
