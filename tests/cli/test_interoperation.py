@@ -85,3 +85,35 @@ def test_our_image3_takes_official_cals(ours, environment, tmp_path):
     cals = [str(path) for path in sorted(tmp_path.glob("*_cal.fits"))]
     assert main(["run", *cals, "-o", str(tmp_path / "out"), "--references", str(environment), "-q"]) == 0
     assert len(list((tmp_path / "out").glob("*_i2d.fits"))) == 1
+
+
+@pytest.fixture(scope="module")
+def products(raw, cache, tmp_path_factory):
+    """All products of a run with everything on, and the optional ones of stage 1."""
+    folder = tmp_path_factory.mktemp("products")
+    assert main(["run", str(raw), "-o", str(folder), "--references", str(cache), "-q"]) == 0
+    return folder
+
+
+def test_every_product_is_what_its_schema_says(products):
+    from jwst import datamodels
+
+    paths = sorted(products.glob("*.fits"))
+    assert {io.Name.parse(path).suffix for path in paths} == {"rate", "rateints", "cal", "crf", "i2d", "segm"}
+    for path in paths:
+        with datamodels.open(path, strict_validation=True) as model:
+            model.validate()
+            assert model.meta.filename == path.name
+
+
+def test_fits_coordinates_are_those_of_the_gwcs(products):
+    from astropy.io import fits
+    from astropy.wcs import WCS
+
+    for path in (*products.glob("*_cal.fits"), *products.glob("*_crf.fits"), *products.glob("*_i2d.fits")):
+        exposure = io.read(path)
+        y, x = np.mgrid[0 : exposure.data.shape[0] : 8, 0 : exposure.data.shape[1] : 8].astype(float)
+        ra, dec = exposure.wcs(x, y, with_bounding_box=False)
+        linear_ra, linear_dec = WCS(fits.getheader(path, "SCI")).all_pix2world(x, y, 0)
+        apart = 3.6e6 * np.hypot((ra - linear_ra) * np.cos(np.radians(dec)), dec - linear_dec)
+        assert apart.max() < 1.0, path.name  # mas; the bar is 10
