@@ -88,6 +88,11 @@ CASES = {
     "persistence makes unusable": PLAIN.but(steps={"persistence": {"persistence_time": 6, "persistence_dnu": True}}),
     "first frame": PLAIN.but(skip_int1=0, skip_int2=0, bright=0.2, steps={"firstframe": {"bright_use_group1": True}}),
     "first frame of all": PLAIN.but(skip_int1=0, skip_int2=0, steps={"firstframe": {"bright_use_group1": False}}),
+    "maximum likelihood": PLAIN.but(
+        ngroups=15, cosmic_rays=0.05, bright=0.1, steps={"ramp_fit": {"algorithm": "LIKELY"}}
+    ),
+    "maximum likelihood, one integration": PLAIN.but(nints=1, ngroups=7, steps={"ramp_fit": {"algorithm": "LIKELY"}}),
+    "too few groups for maximum likelihood": PLAIN.but(ngroups=3, steps={"ramp_fit": {"algorithm": "LIKELY"}}),
     "a few pixels": PLAIN.but(ny=4, nx=5, mask_bad=0.0),
 }
 

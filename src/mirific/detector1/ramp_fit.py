@@ -17,6 +17,9 @@ from mirific.step import param
 
 __all__ = ["POWERS", "FitConstants", "RampFit"]
 
+#: Fewest groups for a fit by maximum likelihood (``stcal: ramp_fitting/likely_fit.py``).
+_LIKELY_GROUPS = 4
+
 #: Exponents of the weights for signal-to-noise ratios below 5, 10, 20, 50, 100 and above (Fixsen et al. 2000,
 #: PASP 112, 1350; ``stcal: ramp_fitting/src/slope_fitter.c``).
 POWERS = (0.0, 0.4, 1.0, 3.0, 6.0, 10.0)
@@ -28,12 +31,13 @@ class FitConstants:
 
     Parameters
     ----------
-    gain, read_noise : float32 arrays, shape (ny, nx)
-        e/DN, and e per read.
+    gain, read_noise : arrays, shape (ny, nx)
+        e/DN, and e per read (DN per read for the fit by maximum likelihood).
     timing : tuple of float
         Group time, and time of a first group that stands alone, s.
     table : float64 array
-        Coefficients of the slopes (:func:`mirific.detector1.ramp_fit_kernels.pair_coefficients`).
+        Coefficients of the slopes (:func:`mirific.detector1.ramp_fit_kernels.pair_coefficients`), or covariance of the
+        differences.
     options : tuple
         Whether to suppress ramps of one usable group; first group and last but one to fit.
     dropped : tuple of int
@@ -43,7 +47,7 @@ class FitConstants:
     """
 
     gain: NDArray[np.float32]
-    read_noise: NDArray[np.float32]
+    read_noise: NDArray[Any]
     timing: tuple[float, float]
     table: NDArray[np.float64]
     options: tuple[bool, int, int]
@@ -55,14 +59,15 @@ class FitConstants:
 class RampFit(BandStep):
     """Fit weighted lines to the segments between jumps, and combine them by their read-noise variance.
 
-    Source: ``jwst: ramp_fitting/`` and ``stcal: ramp_fitting/`` (algorithm OLS_C, the default).
+    Or, by algorithm LIKELY and with four groups or more, fit by maximum likelihood with jump detection of its own
+    (Brandt 2024, PASP 136, 045004 and 045005). Source: ``jwst: ramp_fitting/`` and ``stcal: ramp_fitting/``.
     """
 
     name: ClassVar[str] = "ramp_fit"
     reference_types: ClassVar[tuple[str, ...]] = ("readnoise", "gain")
     uses_census: ClassVar[bool] = True
 
-    algorithm: str = param("OLS_C", "How to fit.", choices=("OLS_C",))
+    algorithm: str = param("OLS_C", "How to fit.", choices=("OLS_C", "LIKELY"))
     suppress_one_group: bool = param(True, "Make ramps with only one usable group DO_NOT_USE.")
     firstgroup: int | None = param(None, "Ignore the groups before this one, counted from 0.", ge=0)
     lastgroup: int | None = param(None, "Ignore the groups after this one, counted from 0.", ge=0)
@@ -71,6 +76,7 @@ class RampFit(BandStep):
     def fields(self, exposure: Exposure) -> Mapping[str, Field]:
         """Slope, error and the two variances, combined and by integration, their DQ; optional results."""
         nints, ngroups = exposure.shape[:2]
+        likely = self._is_likely(exposure)
         optional = {
             "segments": Field((7, nints, ngroups // 2 + 1), np.float32),
             "jumps": Field((nints, ngroups), np.float32),
@@ -80,14 +86,19 @@ class RampFit(BandStep):
         return {
             "rate": Field((4, 1 + nints), np.float32),
             "rate_dq": Field((1 + nints,), np.uint32),
-            "median_rate": Field((), np.float64),
-            **(optional if self.save_opt else {}),
+            **({"chi2": Field((), np.float32)} if likely else {"median_rate": Field((), np.float64)}),
+            **(optional if self.save_opt and not likely else {}),
         }
+
+    def _is_likely(self, exposure: Exposure) -> bool:
+        return self.algorithm == "LIKELY" and exposure.ngroups >= _LIKELY_GROUPS
 
     def byproducts(self, exposure: Exposure, constants: FitConstants) -> tuple[Byproduct, ...]:
         """The description of the segments (``RampFitOutputModel``)."""
         if not self.save_opt:
             return ()
+        if self._is_likely(exposure):
+            return (Byproduct("likely_chisq", "ImageModel", self.name, True, {"SCI": ("chi2", ())}),)
         names = ("SLOPE", "SIGSLOPE", "VAR_POISSON", "VAR_RNOISE", "YINT", "SIGYINT", "WEIGHTS")
         places: dict[str, tuple[str, tuple[Any, ...]]] = {name: ("segments", (k,)) for k, name in enumerate(names)}
         others = {"PEDESTAL": "pedestals", "CRMAG": "jumps", "COUNTS": "counts"}
@@ -102,6 +113,8 @@ class RampFit(BandStep):
         """Return noise, timing and the table of coefficients."""
         from mirific.detector1 import ramp_fit_kernels
 
+        if self._is_likely(exposure):
+            return self._prepare_likely(exposure, references)
         gain, read_noise = _noise(exposure, references)
         frames = exposure.number("exposure.nframes")
         alone = float(np.float32(frames + 1.0) * np.float32(exposure.number("exposure.frame_time")) / 2.0)
@@ -112,6 +125,19 @@ class RampFit(BandStep):
             timing=(float(np.float32(exposure.group_time)), alone),
             table=ramp_fit_kernels.pair_coefficients(high - low, np.array(POWERS, dtype=np.float32)),
             options=(self.suppress_one_group and exposure.ngroups > 1, low, high),
+            dropped=self._dropped(exposure.ngroups),
+            gain_factor=references["gain"].header().get("GAINFACT"),
+        )
+
+    def _prepare_likely(self, exposure: Exposure, references: Mapping[str, Any]) -> FitConstants:
+        """Return noise and the covariance of the differences."""
+        gain, readnoise = noise_images(references)
+        return FitConstants(
+            gain=gain,
+            read_noise=(readnoise / np.sqrt(2.0)).astype(np.float64),
+            timing=(0.0, 0.0),
+            table=_covariance(exposure),
+            options=(False, 0, exposure.ngroups),
             dropped=self._dropped(exposure.ngroups),
             gain_factor=references["gain"].header().get("GAINFACT"),
         )
@@ -149,6 +175,9 @@ class RampFit(BandStep):
         for group in constants.dropped:
             band.groupdq[:, :, group] |= np.uint8(DQ["DO_NOT_USE"])
         noise = (constants.gain[band.rows], constants.read_noise[band.rows], band.field("average_dark"))
+        if self._is_likely(band.exposure):
+            self._fit_likely(band, constants, noise)
+            return
         sensitive = np.zeros(band.pixeldq.shape[0], dtype=np.int64)
         ramp_fit_kernels.fit(
             band.data,
@@ -165,6 +194,20 @@ class RampFit(BandStep):
             self._describe(band, constants, noise)
         band.tally("ramps that depend on their first group", sensitive[band.inside()].sum())
         jump_kernels.usable(band.groupdq[band.inside()], band.whole("before_fit"))
+
+    def _fit_likely(self, band: Band, constants: FitConstants, noise: tuple[NDArray[Any], ...]) -> None:
+        """Fit by maximum likelihood."""
+        from mirific.detector1 import ramp_fit_likely_kernels
+
+        ramp_fit_likely_kernels.fit_likely(
+            band.data,
+            band.groupdq,
+            band.pixeldq,
+            noise,
+            constants.table,
+            constants.options[1:],
+            (band.field("rate"), band.field("rate_dq"), band.field("chi2")),
+        )
 
     def _describe(self, band: Band, constants: FitConstants, noise: tuple[NDArray[np.float32], ...]) -> None:
         """Describe the segments."""
@@ -204,6 +247,28 @@ def _trimmed(arrays: Mapping[str, Any]) -> Mapping[str, Any]:
     kept = {name: array[:, :segments] for name, array in arrays.items() if name not in {"PEDESTAL", "CRMAG", "COUNTS"}}
     weights = kept.pop("WEIGHTS")
     return {**kept, "PEDESTAL": arrays["PEDESTAL"], "WEIGHTS": weights, "CRMAG": arrays["CRMAG"][:, :jumps]}
+
+
+def _covariance(exposure: Exposure) -> NDArray[np.float64]:
+    """Covariance of the differences of groups, (6, ngroups - 1).
+
+    Time between groups (s); diagonal and off-diagonal of the covariance matrix for one DN/s and for a read noise of
+    one; reads in the group before each difference. Brandt 2024, PASP 136, 045004, equations 4, 11, 28 and 29.
+    """
+    nframes = int(exposure.number("exposure.nframes"))
+    every = nframes + int(exposure.meta.get("exposure.groupgap") or 0)
+    reads = (np.arange(1, nframes + 1) + every * np.arange(exposure.ngroups)[:, None]) * exposure.number(
+        "exposure.frame_time"
+    )
+    middle = reads.mean(axis=1)
+    tau = (reads * (2 * nframes + 1 - 2 * np.arange(1, nframes + 1))).sum(axis=1) / nframes**2
+    step = np.diff(middle)
+    table = np.zeros((6, step.size))
+    table[0], table[5] = step, nframes
+    table[1], table[2] = (tau[:-1] + tau[1:] - 2 * middle[:-1]) / step**2, (2 / nframes) / step**2
+    table[3, :-1] = (middle[1:-1] - tau[1:-1]) / (step[1:] * step[:-1])
+    table[4, :-1] = -1 / (nframes * step[1:] * step[:-1])
+    return table
 
 
 def _noise(exposure: Exposure, references: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
