@@ -19,6 +19,9 @@ _Mask = NDArray[np.bool_]
 #: Bits of pixels that see no sky, or that are beyond use.
 _UNUSABLE = np.uint32(DQ["DO_NOT_USE"] | DQ["NON_SCIENCE"] | DQ["REFERENCE_PIXEL"])
 
+#: Pixels that tell the scatter of an image to 0.3 %.
+_ENOUGH = 150_000
+
 
 @dataclass(frozen=True)
 class LocalBackground:
@@ -94,7 +97,8 @@ def _standing_out(data: _Floats, bad: _Mask, background: LocalBackground) -> _Ma
     excess = np.where(bad, 0.0, (data - background.level) / background.noise)
     weight = ndimage.gaussian_filter((~bad).astype(np.float32), 1.0)
     smooth = ndimage.gaussian_filter(np.clip(excess, -5.0, 100.0), 1.0) / np.maximum(weight, 0.2)
-    scatter = max(robust_scatter(smooth[~bad]), 1e-6)
+    sky = smooth[~bad]
+    scatter = max(robust_scatter(sky[:: max(1, sky.size // _ENOUGH)]), 1e-6)
     seeds, _ = ndimage.label(smooth > 2.5 * scatter)
     sizes = np.bincount(seeds.ravel())
     kept = (sizes >= 5) & (np.arange(sizes.size) > 0)

@@ -24,6 +24,9 @@ _Map = NDArray[np.float32]
 #: Size of a pixel, arcsec (JDox "MIRI Imaging").
 _PIXEL = 0.11
 
+#: Most pointings and exposures that are stacked.
+_POINTINGS, _EXPOSURES = 16, 24
+
 #: Side of the boxes in which background and noise are measured, pixels.
 _BOX = 32
 
@@ -116,66 +119,104 @@ def stack_in_detector_frame(images: Sequence[Image]) -> DetectorStack:
     """Stack exposures of one window.
 
     Exposures of one pointing are averaged first. A pixel is masked where a source falls on it, unless that would leave
-    fewer than half of the pointings: what covers a pixel in most pointings does not move with the sky.
+    fewer than half of the pointings: what covers a pixel in most pointings does not move with the sky. Of many
+    pointings and exposures, some are taken, evenly: more would not show more.
     """
-    groups = distinct_pointings(images, 1.5 * psf_fwhm(images[0]))
+    groups = _some(distinct_pointings(images, 1.5 * psf_fwhm(images[0])))
     planes = [_pointing([images[k] for k in group]) for group in groups]
     values = _without_moving_sources(planes) if len(groups) > 1 else planes[0][0][None]
-    seen = np.isfinite(values).sum(axis=0)
-    ordered = np.sort(values, axis=0)
-    middle = _filled(_quantile(ordered, seen, 0.5), seen > 0)
-    neighbours = np.sort(_ring(middle, 1), axis=0)
-    near, far = 0.5 * (neighbours[3] + neighbours[4]), np.median(_ring(middle, 2), axis=0).astype(np.float32)
-    crosses = np.sort(values - np.stack([_cross_mean(value) for value in values]), axis=0)
-    edge = 0.1 if len(groups) > 4 else 0.0
+    pointings = len(planes)
+    del planes
+    edge = 0.1 if pointings > 4 else 0.0
+    (middle, *extremes), seen = _quantiles(values, (0.5, edge, 1.0 - edge))
+    middle = _filled(middle, seen > 0)
+    near, far, second_highest, second_lowest = _neighbourhood(middle)
+    crosses, _ = _quantiles(_cross_excess(values), (edge, 1.0 - edge))
     return DetectorStack(
-        _statistic(middle - ndimage.median_filter(middle, 7), ordered, seen, edge),
-        _statistic(middle - near, crosses, seen, edge),
+        _statistic(middle - _median_filtered(middle, 49), extremes, seen),
+        _statistic(middle - near, crosses, seen),
         near - far,
-        middle - neighbours[6],
-        neighbours[1] - middle,
+        middle - second_highest,
+        second_lowest - middle,
         seen,
-        len(groups),
+        pointings,
         _known(images),
     )
 
 
-def _statistic(value: _Map, ordered: NDArray[np.float32], seen: NDArray[np.intp], edge: float) -> Statistic:
-    """Measure the scatter of a map, and take its extremes among the pointings."""
+def _some(groups: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:
+    """Sixteen of the pointings at most, and so many exposures of each that there are two dozen at most in all."""
+    chosen = [groups[k] for k in _evenly(len(groups), _POINTINGS)]
+    most = max(1, _EXPOSURES // len(chosen))
+    return [tuple(group[k] for k in _evenly(len(group), most)) for group in chosen]
+
+
+def _evenly(number: int, most: int) -> list[int]:
+    """Up to ``most`` of so many indices, evenly spread."""
+    return [int(k) for k in np.unique(np.linspace(0, number - 1, min(number, most)).round())]
+
+
+def _statistic(value: _Map, extremes: Sequence[_Map], seen: NDArray[np.intp]) -> Statistic:
+    """Measure the scatter of a map, whose extremes among the pointings are known."""
     inside = seen > 0
     known = np.where(inside, value, np.float32(0)).astype(np.float32)
     scatter = np.maximum(measured(known, ~inside, _BOX).noise, np.float32(1e-30))
-    counts = np.isfinite(ordered).sum(axis=0)
-    return Statistic(known, scatter, _quantile(ordered, counts, edge), _quantile(ordered, counts, 1.0 - edge))
+    return Statistic(known, scatter, extremes[0], extremes[1])
 
 
-def _ring(values: _Map, radius: int) -> NDArray[np.float32]:
-    """The pixels at a Chebyshev distance of ``radius`` from each, (n, ny, nx); edges repeated."""
-    wide = np.pad(values, radius, mode="edge")
-    ny, nx = values.shape
-    span = range(-radius, radius + 1)
-    ring = [(dy, dx) for dy in span for dx in span if max(abs(dy), abs(dx)) == radius]
-    return np.stack([wide[radius + dy : radius + dy + ny, radius + dx : radius + dx + nx] for dy, dx in ring])
+def _median_filtered(values: _Map, pixels: int) -> _Map:
+    """Median of the square of 9 or 49 pixels around each."""
+    from mirific.issues import detector_stack_kernels as kernels
+
+    out = np.empty(values.shape, dtype=np.float32)
+    median = {9: kernels.median_of_nine, 49: kernels.median_of_49}[pixels]
+    median(np.ascontiguousarray(values, dtype=np.float32), out)
+    return out
 
 
-def _cross_mean(values: _Map) -> _Map:
-    """Mean of the four neighbours that are not NaN; NaN where there are none."""
-    wide = np.pad(values, 1, constant_values=np.nan)
-    four = np.stack([wide[1:-1, :-2], wide[1:-1, 2:], wide[:-2, 1:-1], wide[2:, 1:-1]])
-    known = np.isfinite(four)
-    number = known.sum(axis=0)
-    total = np.where(known, four, np.float32(0)).sum(axis=0)
-    return np.where(number > 0, total / np.maximum(number, 1), np.nan).astype(np.float32)
+def _neighbourhood(middle: _Map) -> NDArray[np.float32]:
+    """Medians of the 8 neighbours and of the 16 around them, second highest and second lowest of the 8; (4, ny, nx)."""
+    from mirific.issues import detector_stack_kernels as kernels
+
+    out = np.empty((4, *middle.shape), dtype=np.float32)
+    kernels.neighbourhood(middle, out[0], out[1], out[2], out[3])
+    return out
+
+
+def _cross_excess(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Values minus the mean of their four neighbours in the same plane."""
+    from mirific.issues import detector_stack_kernels as kernels
+
+    out = np.empty_like(values)
+    for plane, result in zip(values, out, strict=True):
+        kernels.cross_excess(plane, result)
+    return out
+
+
+def _quantiles(values: NDArray[np.float32], shares: tuple[float, ...]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Quantiles (n, ny, nx) along the first axis, 0 where there is no value, and the number of values (ny, nx)."""
+    from mirific.issues import detector_stack_kernels as kernels
+
+    out = np.empty((len(shares), *values.shape[1:]), dtype=np.float32)
+    seen = np.empty(values.shape[1:], dtype=np.intp)
+    kernels.quantiles(values, np.array(shares), out, seen)
+    return out, seen
 
 
 def _pointing(images: Sequence[Image]) -> tuple[_Map, _Mask]:
     """Average the background-subtracted exposures of one pointing (NaN where unusable); mask of its sources."""
-    parts = [_without_background(image) for image in images]
-    whole = np.stack([part[0] for part in parts])
-    good = np.isfinite(whole)
-    mean = np.where(good, whole, np.float32(0)).sum(axis=0) / np.maximum(good.sum(axis=0), 1)
-    mean = np.where(good.any(axis=0), mean, np.nan).astype(np.float32)
-    return mean, np.any([part[1] for part in parts], axis=0)
+    mean, sources = _without_background(images[0])
+    if len(images) == 1:
+        return mean, sources
+    number = np.isfinite(mean).astype(np.float32)
+    mean = np.nan_to_num(mean)
+    for image in images[1:]:
+        more, others = _without_background(image)
+        good = np.isfinite(more)
+        mean[good] += more[good]
+        number += good
+        sources |= others
+    return np.where(number > 0, mean / np.maximum(number, np.float32(1)), np.float32(np.nan)), sources
 
 
 def _without_background(image: Image) -> tuple[_Map, _Mask]:
@@ -185,7 +226,7 @@ def _without_background(image: Image) -> tuple[_Map, _Mask]:
     """
     good = usable(image) & _inside_fields(image)
     filled = np.where(good, image.data, np.float32(np.median(image.data[good])) if good.any() else np.float32(0))
-    smooth = ndimage.median_filter(filled, 3)
+    smooth = _median_filtered(filled, 9)
     _, sources = sky_background(smooth, ~good, _BOX)
     sources = _not_columns(sources)
     background = measured(image.data, ~good | sources, _BOX)
@@ -228,16 +269,6 @@ def _without_moving_sources(planes: Sequence[tuple[_Map, _Mask]]) -> NDArray[np.
     left = (good & ~sources).sum(axis=0)
     moving = left >= np.maximum(2, (good.sum(axis=0) + 1) // 2)
     return np.where(sources & moving[None], np.float32(np.nan), whole).astype(np.float32)
-
-
-def _quantile(values: NDArray[np.float32], seen: NDArray[np.intp], share: float) -> _Map:
-    """Quantile along the first axis of sorted values of which ``seen`` are not NaN; 0 where there are none."""
-    place = share * np.maximum(seen - 1, 0)
-    low, high = np.floor(place).astype(int), np.ceil(place).astype(int)
-    first = np.take_along_axis(values, low[None], axis=0)[0]
-    second = np.take_along_axis(values, high[None], axis=0)[0]
-    mixed = first + (place - low) * (second - first)
-    return np.where(seen > 0, mixed, 0.0).astype(np.float32)
 
 
 def _filled(middle: _Map, seen: _Mask) -> _Map:

@@ -1,0 +1,234 @@
+"""Loops over pixels of the stack in detector coordinates: arrays and numbers in, arrays out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+__all__ = ["cross_excess", "median_of_49", "median_of_nine", "neighbourhood", "quantiles"]
+
+_NAN = np.float32(np.nan)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _sort(values: Any, n: int) -> None:
+    """Sort the first ``n`` values by insertion."""
+    for k in range(1, n):
+        value = values[k]
+        place = k
+        while place > 0 and values[place - 1] > value:
+            values[place] = values[place - 1]
+            place -= 1
+        values[place] = value
+
+
+@njit(nogil=True, cache=True, error_model="numpy", inline="always")
+def _middle(a: Any, b: Any, c: Any) -> Any:
+    return max(min(a, b), min(max(a, b), c))
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz"})
+def median_of_nine(image: Any, out: Any) -> None:
+    """Median of the 3 by 3 pixels around each; beyond an edge its pixels are repeated.
+
+    The columns of three are sorted first; the median is that of the highest low, the middle middle and the lowest high
+    (Smith 1996, "Implementing median filters in XC4000E FPGAs").
+
+    Parameters
+    ----------
+    image, out : float32 arrays, shape (ny, nx)
+        Without NaN.
+    """
+    ny, nx = image.shape
+    low, middle = np.empty(nx + 2, dtype=np.float32), np.empty(nx + 2, dtype=np.float32)
+    high = np.empty(nx + 2, dtype=np.float32)
+    for y in range(ny):
+        above, here, below = image[max(y - 1, 0)], image[y], image[min(y + 1, ny - 1)]
+        for x in range(nx):
+            a, b, c = above[x], here[x], below[x]
+            low[x + 1] = min(min(a, b), c)
+            high[x + 1] = max(max(a, b), c)
+            middle[x + 1] = _middle(a, b, c)
+        for row in (low, middle, high):
+            row[0], row[nx + 1] = row[1], row[nx]
+        result = out[y]
+        for x in range(nx):
+            result[x] = _middle(
+                max(max(low[x], low[x + 1]), low[x + 2]),
+                _middle(middle[x], middle[x + 1], middle[x + 2]),
+                min(min(high[x], high[x + 1]), high[x + 2]),
+            )
+
+
+#: Comparisons that sort seven values (Knuth 1998, The Art of Computer Programming 3, section 5.3.4).
+_SORT_SEVEN = (
+    (0, 6), (2, 3), (4, 5), (0, 2), (1, 4), (3, 6), (0, 1), (2, 5), (3, 4), (1, 2), (4, 6), (2, 3), (4, 5), (1, 2),
+    (3, 4), (5, 6),
+)  # fmt: skip
+
+#: Rank within the sorted row and within the sorted column of a matrix of 7 by 7, for those that can be the median: of
+#: the others at least 25 are on one side.
+_CANDIDATES = tuple((i, j) for i in range(7) for j in range(7) if (i + 1) * (j + 1) <= 25 and (7 - i) * (7 - j) <= 25)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz"})
+def _exchange(a: Any, b: Any) -> None:
+    """Leave the smaller of two values in ``a`` and the larger in ``b``, for each place of two rows."""
+    for x in range(a.size):
+        low, high = min(a[x], b[x]), max(a[x], b[x])
+        a[x], b[x] = low, high
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def median_of_49(image: Any, out: Any) -> None:
+    """Median of the 7 by 7 pixels around each; beyond an edge its pixels are mirrored.
+
+    All pixels of a row at once, by comparisons of whole rows: the columns of seven are sorted, then the seven values of
+    each rank; of the 29 values that can be the median, the extremes are dropped in turn.
+
+    Parameters
+    ----------
+    image, out : float32 arrays, shape (ny, nx)
+        Without NaN.
+    """
+    ny, nx = image.shape
+    columns = np.empty((7, nx + 6), dtype=np.float32)
+    shifted = np.empty((7, 7, nx), dtype=np.float32)
+    left = np.empty((len(_CANDIDATES), nx), dtype=np.float32)
+    for y in range(ny):
+        for j in range(7):
+            row = image[_mirrored(y + j - 3, ny)]
+            columns[j, 3 : nx + 3] = row
+            for i in range(3):
+                columns[j, i], columns[j, nx + 3 + i] = row[_mirrored(i - 3, nx)], row[_mirrored(nx + i, nx)]
+        for first, second in _SORT_SEVEN:
+            _exchange(columns[first], columns[second])
+        for j in range(7):
+            for i in range(7):
+                shifted[j, i] = columns[j, i : i + nx]
+            for first, second in _SORT_SEVEN:
+                _exchange(shifted[j, first], shifted[j, second])
+        for k, (j, i) in enumerate(_CANDIDATES):
+            left[k] = shifted[j, i]
+        _select_median(left)
+        out[y] = left[len(_CANDIDATES) // 2]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _select_median(rows: Any) -> None:
+    """Put the median of an odd number of rows, place by place, into the middle one (forgetful selection)."""
+    number = rows.shape[0]
+    size = number // 2 + 2
+    first, last, fresh = 0, size - 1, size
+    while size > 1:
+        for k in range(size // 2):
+            _exchange(rows[first + k], rows[last - k])
+        half = (size + 1) // 2
+        for k in range(1, half):
+            _exchange(rows[first], rows[first + k])
+            _exchange(rows[last - k], rows[last])
+        first += 1
+        if fresh < number:
+            rows[last] = rows[fresh]
+            fresh += 1
+        else:
+            last -= 1
+        size = last - first + 1
+    rows[number // 2] = rows[first]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _mirrored(place: int, size: int) -> int:
+    """Index within 0 … size - 1; the edge pixel is repeated, as in the mode ``reflect`` of scipy."""
+    if place < 0:
+        place = -place - 1
+    if place >= size:
+        place = 2 * size - 1 - place
+    return min(max(place, 0), size - 1)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def neighbourhood(middle: Any, near: Any, far: Any, second_highest: Any, second_lowest: Any) -> None:
+    """Medians of the 8 neighbours and of the 16 pixels around them, and the last but one of the 8 on both sides.
+
+    Parameters
+    ----------
+    middle : float32 array, shape (ny, nx)
+        Pixels beyond its edges are those at the edges.
+    near, far, second_highest, second_lowest : float32 arrays, shape (ny, nx)
+        Receive the results.
+    """
+    ny, nx = middle.shape
+    eight, sixteen = np.empty(8, dtype=np.float32), np.empty(16, dtype=np.float32)
+    for y in range(ny):
+        for x in range(nx):
+            n, m = 0, 0
+            for j in range(-2, 3):
+                row = min(max(y + j, 0), ny - 1)
+                for i in range(-2, 3):
+                    value = middle[row, min(max(x + i, 0), nx - 1)]
+                    if max(abs(i), abs(j)) == 1:
+                        eight[n] = value
+                        n += 1
+                    elif i != 0 or j != 0:
+                        sixteen[m] = value
+                        m += 1
+            _sort(eight, 8)
+            _sort(sixteen, 16)
+            near[y, x] = np.float32(0.5) * (eight[3] + eight[4])
+            far[y, x] = np.float32(0.5) * (sixteen[7] + sixteen[8])
+            second_highest[y, x] = eight[6]
+            second_lowest[y, x] = eight[1]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def cross_excess(values: Any, out: Any) -> None:
+    """Value minus the mean of those of its four neighbours that are not NaN; NaN where there are none.
+
+    Parameters
+    ----------
+    values, out : float32 arrays, shape (ny, nx)
+    """
+    ny, nx = values.shape
+    for y in range(ny):
+        for x in range(nx):
+            total, known = np.float32(0.0), 0
+            for dy, dx in ((0, -1), (0, 1), (-1, 0), (1, 0)):
+                j, i = y + dy, x + dx
+                if 0 <= j < ny and 0 <= i < nx and not np.isnan(values[j, i]):
+                    total += values[j, i]
+                    known += 1
+            out[y, x] = values[y, x] - total / np.float32(known) if known else _NAN
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def quantiles(planes: Any, shares: Any, out: Any, seen: Any) -> None:
+    """Quantiles along the first axis, NaN left out; 0 where there is nothing.
+
+    Parameters
+    ----------
+    planes : float32 array, shape (n, ny, nx)
+    shares : float array, shape (k,)
+        0 for the lowest, 1 for the highest; linear between the values.
+    out : float32 array, shape (k, ny, nx)
+        Receives the quantiles.
+    seen : int array, shape (ny, nx)
+        Receives the number of values.
+    """
+    count, ny, nx = planes.shape
+    values = np.empty(count, dtype=np.float32)
+    for y in range(ny):
+        for x in range(nx):
+            n = 0
+            for k in range(count):
+                if not np.isnan(planes[k, y, x]):
+                    values[n] = planes[k, y, x]
+                    n += 1
+            _sort(values, n)
+            seen[y, x] = n
+            for k in range(shares.size):
+                place = shares[k] * max(n - 1, 0)
+                low, high = int(np.floor(place)), int(np.ceil(place))
+                out[k, y, x] = values[low] + (place - low) * (values[high] - values[low]) if n else 0.0
