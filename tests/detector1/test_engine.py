@@ -139,11 +139,10 @@ def test_interference_is_left_where_the_reference_knows_none(files, whole):
     assert rate.meta["cal_step.emicorr"] == "SKIPPED"
 
 
-def test_a_dammed_stream_flows_on(files):
-    """A step that takes all ramps changes nothing but what it is there for; the provenance survives."""
+def test_a_late_step_changes_nothing_but_what_it_is_there_for(files):
     plain = Detector1().run(ramp_of(CASE), fixed(files))
-    dammed = _with("persistence", skip=False, persistence_time=1).run(ramp_of(CASE), fixed(files))
-    np.testing.assert_array_equal(dammed.data, plain.data)
-    np.testing.assert_array_equal(dammed.dq & ~np.uint32(DQ["PERSISTENCE"]), plain.dq)
-    assert set(dammed.flags.labels()) == {*plain.flags.labels(), "persistence:PERSISTENCE"}
-    assert dammed.meta["rscd.ngroups_skip_int1"] == plain.meta["rscd.ngroups_skip_int1"]
+    flagged = _with("persistence", skip=False, persistence_time=1).run(ramp_of(CASE), fixed(files))
+    np.testing.assert_array_equal(flagged.data, plain.data)
+    np.testing.assert_array_equal(flagged.dq & ~np.uint32(DQ["PERSISTENCE"]), plain.dq)
+    assert set(flagged.flags.labels()) == {*plain.flags.labels(), "persistence:PERSISTENCE"}
+    assert flagged.meta["rscd.ngroups_skip_int1"] == plain.meta["rscd.ngroups_skip_int1"]

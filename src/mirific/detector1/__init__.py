@@ -21,8 +21,7 @@
 ``gain_scale``           scale for a non-standard gain
 =======================  ==================================================================================
 
-:class:`Detector1` is the stage; ``engine`` streams, ``band`` is what the steps see, ``official`` holds the steps that
-are not our own yet.
+:class:`Detector1` is the stage; ``engine`` streams, ``band`` is what the steps see.
 """
 
 from __future__ import annotations
