@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mirific import io
+from mirific.errors import ParameterError
 from mirific.image3 import OutlierDetection, Resample, SkyMatch, SourceCatalog, TweakReg
 from mirific.references import FixedReferences
 from mirific.step import run_steps
@@ -71,3 +75,69 @@ def test_missing_references_are_a_reason(aligned, none):
     mosaic = Resample().run(aligned, none)
     result = SourceCatalog().run(mosaic, FixedReferences({"apcorr": None, "abvegaoffset": None}))
     assert "no apcorr and no abvegaoffset" in result.history[-1].reason
+
+
+@pytest.mark.oracle
+def test_the_catalogue_is_that_of_jwst(mosaic, catalog_references):
+    from jwst.source_catalog.reference_data import ReferenceData
+    from jwst.source_catalog.source_catalog import JWSTSourceCatalog
+    from jwst.tweakreg.tweakreg_catalog import make_tweakreg_catalog
+
+    from mirific.io.models import to_model
+
+    opened = catalog_references.open(mosaic.meta, ("apcorr", "abvegaoffset"))
+    ours = SourceCatalog(parity=True).run(mosaic, catalog_references)
+    model = to_model(replace(mosaic, data=mosaic.data.copy(), err=mosaic.err.copy(), catalog=None, history=()))
+    reference = ReferenceData(model, [opened["apcorr"].path, opened["abvegaoffset"].path], (30, 50, 70))
+    JWSTSourceCatalog.convert_mjysr_to_jy(model)
+    options = {"n_pixels": 25, "connectivity": 8, "n_levels": 32, "contrast": 0.001, "mode": "exponential",
+               "deblend": True, "error": model.err, "wcs": model.meta.wcs, "relabel": True}  # fmt: skip
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the official code's own, of NaN pixels and empty regions
+        table, segments = make_tweakreg_catalog(
+            model, 3.0, 2.0, bkg_boxsize=1000, coverage_mask=np.isnan(mosaic.err) | (mosaic.weight == 0),
+            starfinder_name="segmentation", starfinder_kwargs=options,
+        )  # fmt: skip
+        theirs = JWSTSourceCatalog(
+            model, table, 2.0, reference.aperture_params, reference.abvega_offset, (2.0, 1.8)
+        ).catalog
+    np.testing.assert_array_equal(ours.segmentation, segments.data)
+    assert ours.catalog.colnames == theirs.colnames
+    for name in theirs.colnames:
+        _assert_same(ours.catalog[name], theirs[name], name)
+    missing = {"local_bkg_width", "aperture_mask_method", "kron_params"} - set(theirs.meta)  # as asked for here
+    assert set(ours.catalog.meta) - missing == set(theirs.meta)
+
+
+def _assert_same(ours, theirs, name):
+    assert ours.info.description == theirs.info.description
+    if hasattr(theirs, "ra"):
+        known = np.isfinite(theirs.ra.deg)
+        assert ours[known].separation(theirs[known]).mas.max() < 0.01
+        return
+    assert getattr(ours, "unit", None) == getattr(theirs, "unit", None), name
+    assert ours.dtype == theirs.dtype, name
+    assert ours.info.format == theirs.info.format
+    a, b = (np.asarray(getattr(v, "value", v), dtype=float) for v in (ours, theirs))
+    np.testing.assert_allclose(a, b, rtol=2e-5, atol=1e-6 if name == "roundness" else 1e-12, err_msg=name)
+
+
+def test_bounding_boxes_end_at_the_pixels(mosaic):
+    """The last pixel of each segment is inside, the next is not: not so in photutils 3.0."""
+    labels = mosaic.segmentation
+    for row in mosaic.catalog[:5]:
+        y, x = np.nonzero(labels == row["label"])
+        corner = mosaic.wcs.world_to_pixel(row["sky_bbox_ur"])
+        np.testing.assert_allclose(corner, (x.max() + 0.5, y.max() + 0.5), atol=1e-6)
+
+
+def test_rising_energies_are_asked_for(mosaic, catalog_references):
+    with pytest.raises(ParameterError, match="rise"):
+        SourceCatalog(aperture_ee1=50, aperture_ee2=30).run(mosaic, catalog_references)
+
+
+def test_a_mode_without_apertures_is_a_reason(mosaic, catalog_references):
+    elsewhere = mosaic.with_meta({"subarray.name": "SUB64"})
+    result = SourceCatalog().run(replace(elsewhere, catalog=None), catalog_references)
+    assert result.catalog is None
+    assert "SUB64" in result.history[-1].reason

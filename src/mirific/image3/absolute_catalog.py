@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ _Floats = NDArray[np.float64]
 _USUAL_ERROR = 0.005
 
 
-def absolute_table(name: str, images: tuple[Image, ...]) -> Table:
+def absolute_table(name: str, images: Sequence[Image]) -> Table:
     """Table with columns RA, DEC (degrees), and what else the catalogue has.
 
     Parameters
@@ -32,7 +33,7 @@ def absolute_table(name: str, images: tuple[Image, ...]) -> Table:
     name : str
         A file that astropy reads as a table, with RA and DEC in columns of any case or in ``sky_centroid`` (such as a
         ``_cat.ecsv``); or the name of a catalogue on the network, such as GAIADR3.
-    images : tuple of Image
+    images : sequence of Image
         They say which part of the sky, and which epoch, is wanted from the network.
 
     Raises
@@ -64,7 +65,7 @@ def _with_positions(table: Table, name: str) -> Table:
     return table
 
 
-def absolute_catalog(name: str, images: tuple[Image, ...]) -> SkyCatalog:
+def absolute_catalog(name: str, images: Sequence[Image]) -> SkyCatalog:
     """Stars of the catalogue at the epoch of the exposures.
 
     Columns of Gaia's names count where a file has them: ``pmra`` (times cos Dec), ``pmdec`` (mas/yr), ``ref_epoch`` or

@@ -29,7 +29,6 @@ __all__ = [
     "resampled",
     "sky_levels",
     "sky_statistic",
-    "source_catalog",
     "stars",
     "without_outliers",
 ]
@@ -254,63 +253,3 @@ def resampled(exposure: ImageSet, step: Any) -> Mosaic:
 
 
 _PAIRS: Mapping[str, type[Any]] = {"output_shape": int, "crpix": float, "crval": float}
-
-
-def source_catalog(mosaic: Mosaic, paths: Mapping[str, str], step: Any) -> tuple[Table, Any] | None:
-    """Catalogue and segmentation by the public classes behind the official step; None without sources.
-
-    Parameters
-    ----------
-    mosaic : Mosaic
-    paths : mapping
-        Files of the references apcorr and abvegaoffset.
-    step : SourceCatalog
-        Its parameters.
-    """
-    from jwst.source_catalog.reference_data import ReferenceData
-    from jwst.source_catalog.source_catalog import JWSTSourceCatalog
-    from jwst.tweakreg.tweakreg_catalog import make_tweakreg_catalog
-
-    from mirific.io.models import to_model
-
-    model = to_model(replace(mosaic, data=mosaic.data.copy(), err=mosaic.err.copy(), history=()))
-    energies = (step.aperture_ee1, step.aperture_ee2, step.aperture_ee3)
-    data = ReferenceData(model, [paths["apcorr"], paths["abvegaoffset"]], energies)
-    uncovered = np.isnan(mosaic.err) | (mosaic.weight == 0)
-    with _expected_warnings():
-        JWSTSourceCatalog.convert_mjysr_to_jy(model)
-        table, segments = make_tweakreg_catalog(
-            model,
-            step.snr_threshold,
-            step.kernel_fwhm,
-            bkg_boxsize=step.bkg_boxsize,
-            coverage_mask=uncovered,
-            starfinder_name="segmentation",
-            starfinder_kwargs=_segmentation_options(step, model),
-        )
-        if len(table) == 0:
-            return None
-        thresholds = (step.ci1_star_threshold, step.ci2_star_threshold)
-        measured = JWSTSourceCatalog(
-            model, table, step.kernel_fwhm, data.aperture_params, data.abvega_offset, thresholds
-        )
-        catalog = measured.catalog
-    return catalog, np.asarray(segments.data, dtype=np.int32)
-
-
-def _segmentation_options(step: Any, model: Any) -> dict[str, Any]:
-    """Options of photutils that calwebb's defaults mean."""
-    return {
-        "n_pixels": step.npixels,
-        "connectivity": 8,
-        "n_levels": 32,
-        "contrast": 0.001,
-        "mode": "exponential",
-        "local_bkg_width": 0,
-        "aperture_mask_method": "correct",
-        "kron_params": None,
-        "deblend": step.deblend,
-        "error": model.err,
-        "wcs": model.meta.wcs,
-        "relabel": True,
-    }

@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
+import numpy as np
+
+from mirific.errors import ParameterError
 from mirific.exposure import Mosaic
-from mirific.image3 import official
 from mirific.step import NotApplicable, Step, param
 
+if TYPE_CHECKING:
+    from mirific.image3.source_table import Apertures
+
 __all__ = ["SourceCatalog"]
+
+#: What the numbers of the table depend on.
+_PACKAGES = ("numpy", "scipy", "astropy", "gwcs", "sep", "mirific")
 
 
 @dataclass(frozen=True)
 class SourceCatalog(Step[Mosaic]):
-    """Detect sources by segmentation and measure positions, shapes, fluxes (Jy) and magnitudes."""
+    """Detect sources by segmentation and measure positions, shapes, fluxes (Jy) and magnitudes.
+
+    What is measured, and how the table calls it, is as in ``jwst: source_catalog``; the code is own.
+    """
 
     name: ClassVar[str] = "source_catalog"
     reference_types: ClassVar[tuple[str, ...]] = ("apcorr", "abvegaoffset")
@@ -30,15 +42,95 @@ class SourceCatalog(Step[Mosaic]):
     kernel_fwhm: float = param(2.0, "FWHM of the detection kernel.", unit="pixel", ge=0)
     npixels: int = param(25, "Least number of connected pixels.", unit="pixel", ge=1)
     deblend: bool = param(True, "Separate blended sources.")
+    parity: bool = param(False, "Put the upper corners of bounding boxes one pixel too far, as photutils 3.0 does.")
 
     def apply(self, exposure: Mosaic, references: Mapping[str, Any]) -> Mosaic | NotApplicable:
-        """Return the mosaic with ``catalog`` and ``segmentation``."""
+        """Return the mosaic with ``catalog`` and ``segmentation``.
+
+        Raises
+        ------
+        ParameterError
+            If the encircled energies do not rise.
+        """
         absent = [kind for kind, reference in references.items() if reference is None]
         if absent:
             return NotApplicable(f"CRDS has no {' and no '.join(absent)} for this mode")
-        paths = {kind: reference.path for kind, reference in references.items()}
-        found = official.source_catalog(exposure, paths, self)
+        percent = (self.aperture_ee1, self.aperture_ee2, self.aperture_ee3)
+        if not percent[0] < percent[1] < percent[2]:
+            raise ParameterError(
+                f"encircled energies {percent} do not rise", where=self.name, todo="give them in order"
+            )
+        apertures = _apertures(references["apcorr"].table("APCORR"), exposure, percent)
+        vega = _vega(references["abvegaoffset"].tree()["abvega_offset"], exposure)
+        if isinstance(apertures, str) or vega is None:
+            return NotApplicable(apertures if isinstance(apertures, str) else "no AB-Vega offset for this filter")
+        return self._catalogued(exposure, apertures, vega)
+
+    def _catalogued(self, mosaic: Mosaic, apertures: Apertures, vega: np.float32) -> Mosaic | NotApplicable:
+        """Segment and measure in Jy per pixel."""
+        from mirific.image3.segmentation import segmented
+        from mirific.image3.source_table import Scene, source_table
+
+        jansky = np.float32(1e6 * float(mosaic.meta["photometry.pixelarea_steradians"]))
+        data, error = mosaic.data * jansky, mosaic.err * jansky
+        uncovered = np.isnan(mosaic.err) | (mosaic.weight == 0)
+        found = segmented(
+            data, uncovered, snr=self.snr_threshold, box=self.bkg_boxsize, fwhm=self.kernel_fwhm,
+            least=self.npixels, deblend=self.deblend,
+        )  # fmt: skip
         if found is None:
             return NotApplicable("no sources found")
-        catalog, segmentation = found
-        return replace(exposure, catalog=catalog, segmentation=segmentation)
+        reference = (float(mosaic.meta["wcsinfo.crpix1"]) - 1.0, float(mosaic.meta["wcsinfo.crpix2"]) - 1.0)
+        limits = (self.ci1_star_threshold, self.ci2_star_threshold)
+        edge = 1.5 if self.parity else 0.5
+        scene = Scene(data, error, mosaic.wcs, reference, self.kernel_fwhm, apertures, float(vega), limits, edge)
+        table = source_table(scene, found)
+        table.meta.update(_provenance(apertures, vega))
+        return replace(mosaic, catalog=table, segmentation=found.labels)
+
+
+def _apertures(rows: Any, mosaic: Mosaic, percent: tuple[int, int, int]) -> Apertures | str:
+    """Apertures of the filter and subarray, in pixels of the mosaic; or why there are none."""
+    from mirific.image3.source_table import Apertures
+
+    name, subarray = (str(mosaic.meta.get(key, "")) for key in ("instrument.filter", "subarray.name"))
+    own = rows[(np.char.strip(rows["filter"]) == name) & (np.char.strip(rows["subarray"]) == subarray)]
+    index = [np.flatnonzero(np.round(own["eefraction"] * 100) == value) for value in percent]
+    if any(found.size != 1 for found in index):
+        return f"the apcorr reference has no {'/'.join(map(str, percent))} % apertures for {name} in {subarray}"
+    chosen = own[[int(found[0]) for found in index]]
+    scale = float(mosaic.meta.get("resample.pixel_scale_ratio") or 1.0)
+    inner, outer = np.unique(chosen["skyin"]), np.unique(chosen["skyout"])
+    if inner.size != 1 or outer.size != 1:
+        return "the apcorr reference has several background annuli for one mode"
+    radius = (chosen["radius"] / scale).astype(np.float32)
+    correction = chosen["apcorr"].astype(np.float32)
+    return Apertures(percent, radius, correction, inner[0] / scale, outer[0] / scale)
+
+
+def _vega(table: Any, mosaic: Mosaic) -> np.float32 | None:
+    """AB minus Vega magnitude of the filter; None if it has none."""
+    own = np.flatnonzero(np.asarray(table["filter"], dtype=str) == str(mosaic.meta.get("instrument.filter", "")))
+    return np.float32(table["abvega_offset"][own[0]]) if own.size == 1 else None
+
+
+def _provenance(apertures: Apertures, vega: np.float32) -> dict[str, Any]:
+    """Metadata of the table, under the names of the official one."""
+    from datetime import UTC, datetime
+    from importlib.metadata import version
+
+    return {
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC"),
+        "version": {"Python": sys.version.split()[0], **{name: version(name) for name in _PACKAGES}},
+        "local_bkg_width": 0,
+        "aperture_mask_method": "correct",
+        "kron_params": (2.5, 1.4, 0.0),
+        "aperture_params": {
+            "aperture_ee": np.array(apertures.percent),
+            "aperture_radii": apertures.radius,
+            "aperture_corrections": apertures.correction,
+            "bkg_aperture_inner_radius": np.float32(apertures.inner),
+            "bkg_aperture_outer_radius": np.float32(apertures.outer),
+        },
+        "abvega_offset": vega,
+    }

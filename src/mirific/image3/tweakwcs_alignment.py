@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +36,12 @@ class Fit:
         return self.status.partition(":")[2].strip() or self.status
 
 
-def align(images: tuple[Image, ...], step: Any) -> tuple[Fit, ...] | str:
+def align(images: Sequence[Image], step: Any) -> tuple[Fit, ...] | str:
     """Align exposures with each other, and all as one body with an absolute catalogue.
 
     Parameters
     ----------
-    images : tuple of Image
+    images : sequence of Image
     step : TweakReg
         Its parameters.
 
@@ -88,7 +89,7 @@ def _align_relative(correctors: list[Any], step: Any) -> str:
     return ""
 
 
-def _align_absolute(correctors: list[Any], images: tuple[Image, ...], step: Any) -> None:
+def _align_absolute(correctors: list[Any], images: Sequence[Image], step: Any) -> None:
     """Align all exposures as one body with the absolute catalogue."""
     from tweakwcs.imalign import align_wcs
 

@@ -188,7 +188,7 @@ def _resampled(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic:
     from mirific.image3 import Resample, SourceCatalog
 
     mosaic = _configured(Resample(mapping=threads.map), images, job).run(images, job.references)
-    catalogued: Mosaic = _configured(SourceCatalog(), images, job).run(mosaic, job.references)
+    catalogued: Mosaic = _configured(SourceCatalog(parity=job.settings.parity), images, job).run(mosaic, job.references)
     return catalogued
 
 
