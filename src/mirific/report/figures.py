@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 __all__ = ["chart_png", "picture_png"]
 
 #: Longest side of a drawn image, pixels; larger ones are thinned by block means.
-_LONGEST = 1100
+_LONGEST = 560
+
+#: Width of a drawn image and the margins around it, inches; at the right there is a bar of colours.
+_WIDTH, _LEFT, _RIGHT, _BOTTOM, _TOP = 4.6, 0.75, 1.15, 0.55, 0.12
+
+#: Where an image and its bar of colours begin, and how wide they are, inches.
+_COLUMNS = ((_LEFT, _WIDTH), (_LEFT + _WIDTH + 0.12, 0.16))
 
 #: More points than this along an axis of exposures go without their names, which would lie on top of each other.
 _NAMED = 4
@@ -30,7 +36,7 @@ def _encode(figure: Figure) -> str:
 
     FigureCanvasAgg(figure)
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110, bbox_inches="tight", facecolor="white")
+    figure.savefig(buffer, format="png", dpi=110, facecolor="white", pil_kwargs={"compress_level": 1})
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
 
 
@@ -65,6 +71,12 @@ def _scale(data: NDArray[Any], stretch: str) -> tuple[Normalize, str]:
     return AsinhNorm(linear_width=3 * spread, vmin=low, vmax=high), "gray_r"
 
 
+def _part(figure: Figure, left: float, bottom: float, width: float, height: float) -> tuple[float, float, float, float]:
+    """Rectangle (inches) in a figure, as parts of it."""
+    whole_width, whole_height = figure.get_size_inches()
+    return left / whole_width, bottom / whole_height, width / whole_width, height / whole_height
+
+
 def picture_png(picture: Picture) -> str:
     """Draw an image with what is marked on it; a data URI."""
     from matplotlib.figure import Figure
@@ -74,8 +86,9 @@ def picture_png(picture: Picture) -> str:
     x0, y0 = picture.origin
     ny, nx = picture.data.shape
     extent = (x0 - 0.5, x0 + nx - 0.5, y0 - 0.5, y0 + ny - 0.5)
-    figure = Figure(figsize=(6.2, max(2.2, 6.2 * ny / max(nx, 1) * 0.9)))
-    axes = figure.add_subplot()
+    height = min(8.0, max(1.2, _WIDTH * ny / nx))
+    figure = Figure(figsize=(_LEFT + _WIDTH + _RIGHT, _BOTTOM + height + _TOP))
+    axes, bar = (figure.add_axes(_part(figure, x, _BOTTOM, w, height)) for x, w in _COLUMNS)
     norm, colours = _scale(data, picture.stretch)
     drawn = axes.imshow(data, origin="lower", extent=extent, norm=norm, cmap=colours, interpolation="nearest")
     if picture.mask is not None and picture.mask.any():
@@ -88,7 +101,7 @@ def picture_png(picture: Picture) -> str:
     axes.set_xlabel("x, pixel")
     axes.set_ylabel("y, pixel")
     ticks = norm.inverse(np.linspace(0, 1, 5))
-    figure.colorbar(drawn, ax=axes, label=picture.unit, shrink=0.85, ticks=ticks, format="%.4g")
+    figure.colorbar(drawn, cax=bar, label=picture.unit, ticks=ticks, format="%.4g")
     return _encode(figure)
 
 
@@ -97,7 +110,7 @@ def chart_png(chart: Chart) -> str:
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.2, 5.2 if chart.equal else 3.4))
-    axes = figure.add_subplot()
+    axes = figure.add_axes(_part(figure, 0.8, _BOTTOM, 4.2, 4.4 if chart.equal else 2.7))
     axes.errorbar(chart.x, chart.y, yerr=chart.yerr or None, xerr=chart.xerr or None, fmt="o", ms=5, capsize=2)
     named = chart.labels if chart.equal or len(chart.labels) <= _NAMED else ()
     for label, x, y in zip(named, chart.x, chart.y, strict=False):
