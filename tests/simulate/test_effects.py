@@ -24,6 +24,7 @@ NOTHING = {
     "bad_pixels": {"hot": 0, "dead": 0, "columns": ()},
     "edge_brightening": {"fraction": 0.0},
     "fgs_offset": {"scale": 0.0},
+    "interference": {"amplitude": 0.0},
     "knife_edge": {"growth": 0.0},
     "lyot_offset": {"fraction": 0.0},
     "outlier_overflagging": {"cause": "none"},
@@ -60,7 +61,9 @@ def test_zero_amplitude_changes_nothing(slug: str):
         assert not b.artifact(slug).any()
 
 
-@pytest.mark.parametrize("slug", sorted(set(EFFECTS) - {"fgs_offset", "tile_misalignment", "outlier_overflagging"}))
+@pytest.mark.parametrize(
+    "slug", sorted(set(EFFECTS) - {"fgs_offset", "tile_misalignment", "outlier_overflagging", "interference"})
+)
 def test_default_amplitude_changes_the_full_frame_inside_its_mask_only(slug: str):
     frame = full_frame(slug)
     artifact = frame.artifact(slug)
@@ -285,3 +288,19 @@ def test_labelled_cases_have_one_cause_each(cause: str):
     ))  # fmt: skip
     assert error == pytest.approx(1.0 if cause == "misaligned" else 0.0, abs=1e-6)
     assert second.artifact("outlier_overflagging").any() == (cause == "background")
+
+
+def test_interference_runs_through_the_readout():
+    """Frames of SUB64 take 33.25 periods: every fourth group meets the wave as the first one did."""
+    plain = Programme(filters=("F770W",), subarray="SUB64", ndithers=1, ngroups=6, nints=2, scene=PLAIN)
+    disturbed = replace(plain, effects=(make_effect("interference", {"amplitude": 200.0}),))
+    (before,), (after,) = frames_of(plain), frames_of(disturbed)
+    wave = raw_ramp(after, 1).astype(float) - raw_ramp(before, 1).astype(float)
+    assert wave.std() == pytest.approx(200.0 / np.sqrt(2.0), rel=0.02)
+    np.testing.assert_allclose(wave[0, 4], wave[0, 0], rtol=0, atol=2.0)
+    np.testing.assert_allclose(wave[0, 2], -wave[0, 0], rtol=0, atol=2.0)
+    np.testing.assert_allclose(wave[1, 0], -wave[0, 5], rtol=0, atol=2.0)
+    (event,) = after.contributions["interference"].events
+    assert wave[0, 0, 0, 0] == pytest.approx(200.0 * np.sin(2 * np.pi * event["phase"]), abs=2.0)
+    with pytest.raises(ParameterError, match="above zero"):
+        make_effect("interference", {"frequency": 0.0})

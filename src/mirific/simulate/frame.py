@@ -14,7 +14,7 @@ from mirific.instrument import regions
 from mirific.instrument.detector import FULL_WELL
 from mirific.instrument.filters import FILTERS
 from mirific.references.demo import DemoDetector
-from mirific.simulate.effects.base import Contribution, RampTerm, View
+from mirific.simulate.effects.base import Contribution, RampTerm, View, Wave
 from mirific.simulate.exposures import Exposure
 from mirific.simulate.light import sources_on_detector
 from mirific.simulate.programme import Programme
@@ -83,6 +83,11 @@ class Frame:
     def terms(self) -> tuple[RampTerm, ...]:
         """Rates that change in time, of all effects."""
         return tuple(term for contribution in self.contributions.values() for term in contribution.terms)
+
+    @property
+    def waves(self) -> tuple[Wave, ...]:
+        """What is added to the samples as they are read, of all effects."""
+        return tuple(wave for contribution in self.contributions.values() for wave in contribution.waves)
 
     def filled(self) -> NDArray[np.bool_]:
         """Pixels that reach the full well within an integration, (ny, nx)."""

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.instrument import regions
+from mirific.instrument.readout import CLOCK, READOUT_PATTERNS, pixel_clocks
 from mirific.references.demo.detector import DARK_SETTLING_TAU
 from mirific.simulate.cosmic_rays import Hits, draw_hits
+from mirific.simulate.effects.base import Wave
 from mirific.simulate.frame import Frame, add_term
 from mirific.simulate.ramps_kernels import collect, sample
 
@@ -133,7 +135,7 @@ class Band:
         return np.asarray(rows + settling, dtype=np.float32)
 
     def _offset(self, integration: int, group: int, y0: int, previous: _Image) -> _Image:
-        """Level on which the signal stands in one group, DN: pedestal, reset anomaly, RSCD, last frame."""
+        """Level on which the signal stands in one group, DN: pedestal, reset anomaly, RSCD, last frame, waves."""
         detector, exposure = self.frame.detector, self.frame.exposure
         level = self._rows(detector.pedestal, y0)
         profile = detector.reset_profile(exposure.subarray)
@@ -143,4 +145,15 @@ class Band:
             level = level + previous * np.float32(detector.rscd_scale * np.exp(-group / detector.rscd_efold))
         if group == exposure.ngroups - 1:
             level = level + np.resize(detector.last_frame, level.shape[0]).astype(np.float32)[:, None]
+        for wave in self.frame.waves:
+            level = level + self._interference(wave, integration, group, y0)
         return level
+
+    def _interference(self, wave: Wave, integration: int, group: int, y0: int) -> _Image:
+        """A wave as the rows of one group meet it, DN."""
+        exposure = self.frame.exposure
+        frames = integration * (exposure.ngroups + READOUT_PATTERNS[exposure.readpatt].reset_frames) + group
+        clocks = pixel_clocks(exposure.readpatt, exposure.subarray)[y0 : y0 + BAND_ROWS]
+        seconds = frames * exposure.frame_time + clocks * CLOCK
+        cycles = seconds * wave.frequency + wave.phase
+        return np.asarray(wave.amplitude * np.sin(2.0 * np.pi * cycles), dtype=np.float32)

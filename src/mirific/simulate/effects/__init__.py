@@ -1,4 +1,4 @@
-"""Known issues, injected: one file per issue, under its slug with underscores.
+"""Known issues, injected: one file per issue, under its slug with underscores; and what else disturbs the detector.
 
 An :class:`~mirific.simulate.effects.base.Effect` is a frozen dataclass of amplitudes. It says where it physically acts:
 on the pointing, the header, the light, the response, the charge, or its course in time; the simulator does the rest,
@@ -23,6 +23,7 @@ EFFECTS: Mapping[str, str] = {
     "bad_pixels": "BadPixels",
     "edge_brightening": "EdgeBrightening",
     "fgs_offset": "FgsOffset",
+    "interference": "Interference",
     "knife_edge": "KnifeEdge",
     "lyot_offset": "LyotOffset",
     "outlier_overflagging": "OutlierOverflagging",

@@ -15,7 +15,7 @@ from mirific.instrument import regions
 if TYPE_CHECKING:
     from mirific.simulate.exposures import Exposure
 
-__all__ = ["Contribution", "Effect", "RampTerm", "View"]
+__all__ = ["Contribution", "Effect", "RampTerm", "View", "Wave"]
 
 _Image = NDArray[np.float32]
 
@@ -40,6 +40,25 @@ class RampTerm:
 
 
 @dataclass(frozen=True)
+class Wave:
+    """A sine that is added to the samples in the order in which they are read.
+
+    Parameters
+    ----------
+    amplitude : float
+        DN.
+    frequency : float
+        Hz.
+    phase : float
+        When the first pixel is read, cycles.
+    """
+
+    amplitude: float
+    frequency: float
+    phase: float
+
+
+@dataclass(frozen=True)
 class Contribution:
     """What an effect does to one exposure.
 
@@ -53,6 +72,8 @@ class Contribution:
         Rate in addition, DN/s, that the flat field does not touch.
     terms : tuple of RampTerm
         Rates in addition that change in time.
+    waves : tuple of Wave
+        What is added to the samples as they are read.
     mask : bool array, shape (ny, nx), optional
         Pixels concerned, where the images do not say it.
     events : tuple of mapping
@@ -63,6 +84,7 @@ class Contribution:
     transmission: _Image | None = None
     charge: _Image | None = None
     terms: tuple[RampTerm, ...] = ()
+    waves: tuple[Wave, ...] = ()
     mask: NDArray[np.bool_] | None = None
     events: tuple[Mapping[str, Any], ...] = ()
 
