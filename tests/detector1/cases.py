@@ -42,6 +42,7 @@ class Case:
     showers: int = 0
     emi: float = 0.0
     steps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
 
     def but(self, **changes: Any) -> Case:
         return replace(self, **changes)
@@ -80,7 +81,7 @@ def meta_of(case: Case) -> dict[str, Any]:
     if case.integration_start is not None:
         values["exposure.integration_start"] = case.integration_start
         values["exposure.integration_end"] = case.integration_start + case.nints - 1
-    return values
+    return {**values, **case.meta}
 
 
 def samples_of(case: Case) -> np.ndarray:

@@ -7,7 +7,7 @@ import pytest
 
 from mirific.detector1 import Detector1
 from mirific.errors import InputError
-from tests.detector1.cases import Case, configured, fixed, official, ramp_of, references_of
+from tests.detector1.cases import GROUP_TIME, Case, configured, fixed, official, ramp_of, references_of
 
 pytestmark = pytest.mark.oracle
 
@@ -22,6 +22,13 @@ SHOWERS = PLAIN.but(
     showers=8,
     steps={"jump": {"find_showers": True}},
 )
+AVERAGED = {
+    "exposure.nframes": 4,
+    "exposure.groupgap": 1,
+    "exposure.frame_divisor": 2,
+    "exposure.group_time": 5 * GROUP_TIME,
+}
+CLIPPED = PLAIN.but(nints=30, ngroups=6, ny=12, nx=16, cosmic_rays=0.04)
 CASES = {
     "two groups": PLAIN.but(ngroups=2),
     "three groups": PLAIN.but(ngroups=3),
@@ -61,6 +68,19 @@ CASES = {
     "chosen groups": PLAIN.but(ngroups=15, steps={"ramp_fit": {"firstgroup": 6, "lastgroup": 12}}),
     "average dark current": PLAIN.but(steps={"dark_current": {"average_dark_current": 5.0}}),
     "a hundred integrations": PLAIN.but(nints=100, ngroups=5, ny=12, nx=16, cosmic_rays=0.03),
+    "sigma clipping from a few integrations": CLIPPED.but(steps={"jump": {"minimum_sigclip_groups": 20}}),
+    "sigma clipping over groups": CLIPPED.but(
+        nints=2, ngroups=60, steps={"jump": {"only_use_ints": False, "minimum_sigclip_groups": 50}}
+    ),
+    "sigma clipping, a later segment": CLIPPED.but(
+        integration_start=31, exposure_nints=90, steps={"jump": {"minimum_sigclip_groups": 20}}
+    ),
+    "sigma clipping, three groups": CLIPPED.but(ngroups=3, steps={"jump": {"minimum_sigclip_groups": 20}}),
+    "averaged frames": PLAIN.but(ngroups=8, dark_groups=39, meta=AVERAGED),
+    "averaged frames, a short dark": PLAIN.but(ngroups=8, dark_groups=21, meta=AVERAGED),
+    "averaged frames, maximum likelihood": PLAIN.but(
+        ngroups=15, dark_groups=74, cosmic_rays=0.01, meta=AVERAGED, steps={"ramp_fit": {"algorithm": "LIKELY"}}
+    ),
     "a later segment": PLAIN.but(integration_start=3, exposure_nints=10),
     "the first segment": PLAIN.but(integration_start=1, exposure_nints=10),
     "long RSCD": PLAIN.but(ngroups=30, skip_int1=18, skip_int2=17),

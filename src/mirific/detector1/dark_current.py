@@ -30,12 +30,15 @@ class Dark:
         Integration of the reference that serves each one of the data.
     average : float or float32 array, shape (ny, nx)
         Average dark current, e/s.
+    by_frame : bool
+        Whether its frames must be averaged as those of the data were.
     """
 
     reference: Any
     dq: NDArray[np.uint32]
     of_integration: NDArray[np.int64]
     average: Any
+    by_frame: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,14 +65,17 @@ class DarkCurrent(BandStep):
         if reference is None:
             return no_reference("dark")
         header = reference.header()
-        if int(header.get("NFRAMES", 1)) > 1 or int(header.get("GROUPGAP", 0)) > 0:
-            return NotApplicable("the frames of the dark are averaged or dropped, those of the data are not")
+        frames, gap = _sampling(exposure)
+        own_frames, own_gap = int(header.get("NFRAMES", 1)), int(header.get("GROUPGAP", 0))
+        if own_frames > frames or own_gap > gap:
+            return NotApplicable("more frames of the dark are averaged or dropped than of the data")
         dq = standard_dq(reference)
         if dq.ndim > 2:
             dq = np.bitwise_or.reduce(dq.reshape(-1, *dq.shape[-2:]), axis=0)
         last = reference.shape("SCI")[0] - 1
         served = np.arange(exposure.nints) if exposure.first_integration == 1 else np.full(exposure.nints, last)
-        return Dark(reference, dq, np.minimum(served, last), self._average(exposure, reference, header))
+        average = self._average(exposure, reference, header)
+        return Dark(reference, dq, np.minimum(served, last), average, (own_frames, own_gap) != (frames, gap))
 
     def _average(self, exposure: Exposure, reference: Any, header: Mapping[str, Any]) -> Any:
         """Average dark current: the parameter, the reference's image or its keyword.
@@ -90,11 +96,32 @@ class DarkCurrent(BandStep):
         from mirific.detector1 import elementwise_kernels
 
         first, last = constants.of_integration.min(), constants.of_integration.max()
-        planes = (slice(first, last + 1), slice(band.exposure.ngroups))
+        ngroups = band.exposure.ngroups
+        frames, gap = _sampling(band.exposure) if constants.by_frame else (1, 0)
+        planes = (slice(first, last + 1), slice(ngroups * (frames + gap) - gap))
         dark = constants.reference.array("SCI", band.rows, planes).astype(np.float32, copy=False)
+        if constants.by_frame:
+            dark = _averaged(dark, ngroups, frames, gap)
         elementwise_kernels.subtract(band.data, dark, constants.of_integration - first)
-        if band.exposure.ngroups > dark.shape[1]:
+        if ngroups > dark.shape[1]:
             elementwise_kernels.subtract_extrapolated(band.data, dark, constants.of_integration - first)
         band.pixeldq[...] |= constants.dq[band.rows]
         average = constants.average
         band.field("average_dark")[...] = average[band.rows] if isinstance(average, np.ndarray) else average
+
+
+def _sampling(exposure: Exposure) -> tuple[int, int]:
+    """Frames averaged in a group, and dropped between groups."""
+    return int(exposure.number("exposure.nframes")), int(exposure.meta.get("exposure.groupgap") or 0)
+
+
+def _averaged(dark: NDArray[np.float32], ngroups: int, frames: int, gap: int) -> NDArray[np.float32]:
+    """Groups of a dark of single reads (nints, nreads, rows, nx); beyond its end its last difference goes on."""
+    missing = ngroups * (frames + gap) - gap - dark.shape[1]
+    if missing > 0:
+        steps = np.arange(1, missing + 1, dtype=np.float64)[:, None, None]
+        more = dark[:, -1:] + steps * (dark[:, -1:] - dark[:, -2:-1])
+        dark = np.concatenate([dark, more], axis=1)
+    known = np.nan_to_num(dark)
+    starts = range(0, ngroups * (frames + gap), frames + gap)
+    return np.stack([known[:, start : start + frames].mean(axis=1) for start in starts], axis=1, dtype=np.float32)

@@ -116,6 +116,8 @@ class Jump(BandStep):
         if method == "iteratively":
             fewer = (self.four_group_rejection_threshold, self.three_group_rejection_threshold)
             return (self.rejection_threshold, *fewer, *neighbours)
+        if method == "clip":
+            return (self.rejection_threshold, *neighbours, float(self.only_use_ints))
         return (self.rejection_threshold, *neighbours)
 
     def _after(self, exposure: Exposure, gain: NDArray[np.float32]) -> tuple[tuple[float, float], tuple[int, int]]:

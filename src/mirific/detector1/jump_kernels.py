@@ -304,13 +304,14 @@ def clip_integrations(
 ) -> None:
     """Flag what sigma clipping over the integrations rejects, group by group, for many integrations.
 
-    Arguments as for :func:`detect_once`. At most five rounds about the median, with the standard deviation of what
+    Arguments as for :func:`detect_once`; a fourth limit tells whether to clip group by group (1), or all differences of
+    a pixel together (0). At most five rounds about the median, with the standard deviation of what
     is left (``astropy.stats.sigma_clip`` with its defaults).
     """
     rows, nints, ngroups, nx = data.shape
     differences, ordered, counts, largest = _workspace(nints * (ngroups - 1), nx)
     width = largest.size
-    values = np.empty(nints + 1, dtype=np.float64)
+    values = np.empty(nints * ngroups, dtype=np.float64)
     every = (limits[0], limits[0], limits[0], limits[1], limits[2])
     for r in range(rows):
         for start in range(0, nx, width):
@@ -320,8 +321,9 @@ def clip_integrations(
             for x in range(start, stop):
                 ramp = differences[:, x - start]
                 hits = 0
-                for g in range(ngroups - 1):
-                    hits += _clip(ramp[g :: ngroups - 1], limits[0], values, groupdq[r, :, g + 1, x])
+                apart = ngroups - 1 if limits[3] else 1
+                for g in range(apart):
+                    hits += _clip(ramp, g, apart, limits[0], values, groupdq[r, :, :, x])
                 if hits:
                     sigma = _noise(center[r, x], read_variance[r, x])
                     _mark(ramp, center[r, x], sigma, every, groupdq[r, :, :, x], spreading[r, :, :, x])
@@ -329,9 +331,10 @@ def clip_integrations(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _clip(differences: Any, threshold: float, values: Any, groupdq: Any) -> int:
-    """Flag the outliers among the integrations of one group and pixel."""
-    count = _finite(differences, values)
+def _clip(ramp: Any, first: int, step: int, threshold: float, values: Any, groupdq: Any) -> int:
+    """Flag the outliers among every ``step``-th difference of one pixel, from the ``first`` on."""
+    ngroups = groupdq.shape[1]
+    count = _finite(ramp[first::step], values)
     low, high = -np.inf, np.inf
     for _ in range(5):
         middle = median(values, count)
@@ -346,9 +349,9 @@ def _clip(differences: Any, threshold: float, values: Any, groupdq: Any) -> int:
             break
         count = left
     found = 0
-    for i in range(differences.size):
-        if differences[i] < low or differences[i] > high:
-            groupdq[i] |= _JUMP
+    for k in range(first, ramp.size, step):
+        if ramp[k] < low or ramp[k] > high:
+            groupdq[k // (ngroups - 1), k % (ngroups - 1) + 1] |= _JUMP
             found += 1
     return found
 
