@@ -264,7 +264,7 @@ class FlagBadPixels(SetStep):
                 found[window] = bad
         if not found:
             return NotApplicable("no bad pixels beyond those of the mask")
-        return exposure.with_images(tuple(_flagged(image, found.get(window_of(image))) for image in exposure.images))
+        return exposure.with_images(_flagged(image, found.get(window_of(image))) for image in exposure.images)
 
 
 def _flagged(image: Image, bad: BadPixels | None) -> Image:

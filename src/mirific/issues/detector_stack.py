@@ -156,7 +156,7 @@ def _evenly(number: int, most: int) -> list[int]:
     return [int(k) for k in np.unique(np.linspace(0, number - 1, min(number, most)).round())]
 
 
-def _statistic(value: _Map, extremes: Sequence[_Map], seen: NDArray[np.intp]) -> Statistic:
+def _statistic(value: _Map, extremes: Sequence[_Map] | NDArray[np.float32], seen: NDArray[np.intp]) -> Statistic:
     """Measure the scatter of a map, whose extremes among the pointings are known."""
     inside = seen > 0
     known = np.where(inside, value, np.float32(0)).astype(np.float32)

@@ -495,7 +495,7 @@ class SubtractLyotOffset(SetStep):
         if not any(self._counts(choice) for choice in choices):
             return NotApplicable("no significant offset")
         triples = zip(exposure.images, steps, choices, strict=True)
-        return exposure.with_images(tuple(self._corrected(*triple) for triple in triples))
+        return exposure.with_images(self._corrected(*triple) for triple in triples)
 
     def _counts(self, choice: _Adopted | None) -> bool:
         return choice is not None and _is_there(choice, self.threshold, self.significance)
@@ -530,7 +530,7 @@ def detect(images: ImageSet) -> tuple[Finding, ...]:
     """
     steps = {k: measure_step(image) for k, image in enumerate(images.images) if _both_fields(image)}
     known = {k: step for k, step in steps.items() if step is not None}
-    seen = [images.images[k] for k in known]
+    seen = images.images if len(known) == len(images.images) else [images.images[k] for k in known]
     adopted = dict(zip(known, _adopted(seen, list(known.values())), strict=True)) if known else {}
     shared = _evidence_of_set(images, known, adopted)
     findings = []

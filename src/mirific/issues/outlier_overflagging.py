@@ -114,16 +114,32 @@ def flagged_by_outlier_detection(image: Image) -> _Mask:
 
 @dataclass(frozen=True)
 class _Member:
-    """One exposure: with its flagged pixels bridged, and the flags apart.
+    """One exposure: number ``index`` of those as they are (``bare``) and of those with flagged pixels bridged.
 
-    ``usable`` are the pixels that outlier detection had: good ones, flagged or not. ``plane`` leads to the sky, the
-    measured pointing error taken out.
+    ``plane`` leads to the sky, the measured pointing error taken out. Images and masks are made when asked for, so that
+    those of many exposures need not be in memory.
     """
 
-    image: Image
-    flagged: _Mask
-    usable: _Mask
+    bare: Sequence[Image]
+    bridged: Sequence[Image]
+    index: int
     plane: PlaneMap
+
+    @property
+    def image(self) -> Image:
+        """The exposure with flagged pixels bridged."""
+        return self.bridged[self.index]
+
+    @property
+    def flagged(self) -> _Mask:
+        """Pixels that outlier detection flagged."""
+        return flagged_by_outlier_detection(self.bare[self.index])
+
+    @property
+    def usable(self) -> _Mask:
+        """Pixels that outlier detection had: good ones, flagged or not."""
+        image = self.bare[self.index]
+        return image.good() | flagged_by_outlier_detection(image)
 
     @cached_property
     def level(self) -> float:
@@ -137,30 +153,39 @@ class _Member:
         """Median standard error of a pixel, MJy/sr."""
         err = self.image.err[self.usable]
         finite = err[np.isfinite(err) & (err > 0)]
-        return float(np.median(finite)) if finite.size else float("nan")
+        return _middle(finite) if finite.size else float("nan")
 
-    @cached_property
+    @property
     def shown(self) -> NDArray[np.float32]:
         """Data with the flagged pixels bridged; other unusable pixels are NaN."""
-        return np.where(self.image.good(), self.image.data, np.float32(np.nan)).astype(np.float32)
+        image = self.image
+        return np.where(image.good(), image.data, np.float32(np.nan)).astype(np.float32)
+
+    @cached_property
+    def coverage(self) -> _Mask:
+        """Where nine tenths of the 17 by 17 pixels around are usable, at every fourth pixel."""
+        from scipy import ndimage
+
+        return np.asarray(ndimage.uniform_filter(self.usable.astype(np.float32), 17)[::4, ::4] > 0.9)
+
+
+def _middle(values: NDArray[np.float32]) -> float:
+    """Median of some hundred thousand of the values."""
+    return float(np.median(values[:: max(1, values.size // 150_000)]))
 
 
 def _bridged(image: Image, flagged: _Mask) -> Image:
     """Give flagged pixels the mean of their known neighbours, ring by ring, up to three pixels deep."""
-    from scipy import ndimage
+    from mirific.issues import outlier_overflagging_kernels as kernels
 
-    known = image.good() & ~flagged
-    data = np.where(known, image.data, np.float32(0)).astype(np.float32)
-    for _ in range(3):
-        weight = ndimage.uniform_filter(known.astype(np.float32), 3, mode="constant")
-        near = ndimage.uniform_filter(np.where(known, data, np.float32(0)), 3, mode="constant")
-        fill = flagged & ~known & (weight > 0.15)
-        data[fill] = near[fill] / weight[fill]
-        known = known | fill
-    bad = ~known & flagged
-    data[~known] = np.nan
-    cleared = np.where(flagged & ~bad, image.dq & ~np.uint32(DQ["OUTLIER"] | DQ["DO_NOT_USE"]), image.dq)
-    err = np.where(np.isfinite(image.err), image.err, np.float32(np.nanmedian(image.err[image.good()])))
+    good = image.good()
+    known = good & ~flagged
+    data = np.where(known, image.data, np.float32(np.nan)).astype(np.float32)
+    rows, columns = np.nonzero(flagged & ~known)
+    kernels.bridge(data, known, rows, columns, 3)
+    cleared = np.where(flagged & known, image.dq & ~np.uint32(DQ["OUTLIER"] | DQ["DO_NOT_USE"]), image.dq)
+    usual = _middle(image.err[good & np.isfinite(image.err)]) if good.any() else float("nan")
+    err = np.where(np.isfinite(image.err), image.err, np.float32(usual))
     return replace(image, data=data, dq=cleared.astype(np.uint32), err=err.astype(np.float32))
 
 
@@ -169,13 +194,13 @@ def _members(images: Sequence[Image]) -> tuple[tuple[_Member, ...], Alignment]:
     from mirific.issues.alignment import measure_alignment
     from mirific.issues.tangent_plane import plane_maps
 
-    flags = [flagged_by_outlier_detection(image) for image in images]
-    bridged = [_bridged(*pair) for pair in zip(images, flags, strict=True)]
+    keep = getattr(images, "keep", tuple)
+    bridged = keep(_bridged(image, flagged_by_outlier_detection(image)) for image in images)
     alignment = measure_alignment(bridged)
     members = []
-    for k, (image, bare, flagged, plane) in enumerate(zip(bridged, images, flags, plane_maps(bridged), strict=True)):
+    for k, plane in enumerate(plane_maps(bridged)):
         east, north = _pointing_error(alignment, k)[0]
-        members.append(_Member(image, flagged, bare.good() | flagged, plane.moved(-float(east), -float(north))))
+        members.append(_Member(images, bridged, k, plane.moved(-float(east), -float(north))))
     return tuple(members), alignment
 
 
@@ -272,57 +297,58 @@ class _Tally:
         return float((self.hit.sum() - self._expected) / np.sqrt(self.clump * (self._expected + 1.0)))
 
 
-def _tally(flags: Sequence[_Mask], usable: Sequence[_Mask], cores: Sequence[_Mask]) -> _Tally:
-    """Count flagged pixels in and outside the cores."""
-    return _Tally(
-        np.array([(f & core).sum() for f, core in zip(flags, cores, strict=True)]),
-        np.array([core.sum() for core in cores]),
-        np.array([flagged.sum() for flagged in flags]),
-        np.array([mask.sum() for mask in usable]),
-        _clump([flagged & ~core for flagged, core in zip(flags, cores, strict=True)]),
-    )
+def _tally(members: Sequence[_Member], sources: _Floats, images: Sequence[Image] | None = None) -> _Tally:
+    """Count pixels flagged in the exposures (or in other versions of them) in and outside the cores of the sources."""
+    rows, sizes = [], []
+    for k, member in enumerate(members):
+        flagged = member.flagged if images is None else flagged_by_outlier_detection(images[k])
+        usable, core = member.usable, _core(member, sources)
+        rows.append([(flagged & core).sum(), core.sum(), flagged.sum(), usable.sum()])
+        sizes.append(_blocks(flagged & ~core))
+    hit, size, all_hit, all_size = np.array(rows).T
+    return _Tally(hit, size, all_hit, all_size, _clump(sizes))
 
 
-def _clump(flags: Sequence[_Mask]) -> float:
-    """Mean number of pixels in the connected group of a flagged pixel, blocks left out."""
-    sizes = np.concatenate([_blocks(flagged) for flagged in flags])
-    ordinary = sizes[sizes < _BLOCK]
+def _clump(sizes: Sequence[NDArray[np.intp]]) -> float:
+    """Mean number of pixels in the connected group of a flagged pixel, from the sizes of groups; blocks left out."""
+    together = np.concatenate(sizes)
+    ordinary = together[together < _BLOCK]
     return float((ordinary**2).sum() / ordinary.sum()) if ordinary.size else 1.0
 
 
 # ---------------------------------------------------------------------------------------------------------- visits
 
 
-def _shared(members: Sequence[_Member], groups: Sequence[tuple[int, ...]]) -> list[tuple[_Mask, _Mask]]:
-    """For each exposure, which pixels another visit sees too, and which only two or more others of its own visit.
+def _shared(member: _Member, others: Sequence[_Member], own: Sequence[_Member]) -> tuple[_Mask, _Mask]:
+    """Which pixels of an exposure another visit sees too, and which only two or more others of its own visit.
 
     With one other exposure the median is the mean, and hardly anything is flagged.
     """
-    group_of = {k: g for g, of_group in enumerate(groups) for k in of_group}
-    masks = []
-    for k, member in enumerate(members):
-        seen = np.zeros((2, *member.flagged.shape), dtype=int)
-        for j, other in enumerate(members):
-            if j != k:
-                seen[int(group_of[j] == group_of[k])] += _covered(member, other)
-        masks.append(((seen[0] > 0) & member.usable, (seen[1] > 1) & (seen[0] == 0) & member.usable))
-    return masks
+    usable = member.usable
+    elsewhere, here = (sum((_covered(member, m) for m in some), np.zeros(usable.shape, int)) for some in (others, own))
+    return (elsewhere > 0) & usable, (here > 1) & (elsewhere == 0) & usable
 
 
-def _covered(member: _Member, other: _Member) -> _Mask:
-    """Which pixels of an exposure lie on usable pixels of another, to 8 pixels."""
-    from scipy import ndimage
-
-    ny, nx = member.flagged.shape
+def _covered(member: _Member, other: _Member) -> NDArray[np.intp]:
+    """Which pixels of an exposure lie on usable pixels of another (1, else 0), to 8 pixels."""
+    ny, nx = member.plane.shape
     step = 8
     row, column = np.mgrid[step // 2 : ny + step : step, step // 2 : nx + step : step]
     x, y = other.plane.to_pixel(*member.plane.to_plane(column, row))
-    field = ndimage.uniform_filter(other.usable.astype(np.float32), 2 * step + 1)
-    seen = ndimage.map_coordinates(field, [y, x], order=0, cval=0.0) > 0.9
-    return np.repeat(np.repeat(seen, step, axis=0), step, axis=1)[:ny, :nx]
+    field = other.coverage
+    i, j = np.rint(x / 4).astype(int), np.rint(y / 4).astype(int)
+    inside = (i >= 0) & (j >= 0) & (i < field.shape[1]) & (j < field.shape[0])
+    seen = inside & field[np.clip(j, 0, field.shape[0] - 1), np.clip(i, 0, field.shape[1] - 1)]
+    return np.repeat(np.repeat(seen.astype(np.intp), step, axis=0), step, axis=1)[:ny, :nx]
 
 
-def _between_visits(members: Sequence[_Member], groups: Sequence[tuple[int, ...]], cores: Sequence[_Mask]) -> float:
+def _some(members: Sequence[_Member], most: int = 16) -> list[_Member]:
+    """Some of many, evenly."""
+    chosen = np.unique(np.linspace(0, len(members) - 1, min(len(members), most)).round().astype(int))
+    return [members[k] for k in chosen]
+
+
+def _between_visits(members: Sequence[_Member], groups: Sequence[tuple[int, ...]], sources: _Floats) -> float:
     """How much more is flagged where visits overlap than where one visit is compared with itself, in sigma.
 
     The larger of the significances for core pixels and for all pixels; 0 where the rate is not three times as high:
@@ -330,17 +356,18 @@ def _between_visits(members: Sequence[_Member], groups: Sequence[tuple[int, ...]
     """
     if len(groups) < 2:
         return 0.0
-    areas = _shared(members, groups)
-    flags = [member.flagged for member in members]
-    clump = _clump(flags)
+    counts, sizes = np.zeros((2, 2, 2)), []
+    for group in groups:
+        others = _some([member for k, member in enumerate(members) if k not in group])
+        for k in group:
+            flagged, core = members[k].flagged, _core(members[k], sources)
+            areas = _shared(members[k], others, _some([members[j] for j in group if j != k]))
+            for n, chosen in enumerate((core, np.ones_like(core))):
+                counts[n] += [[(flagged & area & chosen).sum(), (area & chosen).sum()] for area in areas]
+            sizes.append(_blocks(flagged))
+    clump = _clump(sizes)
     results = [0.0]
-    for chosen in (cores, [np.ones_like(flagged) for flagged in flags]):
-        counts = [
-            [(f & area & c).sum(), (area & c).sum()]
-            for f, pair, c in zip(flags, areas, chosen, strict=True)
-            for area in pair
-        ]
-        (hit, size), (own_hit, own_size) = np.array(counts)[0::2].sum(axis=0), np.array(counts)[1::2].sum(axis=0)
+    for (hit, size), (own_hit, own_size) in counts:
         expected = (own_hit + 1.0) / max(own_size, 1) * size
         if own_size > 0.02 * size and hit > 3.0 * expected:
             variance = clump * expected * (1.0 + size / max(own_size, 1))
@@ -397,7 +424,7 @@ def _backgrounds(members: Sequence[_Member]) -> tuple[Background, ...]:
 
     from mirific.issues.matched_backgrounds import matched_differences
 
-    images = [member.image for member in members]
+    images = members[0].bridged
     fields = _fields(images)
     pairs = matched_differences(images, [member.plane for member in members], fields)
     if not pairs:
@@ -564,10 +591,8 @@ def examine(images: Sequence[Image]) -> Flagging:
     """
     members, alignment = _members(images)
     sources = _sources(members)
-    cores = [_core(member, sources) for member in members]
-    flags = [member.flagged for member in members]
-    tally = _tally(flags, [member.usable for member in members], cores)
-    blocks = [_blocks(flagged) for flagged in flags]
+    tally = _tally(members, sources)
+    blocks = [_blocks(member.flagged) for member in members]
     measured = Flagging(
         verdict="fine", sources=len(sources), cores=_percent(tally.hit.sum(), tally.size.sum()),
         pixels=_percent(tally.all_hit.sum(), tally.all_size.sum()), significance=tally.significance,
@@ -576,9 +601,12 @@ def examine(images: Sequence[Image]) -> Flagging:
         blocks_of=tuple(int(sizes.max(initial=0)) for sizes in blocks),
         block_pixels=_percent(sum(int(sizes[sizes >= _BLOCK].sum()) for sizes in blocks), tally.all_size.sum()),
         shift_of=tuple(_pair(_pointing_error(alignment, k)[0]) for k in range(len(members))),
-        between_visits=_between_visits(members, [group.members for group in alignment.groups], cores),
-        backgrounds=_backgrounds(members), snr=_SNR, scale=_SCALE,
+        between_visits=0.0, backgrounds=_backgrounds(members), snr=_SNR, scale=_SCALE,
     )  # fmt: skip
+    if _verdict(measured) == "fine":
+        return measured
+    between = _between_visits(members, [group.members for group in alignment.groups], sources)
+    measured = replace(measured, between_visits=between)
     verdict = _verdict(measured)
     if verdict != "thresholds":
         return replace(measured, verdict=verdict)
@@ -659,13 +687,10 @@ class RejectOutliersGently(SetStep):
         """
         snr, scale = _numbers(self.snr), _numbers(self.scale)
         members, _ = _members(_rejected(exposure, self.snr, self.scale).images)
-        usable = [member.usable for member in members]
         sources = _sources(members)
-        cores = [_core(member, sources) for member in members]
 
         def tried(snr: _Floats, scale: _Floats) -> _Tally:
-            images = _rejected(exposure, _words(snr), _words(scale)).images
-            return _tally([flagged_by_outlier_detection(image) for image in images], usable, cores)
+            return _tally(members, sources, _rejected(exposure, _words(snr), _words(scale)).images)
 
         tally = tried(snr, scale)
         for _ in range(self.trials):
@@ -693,23 +718,24 @@ def _rejected(exposure: ImageSet, snr: str, scale: str) -> ImageSet:
     from mirific.image3 import OutlierDetection
 
     result: ImageSet = OutlierDetection(snr=snr, scale=scale).apply(exposure, {})
-    images = tuple(
+    return result.with_images(
         replace(new, flags=old.flags.add_changes("outlier_detection", old.dq, new.dq))
         for old, new in zip(exposure.images, result.images, strict=True)
     )
-    return result.with_images(images)
 
 
 def _levelled(exposure: ImageSet, flagging: Flagging) -> ImageSet:
     """Tell outlier detection and resample the sky levels that make the imager's backgrounds match."""
-    images = list(exposure.images)
-    for item in flagging.backgrounds:
-        if item.field == "imager":
-            meta = images[item.exposure].meta
-            before = 0.0 if meta.get("background.subtracted") else float(meta.get("background.level") or 0.0)
-            values = {"background.level": before + item.excess, "background.subtracted": False}
-            images[item.exposure] = images[item.exposure].with_meta(values)
-    return exposure.with_images(tuple(images))
+    excess = {item.exposure: item.excess for item in flagging.backgrounds if item.field == "imager"}
+    return exposure.with_images(
+        _with_higher_level(image, excess[k]) if k in excess else image for k, image in enumerate(exposure.images)
+    )
+
+
+def _with_higher_level(image: Image, excess: float) -> Image:
+    before = 0.0 if image.meta.get("background.subtracted") else float(image.meta.get("background.level") or 0.0)
+    higher: Image = image.with_meta({"background.level": before + excess, "background.subtracted": False})
+    return higher
 
 
 def _with_outcome(exposure: ImageSet, snr: str, scale: str, mismatched: int) -> ImageSet:
@@ -717,8 +743,7 @@ def _with_outcome(exposure: ImageSet, snr: str, scale: str, mismatched: int) -> 
     said = f"outliers flagged with snr '{snr}' and scale '{scale}'"
     said += "; sky levels matched on the same places of the sky" if mismatched else ""
     done = {"cal_step.outlier_detection": "COMPLETE"}
-    images = (outcome(image.with_meta(done), _SLUG, "COMPLETE", said) for image in exposure.images)
-    return exposure.with_images(tuple(images))
+    return exposure.with_images(outcome(image.with_meta(done), _SLUG, "COMPLETE", said) for image in exposure.images)
 
 
 # --------------------------------------------------------------------------------------------------------- findings

@@ -12,7 +12,7 @@ from mirific.execute import Executor, Threads
 from mirific.exposure import ImageSet, Metadata, Mosaic
 from mirific.io.names import Name
 from mirific.io.products import write_table
-from mirific.issues import ISSUES, Finding
+from mirific.issues import ISSUES, Finding, Issue
 from mirific.pipeline.plan import MosaicPlan
 from mirific.pipeline.provenance import made_by
 from mirific.pipeline.settings import Settings
@@ -115,8 +115,8 @@ def combine(job: MosaicJob) -> MosaicResult:
     if job.resume and finished.exists() and io.read_mosaic(finished).meta.get("mirific.run_key") == job.run_key:
         return MosaicResult(job.plan.root, {"i2d": finished})
     images = _followed(_read(job), job)
-    handled, found, left = (images, (), ()) if job.settings.parity else _handle_issues(images, job)
     with Threads(job.workers) as threads:
+        handled, found, left = (images, (), ()) if job.settings.parity else _handle_issues(images, job, threads)
         cleaned, flagged, still = _reject_outliers(handled, job, threads)
         mosaic = _resampled(cleaned, job, threads)
     seconds = {record.step: record.seconds for record in mosaic.history}
@@ -144,21 +144,32 @@ def _followed(images: ImageSet, job: MosaicJob) -> ImageSet:
     return followed
 
 
-def _handle_issues(images: ImageSet, job: MosaicJob) -> tuple[ImageSet, tuple[Finding, ...], tuple[Finding, ...]]:
-    """Look for each issue in the calibrated images, mitigate what is there, and look again."""
+def _handle_issues(
+    images: ImageSet, job: MosaicJob, threads: Executor
+) -> tuple[ImageSet, tuple[Finding, ...], tuple[Finding, ...]]:
+    """Look for each issue in the calibrated images, mitigate what is there, and look again.
+
+    They are looked for at the same time; what comes after a mitigation is looked for anew.
+    """
+    issues = [issue for issue in ISSUES if "cal" in issue.levels and issue.slug not in job.settings.skip]
+    looked_for = [issue for issue in issues if issue.detect is not None]
+    before = dict(zip(looked_for, threads.map(lambda issue: _detected(issue, images), looked_for), strict=True))
+    untouched = images
     found: list[Finding] = []
     left: list[Finding] = []
-    for issue in ISSUES:
-        if issue.slug in job.settings.skip or "cal" not in issue.levels or issue.detect is None:
-            continue
-        findings = issue.detect(images)
+    for issue, first in before.items():
+        findings = first if images is untouched else _detected(issue, images)
         found.extend(findings)
         if issue.mitigation is None or not any(finding.present for finding in findings):
             left.extend(findings)
             continue
         images = _configured(issue.mitigation(), images, job).run(images, job.references)
-        left.extend(issue.detect(images))
+        left.extend(_detected(issue, images))
     return images, tuple(found), tuple(left)
+
+
+def _detected(issue: Issue, images: ImageSet) -> tuple[Finding, ...]:
+    return issue.detect(images) if issue.detect is not None else ()
 
 
 def _reject_outliers(
