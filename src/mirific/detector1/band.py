@@ -157,7 +157,7 @@ class Byproduct:
 
 @dataclass(frozen=True)
 class Ramps:
-    """All ramps of an exposure in memory: only for steps that cannot work on bands.
+    """All ramps of an exposure in memory, as some step leaves them; no step needs them.
 
     Parameters
     ----------
@@ -176,12 +176,6 @@ class Ramps:
 
     #: Names of the fields, as the buffers have them.
     NAMES: ClassVar[tuple[str, ...]] = ("data", "groupdq", "pixeldq", "average_dark")
-
-    def load(self, rows: Rows, start: int, stop: int) -> None:
-        """Copy rows ``start`` to ``stop - 1`` into the buffers."""
-        window = slice(start - rows.first, stop - rows.first)
-        for name in self.NAMES:
-            rows.arrays[name][window] = np.moveaxis(getattr(self, name)[..., start:stop, :], -2, 0)
 
 
 @dataclass
@@ -363,15 +357,12 @@ class BandStep(Step[Image]):
         DQ bits that the step sets in the group DQ and that ramp_fit carries to the pixel DQ.
     uses_census : bool
         Whether :meth:`prepare` looks at ``exposure.census``.
-    takes_ramps : bool
-        Whether the step cannot work on bands and wants all ramps in memory (:meth:`transformed`).
     """
 
     status_name: ClassVar[str | None] = ""
     parameters_from: ClassVar[str] = ""
     group_flags: ClassVar[tuple[str, ...]] = ()
     uses_census: ClassVar[bool] = False
-    takes_ramps: ClassVar[bool] = False
 
     def reach(self) -> int:
         """Rows above and below a row that decide what happens to it."""
@@ -396,16 +387,19 @@ class BandStep(Step[Image]):
         """Do the step's work on the band, in place."""
         raise AssertionError(f"{type(self).__name__} lacks process")
 
-    def transformed(self, exposure: Exposure, constants: Any, ramps: Ramps) -> Ramps:
-        """Return the ramps as the step leaves them, if it ``takes_ramps``."""
-        raise AssertionError(f"{type(self).__name__} lacks transformed")
-
     def byproducts(self, exposure: Exposure, constants: Any) -> tuple[Byproduct, ...]:
         """Optional products that were asked for."""
         return ()
 
     def survey(self, constants: Any) -> BandStep | None:
         """Return a step to take this one's place in a first pass over the exposure; None once none is needed."""
+        return None
+
+    def touched(self, constants: Any) -> NDArray[np.bool_] | None:
+        """Rows (ny,) that the step changes, where its survey may run in the stream in its place.
+
+        The stream then goes through in one pass, and only these rows again. None if a survey needs a pass of its own.
+        """
         return None
 
     def informed(

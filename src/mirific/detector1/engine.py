@@ -110,14 +110,6 @@ def prepare(step: BandStep, exposure: Exposure, references: References) -> Prepa
     return Prepared(step, constants, names, seconds=time.perf_counter() - start)
 
 
-class _Source(Protocol):
-    """Where rows come from."""
-
-    def load(self, rows: Rows, start: int, stop: int) -> None:
-        """Fill rows ``start`` to ``stop - 1`` of the buffers."""
-        ...
-
-
 @dataclass(frozen=True)
 class _Raw:
     """Rows from the raw file."""
@@ -169,13 +161,13 @@ class Products(Protocol):
 
 
 @dataclass(frozen=True)
-class _Dammed:
+class _AllRamps:
     """All ramps, as the last step leaves them."""
 
     ramps: Ramps
 
     @classmethod
-    def of(cls, exposure: Exposure) -> _Dammed:
+    def of(cls, exposure: Exposure) -> _AllRamps:
         """Make room for those of an exposure."""
         frame = exposure.shape[2:]
         return cls(
@@ -264,7 +256,7 @@ class Rates:
 class _Course:
     """One run over the detector: what every strip needs to know, and where its results go."""
 
-    source: _Source
+    source: _Raw
     exposure: Exposure
     steps: tuple[Prepared, ...]
     outlets: tuple[Outlet, ...] = ()
@@ -400,19 +392,17 @@ class _Collected:
             self.whole[name] = self.whole.get(name, True) & groups
         self.notes.extend(strip.notes)
 
+    def amend(self, strip: Strip, ny: int) -> None:
+        """Take the flags and the time of rows that ran again; the sums of the first time hold."""
+        for name, bits in strip.credits.items():
+            frame = self.credits.setdefault(name, np.zeros((ny, bits.shape[1]), dtype=np.uint32))
+            frame[strip.first : strip.last] = bits
+        self._add_sums({}, strip.seconds)
+
     def _add_sums(self, tallies: Mapping[str, float], seconds: Mapping[str, float]) -> None:
         for total, part in ((self.tallies, tallies), (self.seconds, seconds)):
             for name, value in part.items():
                 total[name] = total.get(name, 0.0) + value
-
-    def after(self, earlier: _Collected) -> _Collected:
-        """Return what this course collected, with the records of an earlier one that it went on from."""
-        whole = {**earlier.whole, **self.whole}
-        merged = _Collected(dict(earlier.credits), dict(earlier.tallies), dict(earlier.seconds), whole)
-        merged._add_sums(self.tallies, self.seconds)
-        for name, bits in self.credits.items():
-            merged.credits[name] = merged.credits.get(name, np.zeros_like(bits)) | bits
-        return merged
 
 
 def _assumed(exposure: Exposure, steps: Iterable[Prepared]) -> Census:
@@ -483,8 +473,8 @@ def ramps(
 
     Parameters and what is raised are those of :func:`stream`; the steps need not end with ramp_fit.
     """
-    _, _, _, dammed = _settled(ramp, steps, references, parity, map, _Dammed.of)
-    made: Ramps = dammed.ramps
+    _, _, _, kept = _settled(ramp, steps, references, parity, map, _AllRamps.of)
+    made: Ramps = kept.ramps
     return made
 
 
@@ -523,32 +513,66 @@ def _flow(
 ) -> tuple[tuple[Prepared, ...], _Collected]:
     """Take the exposure through all steps; return them as they ran, and what came out.
 
-    Steps that need to look at the whole exposure beforehand get a pass of their own; where a step takes all ramps,
-    the stream is dammed up in memory and goes on from there.
+    Steps that need to look at the whole exposure beforehand get a pass of their own.
     """
-    source: _Source = _Raw(ramp.raw)
-    collected, flowing = _Collected(), tuple[Prepared, ...]()
+    source, flowing = _Raw(ramp.raw), tuple[Prepared, ...]()
     done = list(prepared)
     for k, item in enumerate(prepared):
         if not item.runs:
             continue
-        if item.step.takes_ramps:
-            dammed = _Dammed.of(exposure)
-            course = _Course(source, exposure, flowing, dammed.outlets(flowing))
-            collected = _Collected.of(course, map).after(collected)
-            clock = time.perf_counter()
-            source = item.step.transformed(exposure, item.constants, dammed.ramps)
-            done[k] = replace(item, seconds=item.seconds + time.perf_counter() - clock)
-            flowing = ()
-            continue
-        done[k] = _surveyed(source, exposure, flowing, item, map)
+        if not _ends_alone(prepared[k:]):
+            done[k] = _surveyed(source, exposure, flowing, item, map)
         flowing = (*flowing, done[k])
     course = _Course(source, exposure, flowing, products.outlets(flowing))
-    return tuple(done), _Collected.of(course, map).after(collected)
+    course, last = _with_afterthought(course, map)
+    ran = {item.step.name: item for item in course.steps}
+    return tuple(ran.get(item.step.name, item) for item in done), last
+
+
+def _ends_alone(rest: tuple[Prepared, ...]) -> bool:
+    """Whether the survey of a step can run in the last pass: the steps behind it have none."""
+    item, *behind = rest
+    surveys = item.step.survey(item.constants) is not None and item.step.touched(item.constants) is not None
+    return surveys and not any(other.runs and other.step.survey(other.constants) is not None for other in behind)
+
+
+def _with_afterthought(course: _Course, map: Callable[..., Iterable[Any]]) -> tuple[_Course, _Collected]:
+    """Run the last course with surveys in the place of their steps; then again, in the rows that these touch.
+
+    Returns the course as it should have been, and what came out.
+    """
+    surveys = {k: item.step.survey(item.constants) for k, item in enumerate(course.steps)}
+    place, survey = next(((k, step) for k, step in surveys.items() if step is not None), (0, None))
+    if survey is None:
+        return course, _Collected.of(course, map)
+    item = course.steps[place]
+    watching = (*course.steps[:place], Prepared(survey, item.constants), *course.steps[place + 1 :])
+    collected = _Collected.of(replace(course, steps=watching), map)
+    start = time.perf_counter()
+    census = replace(course.exposure.census, **collected.whole)
+    constants = item.step.informed(course.exposure, item.constants, np.concatenate(collected.notes), census, map)
+    item = replace(item, constants=constants, seconds=item.seconds + time.perf_counter() - start)
+    course = replace(course, steps=(*course.steps[:place], item, *course.steps[place + 1 :]))
+    touched = item.step.touched(constants)
+    assert touched is not None  # else the survey would have had a pass of its own
+    for strip in map(course.run, _stretches(touched)):
+        collected.amend(strip, touched.size)
+    return course, collected
+
+
+def _stretches(rows: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """First row and the one after the last of each stretch of True, none longer than a strip."""
+    edges = np.flatnonzero(np.diff(rows.astype(np.int8), prepend=0, append=0))
+    found: list[tuple[int, int]] = []
+    for first, last in zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True):
+        count = max(1, math.ceil((last - first) / STRIP_ROWS))
+        cuts = [first + (last - first) * k // count for k in range(count + 1)]
+        found.extend(itertools.pairwise(cuts))
+    return found
 
 
 def _surveyed(
-    source: _Source,
+    source: _Raw,
     exposure: Exposure,
     before: tuple[Prepared, ...],
     item: Prepared,

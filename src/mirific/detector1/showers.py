@@ -44,7 +44,7 @@ class Showers(BandStep):
     group_flags: ClassVar[tuple[str, ...]] = ("JUMP_DET",)
     uses_census: ClassVar[bool] = True
 
-    threshold: float = param(6.0, "Signal to noise from which an excess is a shower.", ge=3.0)
+    threshold: float = param(5.5, "Signal to noise from which an excess is a shower.", ge=3.0)
     fraction: float = param(0.1, "Flag groups until the excess falls below this part of its peak.", ge=0.01, le=0.9)
     tolerance: float = param(0.005, "Changes of a source below this part of its signal are no showers.", ge=0.0)
     find_showers: bool = param(False, "Look for showers (parity mode; use skip otherwise).")
@@ -78,6 +78,10 @@ class Showers(BandStep):
     def survey(self, constants: ShowerSearch | OfficialSearch) -> BandStep | None:
         """Return the step that takes the place of this one in the first pass."""
         return constants.survey()
+
+    def touched(self, constants: ShowerSearch | OfficialSearch) -> NDArray[np.bool_] | None:
+        """Rows (ny,) that showers touch; in parity mode the first pass stops short of the fit, as it marks pixels."""
+        return constants.touched()
 
     def informed(
         self,
@@ -163,6 +167,17 @@ class ShowerSearch:
         rows = np.interp(np.arange(ny), centres, np.arange(centres.size))
         columns = np.clip((np.arange(nx) - 0.5 * (SIDE - 1)) / SIDE, 0, blocks.weight.shape[1] - 1)
         return replace(self, showers=tuple(found), places=(rows, columns))
+
+    def touched(self) -> NDArray[np.bool_]:
+        """Rows (ny,) that showers touch; none before the first pass."""
+        if self.places is None:
+            return np.zeros(self.gain.shape[0], dtype=bool)
+        rows = self.places[0]
+        touched = np.zeros(rows.size, dtype=bool)
+        for shower in self.showers or ():
+            first = shower.corner[0] - 1
+            touched |= (rows > first) & (rows < first + shower.shape.shape[0] + 1)
+        return touched
 
     def process(self, band: Band) -> None:
         """Flag the groups of the showers in these rows."""

@@ -20,7 +20,7 @@ from mirific.detector1.jump import noise_images
 from mirific.exposure import DQ
 from mirific.step import NotApplicable
 
-__all__ = ["OfficialRules", "OfficialSearch"]
+__all__ = ["OfficialRules", "OfficialSearch", "ring"]
 
 #: Fewest differences with which showers are looked for (``stcal: jump/jump.py``).
 _MINIMUM_DIFFERENCES = 10
@@ -98,7 +98,7 @@ class OfficialSearch:
             gain=gain,
             read_variance=(noise * noise / np.float32(exposure.number("exposure.nframes"))).astype(np.float32),
             amplitude=np.full_like(gain, _EFFECTIVE_AMPLITUDE * exposure.group_time),
-            offsets=_ring(rules.extend_inner_radius, rules.extend_outer_radius),
+            offsets=ring(rules.extend_inner_radius, rules.extend_outer_radius),
         )
 
     def survey(self) -> BandStep | None:
@@ -107,6 +107,9 @@ class OfficialSearch:
             return None
         half = int(np.abs(self.offsets[:, 0]).max(initial=0))
         return _Marking(threshold=self.rules.extend_snr_threshold, half=half)
+
+    def touched(self) -> None:
+        """The first pass gives way to a second one over all rows."""
 
     def informed(
         self, exposure: Exposure, notes: NDArray[np.uint8], census: Census, map: Callable[..., Iterable[Any]]
@@ -175,7 +178,7 @@ class OfficialSearch:
         return len(self.patches or ())
 
 
-def _ring(inner: float, width: float) -> NDArray[np.int64]:
+def ring(inner: float, width: float) -> NDArray[np.int64]:
     """Pixels of the ring, relative to its centre."""
     from astropy.convolution import Ring2DKernel
 

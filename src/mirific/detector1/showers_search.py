@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,6 +19,9 @@ _FINE_DECAYS = (4.0, 7.0, 11.0, 18.0, 28.0, 45.0, 70.0, 110.0)
 
 #: Half sizes of the squares over which blocks are combined, blocks.
 _HALVES = (0, 1, 2, 4, 7)
+
+#: Factor by which the noise of each size is raised: cosmic rays too small for the jump step crowd in single blocks.
+_UNTRUSTED = (1.2, 1.0, 1.0, 1.0, 1.0)
 
 #: Part of a template's square that must be left when the constant is taken off.
 _DISTINCT = 0.05
@@ -42,7 +46,7 @@ class Rules:
         Largest change of the mean difference that a shower makes, e per group.
     """
 
-    threshold: float = 6.0
+    threshold: float = 5.5
     fraction: float = 0.1
     tolerance: float = 0.005
     largest: float = np.inf
@@ -111,8 +115,10 @@ class _Series:
         Inverse noise of the excess, 1/e.
     grade : array, shape (ny, nx)
         Correlation of adjacent groups, as an index into a table.
+    starts : int array, shape (nints,)
+        First usable group of each integration.
     gap : float
-        Groups from the last used one of an integration to the first of the next, less one.
+        Groups from the end of an integration to the start of the next one.
     seconds : float
         Time of a group, s.
     tables : dict
@@ -122,6 +128,7 @@ class _Series:
     values: _Array
     quality: _Array
     grade: NDArray[np.intp]
+    starts: NDArray[np.intp]
     gap: float
     seconds: float
     tables: dict[float, tuple[_Array, _Array]] = field(default_factory=dict)
@@ -153,11 +160,11 @@ class _Series:
         if efold not in self.tables:
             nints, ngroups = self.values.shape[:2]
             both = np.empty((_CORRELATIONS.size, 2, nints, ngroups))
-            flat = np.empty((_CORRELATIONS.size, 2, 1, ngroups))
+            flat = np.empty((_CORRELATIONS.size, 2, nints, ngroups))
             for k, rho in enumerate(_CORRELATIONS):
-                kernels.projections(-float(rho), self.decay(efold), self.gap, both[k])
-                kernels.projections(-float(rho), 1.0, 0.0, flat[k])
-            constant = nints * flat[:, 0, 0, 0, None, None]
+                kernels.projections(-float(rho), self.decay(efold), self.gap, self.starts, both[k])
+                kernels.projections(-float(rho), 1.0, 0.0, self.starts, flat[k])
+            constant = flat[:, 0, 0, self.starts[0], None, None]
             free = both[:, 0] - both[:, 1] ** 2 / constant
             norm = np.where(free > _DISTINCT * both[:, 0], np.sqrt(np.maximum(free, 0.0)), np.inf)
             self.tables[efold] = (norm.astype(np.float32), (both[:, 1] / constant).astype(np.float32))
@@ -174,7 +181,7 @@ class _Series:
         values = np.ascontiguousarray(self.values).reshape(*self.values.shape[:2], -1)
         out = np.empty_like(values)
         grade, level = self.grade.ravel(), values.sum(axis=(0, 1))
-        kernels.matched(values, self.decay(efold), self.gap, level, grade, norm, product, out)
+        kernels.matched(values, self.decay(efold), self.gap, self.starts, level, grade, norm, product, out)
         norms = np.moveaxis(norm[self.grade], (2, 3), (0, 1))
         return out.reshape(self.values.shape), norms
 
@@ -187,11 +194,11 @@ class _Series:
         decay, level = self.decay(efold), 1.0
         for i in range(onset[0], nints):
             model = np.zeros((ngroups, ny * nx), dtype=np.float32)
-            for g in range(onset[1] if i == onset[0] else 0, ngroups):
+            level *= 1.0 if i == onset[0] else decay ** (self.gap + self.starts[i])
+            for g in range(onset[1] if i == onset[0] else int(self.starts[i]), ngroups):
                 model[g] = (level * excess * self.quality).ravel()
                 level *= decay
-            level *= decay**self.gap
-            kernels.solve(model, rho)
+            kernels.solve(model[self.starts[i] :], rho)
             self.values[i] -= model.reshape(ngroups, ny, nx)
 
 
@@ -210,10 +217,11 @@ def find(blocks: Blocks, usable: NDArray[np.bool_], seconds: float, rules: Rules
     seen = blocks.weight > 0
     if not seen.any():
         return []
-    first, last = _span(usable & (np.isfinite(blocks.excess[:, :, seen]).mean(axis=2) > _SEEN))
-    if last - first < 2:
+    starts, last = _spans(usable & (np.isfinite(blocks.excess[:, :, seen]).mean(axis=2) > _SEEN))
+    first = int(starts.min())
+    if last - starts.max() < 2:
         return []
-    series = _series(blocks, (first, last), seconds, rules)
+    series = _series(blocks, starts, last, seconds, rules)
     field_ = _Field.of(series)
     found: list[Shower] = []
     while len(found) < _MOST:
@@ -247,21 +255,24 @@ _LEVELS = 12
 _MOST = 300
 
 
-def _span(usable: NDArray[np.bool_]) -> tuple[int, int]:
-    """First difference that is usable in every integration, and the one after the last."""
-    common = np.flatnonzero(usable.all(axis=0))
-    return (int(common[0]), int(common[-1]) + 1) if common.size else (0, 0)
+def _spans(usable: NDArray[np.bool_]) -> tuple[NDArray[np.intp], int]:
+    """First usable difference of each integration, and the one after the last that is usable in all."""
+    ngroups = usable.shape[1]
+    starts = np.where(usable.any(axis=1), usable.argmax(axis=1), ngroups)
+    ends = ngroups - usable[:, ::-1].argmax(axis=1)
+    return starts.astype(np.intp), int(ends.min())
 
 
-def _series(blocks: Blocks, span: tuple[int, int], seconds: float, rules: Rules) -> _Series:
-    """Deviations over their measured noise, whitened."""
+def _series(blocks: Blocks, starts: NDArray[np.intp], last: int, seconds: float, rules: Rules) -> _Series:
+    """Deviations over their measured noise, weighed."""
     from mirific.detector1 import showers_search_kernels as kernels
 
-    excess = blocks.excess[:, span[0] : span[1]]
+    first = int(starts.min())
+    excess = blocks.excess[:, first:last]
     nints, ngroups, ny, nx = excess.shape
     seen = blocks.weight > 0
     root = np.sqrt(blocks.weight, where=seen, out=np.full(seen.shape, np.nan, dtype=np.float32))
-    mean = excess / root
+    mean = np.ascontiguousarray(excess / root, dtype=np.float32)
     _take_common_off(mean, blocks.level, seen)
     flat = mean.reshape(nints * ngroups, -1)
     middle, scatter = np.empty(ny * nx, np.float32), np.empty(ny * nx, np.float32)
@@ -272,9 +283,10 @@ def _series(blocks: Blocks, span: tuple[int, int], seconds: float, rules: Rules)
     z = np.nan_to_num(flat.reshape(nints, ngroups, -1) * quality.ravel()).astype(np.float32)
     grade = np.rint(np.clip(-blocks.correlation, 0.0, 0.49) / _CORRELATIONS[1]).astype(np.intp)
     for i in range(nints):
-        kernels.solve(z[i], -_CORRELATIONS[grade.ravel()].astype(np.float32))
+        z[i, : starts[i] - first] = 0.0
+        kernels.solve(z[i, starts[i] - first :], -_CORRELATIONS[grade.ravel()].astype(np.float32))
     gap = float(blocks.excess.shape[1] - ngroups + 1)
-    return _Series(z.reshape(nints, ngroups, ny, nx), quality, grade, gap, seconds)
+    return _Series(z.reshape(nints, ngroups, ny, nx), quality, grade, starts - first, gap, seconds)
 
 
 def _take_common_off(mean: _Array, level: _Array, seen: NDArray[np.bool_]) -> None:
@@ -282,14 +294,17 @@ def _take_common_off(mean: _Array, level: _Array, seen: NDArray[np.bool_]) -> No
 
     Drifts of the dark, transients after resets and what is left of the nonlinearity go this way.
     """
-    edges = np.quantile(level[seen], np.linspace(0.0, 1.0, _LEVELS + 1))
-    number = np.clip(np.searchsorted(edges, level, side="right") - 1, 0, _LEVELS - 1)
-    members = [seen & (number == k) for k in range(_LEVELS)]
-    members = [inside for inside in members if inside.any()]
-    centres = np.array([np.median(level[inside]) for inside in members])
-    for frame in mean.reshape(-1, *level.shape):
-        common = np.array([_median(frame[inside]) for inside in members])
-        frame -= np.interp(level, centres, common).astype(np.float32)
+    from mirific.detector1 import showers_search_kernels as kernels
+
+    blocks = np.flatnonzero(seen)
+    members = blocks[np.argsort(level.ravel()[blocks], kind="stable")]
+    edges = np.linspace(0, members.size, min(_LEVELS, members.size) + 1).astype(np.intp)
+    centres = [np.median(level.ravel()[members[a:b]]) for a, b in itertools.pairwise(edges)]
+    frames = mean.reshape(-1, level.size)
+    common = np.empty((len(frames), len(centres)), dtype=np.float32)
+    kernels.level_medians(frames, members, edges, common)
+    for frame, levels in zip(frames, common, strict=True):
+        frame -= np.interp(level.ravel(), centres, levels).astype(np.float32)
 
 
 def _median(values: _Array) -> np.floating[Any]:
@@ -343,7 +358,7 @@ class _Field:
         from mirific.detector1 import showers_search_kernels as kernels
 
         nints, ngroups = series.values.shape[:2]
-        step = max(1, nints * ngroups // 12)
+        step = max(1, nints * ngroups // 8)
         inverse = _inverse_norms(series.quality)
         seen = series.quality > 0
         total = np.empty(series.quality.shape, dtype=np.float32)
@@ -354,7 +369,9 @@ class _Field:
                 for frame in weighted:
                     kernels.box_sums(frame, half, total)
                     values.append((total * inverse[n])[seen])
-                self.scale[t, n] = max(1.0, 1.4826 * float(np.median(np.abs(values)))) if seen.any() else 1.0
+                sizes = np.abs(np.concatenate(values))
+                sizes = sizes[sizes > 0]
+                self.scale[t, n] = _UNTRUSTED[n] * (1.4826 * float(np.median(sizes)) if sizes.size else 1.0)
 
     def fill(self, series: _Series, window: tuple[slice, slice]) -> None:
         """Compute the signal to noise in a window."""
@@ -369,9 +386,9 @@ class _Field:
         best = np.full(part.values.shape, -np.inf, dtype=np.float32)
         which = np.zeros(best.shape, dtype=np.uint8)
         for t, efold in enumerate(_DECAYS):
-            correlated, _ = part.matched(efold)
-            factors = inverse / self.scale[t][:, None, None]
-            for i in range(best.shape[0]):
+            correlated = part.matched(efold)[0]
+            factors = inverse / self.scale[t].reshape(-1, 1, 1)
+            for i in range(len(best)):
                 kernels.best_sizes(
                     correlated[i], part.quality, np.array(_HALVES), factors, t * len(_HALVES), best[i], which[i]
                 )
@@ -399,7 +416,8 @@ class _Field:
         series.cut(place).without(shower.peak * shower.shape, (shower.integration, shower.group), shower.efold)
         last = shower.group + 2 + int(-np.log(rules.fraction) * shower.efold / series.seconds)
         inside = shower.shape > 0
-        self.closed[shower.integration, max(0, shower.group - 2) : last][:, place[0], place[1]] |= inside
+        closed = self.closed[shower.integration, max(0, shower.group - 2) : last]
+        closed[:, place[0], place[1]] |= inside
         margin = max(_HALVES)
         self.fill(
             series,
@@ -434,18 +452,21 @@ def _shower(series: _Series, field_: _Field, seed: tuple[int, int, int, int]) ->
     reach = 3 * half + 8
     window = (slice(max(0, y - reach), min(ny, y + reach + 1)), slice(max(0, x - reach), min(nx, x + reach + 1)))
     part, centre = series.cut(window), (y - window[0].start, x - window[1].start)
-    rows, columns = np.ogrid[: part.quality.shape[0], : part.quality.shape[1]]
-    near = (np.abs(rows - centre[0]) <= half) & (np.abs(columns - centre[1]) <= half)
+    down, across = np.ogrid[: part.quality.shape[0], : part.quality.shape[1]]
+    near = (np.abs(down - centre[0]) <= half) & (np.abs(across - centre[1]) <= half)
     weights = near.astype(np.float32)
     group, efold, found = _onset(part, weights, i, g)
     shape, peak = weights, 0.0
     for _ in range(2):
         shape, peak = _footprint(part, near, i, group, efold)
-        if not shape.any():
+        if np.count_nonzero(shape) < _FEWEST_BLOCKS:
             return None
         group, efold, found = _onset(part, shape, i, group)
     scale = field_.scale.ravel()[int(field_.which[seed])]
-    return Shower(i, group, (window[0].start, window[1].start), shape, efold, peak, found / float(scale))
+    rows, columns = (np.flatnonzero(shape.any(axis=axis)) for axis in (1, 0))
+    corner = (int(window[0].start + rows[0]), int(window[1].start + columns[0]))
+    shape = shape[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].copy()
+    return Shower(i, group, corner, shape, efold, peak, found / float(scale))
 
 
 def _onset(part: _Series, weights: _Array, i: int, g: int) -> tuple[int, float, float]:
@@ -460,6 +481,9 @@ def _onset(part: _Series, weights: _Array, i: int, g: int) -> tuple[int, float, 
             best = (low + k, efold, float(values[k]))
     return best
 
+
+#: Blocks of the smallest shower: what fills one only is the work of particles that the jump step left.
+_FEWEST_BLOCKS = 2
 
 #: A block belongs to a shower if its excess is this part of the peak's.
 _EDGE = 0.2

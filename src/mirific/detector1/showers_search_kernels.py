@@ -14,7 +14,17 @@ from numba import njit
 
 from mirific.detector1.selection_kernels import median
 
-__all__ = ["best_sizes", "box_sums", "center", "flood", "matched", "median_around", "projections", "solve"]
+__all__ = [
+    "best_sizes",
+    "box_sums",
+    "center",
+    "flood",
+    "level_medians",
+    "matched",
+    "median_around",
+    "projections",
+    "solve",
+]
 
 _ZERO = np.float32(0)
 
@@ -47,7 +57,7 @@ def solve(values: Any, correlation: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def projections(rho: float, decay: float, gap: float, out: Any) -> None:
+def projections(rho: float, decay: float, gap: float, starts: Any, out: Any) -> None:
     """Products of templates under the inverse covariance, for each onset: with themselves and with a constant.
 
     A template is 1 in the group of its onset and falls by ``decay`` from group to group; it goes on in later
@@ -58,39 +68,46 @@ def projections(rho: float, decay: float, gap: float, out: Any) -> None:
     rho : float
         Correlation of adjacent groups.
     decay, gap : float
+    starts : int array, shape (nints,)
+        First usable group of each integration.
     out : float64 array, shape (2, nints, ngroups)
-        Receives the products with themselves and with a constant; for usable groups only.
+        Receives the products with themselves and with a constant; 0 before the first usable group.
     """
     _, nints, ngroups = out.shape
     root, ratio, constant = np.ones(ngroups), np.zeros(ngroups), np.ones(ngroups)
-    for g in range(1, ngroups):
-        ratio[g] = rho / root[g - 1]
-        root[g] = np.sqrt(1.0 - ratio[g] * ratio[g])
-        constant[g] = (1.0 - ratio[g] * constant[g - 1]) / root[g]
-    later_square, later_product = 0.0, 0.0
+    later_square, later_product, skipped = 0.0, 0.0, 0.0
+    out[:] = 0.0
     for i in range(nints - 1, -1, -1):
-        for start in range(ngroups - 1, -1, -1):
+        root[starts[i]], ratio[starts[i]], constant[starts[i]] = 1.0, 0.0, 1.0
+        for g in range(starts[i] + 1, ngroups):
+            ratio[g] = rho / root[g - 1]
+            root[g] = np.sqrt(1.0 - ratio[g] * ratio[g])
+            constant[g] = (1.0 - ratio[g] * constant[g - 1]) / root[g]
+        for start in range(ngroups - 1, starts[i] - 1, -1):
             template, level, square, product = 0.0, 1.0, 0.0, 0.0
             for g in range(start, ngroups):
                 template = (level - ratio[g] * template) / root[g]
                 square += template * template
                 product += template * constant[g]
                 level *= decay
-            carried = level * decay**gap
+            carried = level * skipped
             out[0, i, start] = square + carried * carried * later_square
             out[1, i, start] = product + carried * later_product
-        later_square, later_product = out[0, i, 0], out[1, i, 0]
+        later_square, later_product = out[0, i, starts[i]], out[1, i, starts[i]]
+        skipped = decay ** (gap + starts[i])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def matched(values: Any, decay: float, gap: float, level: Any, grade: Any, norm: Any, product: Any, out: Any) -> None:
+def matched(
+    values: Any, decay: float, gap: float, starts: Any, level: Any, grade: Any, norm: Any, product: Any, out: Any
+) -> None:
     """Match a decay to series, for every onset; the constant rate of each block is projected out.
 
     Parameters
     ----------
     values : float32 array, shape (nints, ngroups, nblocks)
         From :func:`solve`.
-    decay, gap : float
+    decay, gap, starts
         As in :func:`projections`.
     level : float32 array, shape (nblocks,)
         Sum of the values of each block.
@@ -103,12 +120,14 @@ def matched(values: Any, decay: float, gap: float, level: Any, grade: Any, norm:
         Receives the signal to noise.
     """
     nints, ngroups, nblocks = values.shape
-    alpha, skipped = np.float32(decay), np.float32(decay**gap)
+    alpha, skipped = np.float32(decay), np.float32(0)
     running = np.zeros(nblocks, dtype=np.float32)
+    out[:] = np.float32(0)
     for i in range(nints - 1, -1, -1):
         for b in range(nblocks):
             running[b] *= skipped
-        for g in range(ngroups - 1, -1, -1):
+        skipped = np.float32(decay ** (gap + starts[i]))
+        for g in range(ngroups - 1, starts[i] - 1, -1):
             for b in range(nblocks):
                 running[b] = values[i, g, b] + alpha * running[b]
                 k = grade[b]
@@ -239,3 +258,27 @@ def flood(allowed: Any, y: int, x: int, inside: Any) -> None:
                     inside[j, i] = True
                     stack[count] = j * nx + i
                     count += 1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def level_medians(values: Any, members: Any, edges: Any, out: Any) -> None:
+    """Medians of classes of blocks; NaN is left out, and a class without numbers has 0.
+
+    Parameters
+    ----------
+    values : float32 array, shape (nframes, nblocks)
+    members : int array, shape (n,)
+        The blocks of the first class, those of the second, and so on.
+    edges : int array, shape (nclasses + 1,)
+        Where in ``members`` the classes begin and end.
+    out : float32 array, shape (nframes, nclasses)
+    """
+    room = np.empty(members.size, dtype=np.float32)
+    for f in range(values.shape[0]):
+        for k in range(edges.size - 1):
+            count = 0
+            for n in range(edges[k], edges[k + 1]):
+                value = values[f, members[n]]
+                room[count] = value
+                count += not np.isnan(value)
+            out[f, k] = np.float32(median(room, count)) if count else _ZERO
