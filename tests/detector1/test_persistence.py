@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import asdf
 import numpy as np
 import pytest
@@ -91,6 +93,23 @@ def test_resets_take_time(files):
         for parity in (True, False)
     }
     assert flagged == {True: [[0, 8], [1, 0]], False: [[0, 8]]}
+
+
+@pytest.mark.oracle
+def test_the_table_of_integrations_tells_when_they_begin(files):
+    """Five minutes between integrations close all windows; the table may be shorter than the exposure."""
+    from jwst.persistence import PersistenceStep
+
+    plain = ramp_of(CASE)
+    before = streams.model(streams.ours(BEFORE, plain, files), plain)
+    table = np.zeros(2, dtype=before.get_dtype("int_times"))
+    table["int_start_MJD_UTC"] = 60310.0 + np.arange(2) * 300.0 / 86400
+    before.int_times = table
+    theirs = streams.official(PersistenceStep, before, {}, persistence_time=200)
+    step = Persistence(skip=False, persistence_time=200)
+    ours = streams.ours((*BEFORE, step), replace(plain, int_times=table), files)
+    np.testing.assert_array_equal(ours.groupdq, theirs.groupdq)
+    assert (ours.groupdq != streams.ours((*BEFORE, step), plain, files).groupdq).any()
 
 
 def test_files_that_are_none_are_said(files, tmp_path):

@@ -74,12 +74,15 @@ class Exposure:
         What is assumed of whole groups; the engine checks it at the end.
     parity : bool
         Compute what ``jwst`` 3.0 computes, its known defects included.
+    int_times : structured array, optional
+        Start, middle and end of each integration, MJD: the table INT_TIMES.
     """
 
     shape: tuple[int, int, int, int]
     meta: Metadata
     census: Census
     parity: bool = False
+    int_times: NDArray[Any] | None = None
 
     @property
     def nints(self) -> int:

@@ -491,7 +491,7 @@ def _settled(
     ``make`` gives the products to fill, which come back filled.
     """
     nothing = np.zeros(ramp.shape[:2], dtype=bool)
-    exposure = Exposure(ramp.shape, ramp.meta, Census(nothing, nothing), parity)
+    exposure = Exposure(ramp.shape, ramp.meta, Census(nothing, nothing), parity, ramp.int_times)
     prepared = tuple(prepare(step, exposure, references) for step in steps)
     exposure = replace(exposure, census=_assumed(exposure, prepared))
     while True:

@@ -45,8 +45,8 @@ class Windows:
 class Persistence(BandStep):
     """Flag PERSISTENCE from the first saturated group, or the first sample above a level, for some time.
 
-    Windows outlast integrations and, by way of a file, exposures. In parity mode the frames that are spent on resets
-    between integrations take no time, as in ``jwst`` 3.0 without INT_TIMES. Source: ``jwst: persistence/``.
+    Windows outlast integrations and, by way of a file, exposures. Where the exposure has no table INT_TIMES, the frames
+    spent on resets between integrations count, but in parity mode, as in ``jwst`` 3.0. Source: ``jwst: persistence/``.
     """
 
     name: ClassVar[str] = "persistence"
@@ -144,6 +144,9 @@ def _times(exposure: Exposure) -> NDArray[np.float64]:
     if pattern is not None and not exposure.parity:
         length += pattern.reset_frames * exposure.number("exposure.frame_time")
     starts = begin + np.arange(exposure.nints) * length
+    if exposure.int_times is not None:
+        known = np.asarray(exposure.int_times["int_start_MJD_UTC"], dtype=np.float64)[: exposure.nints]
+        starts[: known.size] = (known - _UNIX_MJD) * _DAY
     # Group by group, as there: the sum is not that of the product to the last bit.
     steps = np.full((exposure.nints, exposure.ngroups), exposure.group_time)
     return np.cumsum(np.concatenate((starts[:, None], steps), axis=1), axis=1)[:, 1:]
