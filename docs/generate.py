@@ -12,7 +12,7 @@ import typer
 
 from mirific.cli.app import app
 from mirific.issues import explain
-from mirific.pipeline.mosaics import steps_by_name
+from mirific.pipeline.steps import StepsByName
 from mirific.step import Step, parameters_of
 
 PAGE = Path(__file__).with_name("reference.md")
@@ -41,7 +41,7 @@ def _walk(name: str, command: object) -> Iterator[tuple[str, object]]:
 def _steps() -> Iterator[str]:
     yield "## Steps\n"
     yield "Set a parameter with `--set STEP.PARAM=VALUE` or in a TOML table named as the step.\n"
-    for name, step in steps_by_name().items():
+    for name, step in StepsByName().items():
         yield from _step(name, step)
 
 

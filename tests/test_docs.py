@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mirific.issues import SLUGS
-from mirific.pipeline.mosaics import steps_by_name
+from mirific.pipeline.steps import StepsByName
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -24,7 +24,7 @@ def test_the_limits_page_speaks_of_every_issue(slug):
 
 def test_every_step_is_in_the_reference():
     text = (DOCS / "reference.md").read_text(encoding="utf-8")
-    assert [name for name in steps_by_name() if f"### `{name}`" not in text] == []
+    assert [name for name in StepsByName() if f"### `{name}`" not in text] == []
 
 
 def test_no_page_links_to_a_page_that_is_not_there():

@@ -18,6 +18,7 @@ from mirific.issues import SLUGS
 from mirific.pipeline.plan import Plan, make_plan
 from mirific.pipeline.run import RunResult, run_plan
 from mirific.pipeline.settings import TARGETS, Settings, read_config
+from mirific.pipeline.steps import StepsByName
 from mirific.pipeline.summary import summarise
 from mirific.references import Crds
 from mirific.report import Results
@@ -53,10 +54,7 @@ class Request:
         settings = (read_config(self.config, given) if self.config else given).with_assignments(self.assignments)
         if settings.to not in TARGETS:
             raise ParameterError(f"unknown level {settings.to!r}", where="--to", todo=f"choose {', '.join(TARGETS)}")
-        if settings.values or settings.skip:
-            from mirific.pipeline.mosaics import steps_by_name
-
-            settings.check(steps_by_name(), SLUGS)
+        settings.check(StepsByName(), SLUGS)
         return settings
 
     def executor(self) -> Executor:

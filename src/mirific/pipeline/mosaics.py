@@ -19,7 +19,7 @@ from mirific.pipeline.settings import Settings
 from mirific.spool import Spool, SpooledImages
 from mirific.step import References, Step
 
-__all__ = ["MosaicJob", "MosaicResult", "combine", "steps_by_name"]
+__all__ = ["MosaicJob", "MosaicResult", "combine"]
 
 
 @dataclass(frozen=True)
@@ -78,29 +78,6 @@ class MosaicResult:
     left: tuple[Finding, ...] = ()
     mosaic: Mosaic | None = None
     seconds: dict[str, float] = field(default_factory=dict)
-
-
-def steps_by_name() -> dict[str, type[Step[Any]]]:
-    """All steps that a user can configure, by their calwebb names or the slugs of the issues."""
-    from mirific.detector1 import STEPS as RAMP_STEPS
-    from mirific.image2 import AssignWcs, Background, FlatField, Photom
-    from mirific.image3 import AssignMtWcs, OutlierDetection, Resample, SkyMatch, SourceCatalog, TweakReg
-
-    steps: tuple[type[Any], ...] = (
-        *RAMP_STEPS,
-        Background,
-        AssignWcs,
-        FlatField,
-        Photom,
-        AssignMtWcs,
-        *(issue.mitigation for issue in ISSUES if issue.mitigation is not None),
-        TweakReg,
-        SkyMatch,
-        OutlierDetection,
-        Resample,
-        SourceCatalog,
-    )
-    return {step.name: step for step in steps}
 
 
 def combine(job: MosaicJob) -> MosaicResult:

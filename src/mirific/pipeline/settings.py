@@ -93,7 +93,7 @@ class Settings:
             If a step, parameter or issue is unknown, or a value unacceptable.
         """
         for name in self.skip:
-            if name not in steps and name not in set(issues):
+            if name not in set(issues) and name not in steps:
                 raise ParameterError(f"unknown issue or step {name!r}", where="--skip", todo=_list(issues))
         for name, values in self.values.items():
             if name not in steps:

@@ -1,0 +1,49 @@
+"""All steps by name, stage by stage: a stage is loaded when a name is not found in those before it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from mirific.step import Step
+
+__all__ = ["StepsByName"]
+
+
+def _detector1() -> Iterable[type[Step[Any]]]:
+    from mirific.detector1 import STEPS
+
+    return STEPS
+
+
+def _image2() -> Iterable[type[Step[Any]]]:
+    from mirific.image2 import AssignWcs, Background, FlatField, Photom
+
+    return Background, AssignWcs, FlatField, Photom
+
+
+def _image3() -> Iterable[type[Step[Any]]]:
+    from mirific.image3 import AssignMtWcs, OutlierDetection, Resample, SkyMatch, SourceCatalog, TweakReg
+    from mirific.issues import ISSUES
+
+    mitigations = (issue.mitigation for issue in ISSUES if issue.mitigation is not None)
+    return AssignMtWcs, *mitigations, TweakReg, SkyMatch, OutlierDetection, Resample, SourceCatalog
+
+
+_STAGES: tuple[Callable[[], Iterable[type[Step[Any]]]], ...] = (_detector1, _image2, _image3)
+
+
+class StepsByName(Mapping[str, type[Step[Any]]]):
+    """Steps that a user can configure, by their calwebb names or the slugs of the issues, in the order of the flow."""
+
+    def __getitem__(self, name: str) -> type[Step[Any]]:
+        found = next((step for stage in _STAGES for step in stage() if step.name == name), None)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (step.name for stage in _STAGES for step in stage())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
