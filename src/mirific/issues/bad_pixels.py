@@ -124,6 +124,16 @@ class BadPixels:
         return flags
 
 
+def _by_window(images: Sequence[Image]) -> list[tuple[tuple[int, ...], Sequence[Image]]]:
+    """Exposures of each detector window; as they are held, where there is one window only."""
+    windows = [window_of(image) for image in images]
+    different = list(dict.fromkeys(windows))
+    if len(different) == 1:
+        return [(different[0], images)]
+    pairs = list(zip(windows, images, strict=True))
+    return [(window, [image for own, image in pairs if own == window]) for window in different]
+
+
 def measure_bad_pixels(images: Sequence[Image], significance: float = _SIGNIFICANT) -> BadPixels:
     """Find the bad pixels that the exposures of one detector window do not flag.
 
@@ -257,8 +267,7 @@ class FlagBadPixels(SetStep):
     def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> ImageSet | NotApplicable:
         """Return the set with the new bad pixels flagged."""
         found: dict[tuple[int, ...], BadPixels] = {}
-        for window in dict.fromkeys(window_of(image) for image in exposure.images):
-            members = [image for image in exposure.images if window_of(image) == window]
+        for window, members in _by_window(exposure.images):
             bad = measure_bad_pixels(members, self.significance)
             if bad.mask.any() and (bad.pointings > 1 or self.undithered):
                 found[window] = bad
@@ -297,13 +306,12 @@ def _in_words(bad: BadPixels) -> str:
 def detect(images: ImageSet) -> tuple[Finding, ...]:
     """Look for bad pixels that are not flagged; one finding per detector window."""
     findings = []
-    for window in dict.fromkeys(window_of(image) for image in images.images):
-        members = tuple(image for image in images.images if window_of(image) == window)
+    for _, members in _by_window(images.images):
         findings.append(_finding(members, measure_bad_pixels(members), images))
     return tuple(findings)
 
 
-def _finding(members: tuple[Image, ...], bad: BadPixels, images: ImageSet) -> Finding:
+def _finding(members: Sequence[Image], bad: BadPixels, images: ImageSet) -> Finding:
     names = tuple(image.name for image in members)
     number = int(bad.mask.sum())
     least = max(3.0, _CHANCE * bad.mask.size)

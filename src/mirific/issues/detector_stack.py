@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -123,7 +123,7 @@ def stack_in_detector_frame(images: Sequence[Image]) -> DetectorStack:
     pointings and exposures, some are taken, evenly: more would not show more.
     """
     groups = _some(distinct_pointings(images, 1.5 * psf_fwhm(images[0])))
-    planes = [_pointing([images[k] for k in group]) for group in groups]
+    planes = [_pointing(images[k] for k in group) for group in groups]
     values = _without_moving_sources(planes) if len(groups) > 1 else planes[0][0][None]
     pointings = len(planes)
     del planes
@@ -203,20 +203,18 @@ def _quantiles(values: NDArray[np.float32], shares: tuple[float, ...]) -> tuple[
     return out, seen
 
 
-def _pointing(images: Sequence[Image]) -> tuple[_Map, _Mask]:
+def _pointing(images: Iterable[Image]) -> tuple[_Map, _Mask]:
     """Average the background-subtracted exposures of one pointing (NaN where unusable); mask of its sources."""
-    mean, sources = _without_background(images[0])
-    if len(images) == 1:
-        return mean, sources
-    number = np.isfinite(mean).astype(np.float32)
-    mean = np.nan_to_num(mean)
-    for image in images[1:]:
-        more, others = _without_background(image)
+    parts = (_without_background(image) for image in images)
+    total, sources = next(parts)
+    number = np.isfinite(total).astype(np.float32)
+    for more, moving in parts:
+        total = np.nan_to_num(total)
         good = np.isfinite(more)
-        mean[good] += more[good]
+        total[good] += more[good]
         number += good
-        sources |= others
-    return np.where(number > 0, mean / np.maximum(number, np.float32(1)), np.float32(np.nan)), sources
+        sources |= moving
+    return np.where(number > 0, total / np.maximum(number, np.float32(1)), np.float32(np.nan)), sources
 
 
 def _without_background(image: Image) -> tuple[_Map, _Mask]:
