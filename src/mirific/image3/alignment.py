@@ -24,9 +24,9 @@ from mirific.image3.local_background import usable
 from mirific.image3.registration import Catalog, Shift, combined, shift_of_sources
 from mirific.image3.shift_network import Solution, solve_shifts, turned
 from mirific.image3.source_finding import Sources, find_sources, psf_fwhm
-from mirific.image3.structure import Structure, shift_of_structure
+from mirific.image3.structure import shift_of_structure
 from mirific.image3.tangent_plane import PlaneMap, common_centre, gnomonic, plane_maps, sky_of
-from mirific.image3.views_of_sky import structure_of
+from mirific.image3.views_of_sky import common_structure
 
 __all__ = [
     "Alignment",
@@ -381,8 +381,8 @@ def _plausible(a: _Measured, b: _Measured, catalogs: Sequence[Catalog], shift: S
     return expected < 4 or found >= 0.6 * expected
 
 
-def _pair_measures(a: _Measured, b: _Measured, reach: float, structures: dict[int, Structure], ids: Any) -> list[Shift]:
-    """Shift of group ``b`` against ``a`` from sources, and from structure where the sources are fewer than ten."""
+def _pair_measures(a: _Measured, b: _Measured, reach: float) -> list[Shift]:
+    """Shift of group ``b`` against ``a`` from sources, and from structure where these say too little."""
     radius = max(0.12, 0.6 * a.fwhm)
     catalogs = [_group_catalog(m.catalogs, 0.5 * a.fwhm) for m in (a, b)]
     stars = shift_of_sources(
@@ -390,16 +390,19 @@ def _pair_measures(a: _Measured, b: _Measured, reach: float, structures: dict[in
     )
     if stars is not None and (not _plausible(a, b, catalogs, stars, radius)):
         stars = None
-    if stars is not None and stars.significance > _CONVINCING and stars.count >= 10:
+    if stars is not None and stars.significance > _CONVINCING and _are_enough(stars):
         return [stars]
     step = max(0.11, a.fwhm / 3.0)
-    for name, group in zip(ids, (a, b), strict=True):
-        if name not in structures:
-            structures[name] = structure_of(group.exposures, group.maps, step, a.fwhm)
-    extended = shift_of_structure(structures[ids[0]], structures[ids[1]], reach=reach)
+    pair = common_structure((a.exposures, b.exposures), (a.maps, b.maps), step, a.fwhm, reach)
+    extended = shift_of_structure(*pair, reach=reach) if pair else None
     if extended is not None and _follows_detector(a.maps, b.maps, extended):
         extended = None
     return _convincing(stars, extended, reach)
+
+
+def _are_enough(stars: Shift) -> bool:
+    """Whether structure could not add to what the sources say."""
+    return stars.count >= 10 or (stars.count >= 5 and float(stars.error.max()) < 0.01)
 
 
 def _follows_detector(a: Sequence[PlaneMap], b: Sequence[PlaneMap], shift: Shift) -> bool:
@@ -516,11 +519,10 @@ def _alignment(
 
 def _pairs_of_groups(parts: Sequence[_Measured], reach: float) -> list[Pair]:
     """All pairs of groups that overlap and share enough to be compared."""
-    structures: dict[int, Structure] = {}
     pairs = []
     for first, second in combinations(range(len(parts)), 2):
         if _overlap(parts[first].maps, parts[second].maps, reach):
-            measures = _pair_measures(parts[first], parts[second], reach, structures, (first, second))
+            measures = _pair_measures(parts[first], parts[second], reach)
             agreed = _agreeing(measures)
             if agreed is not None:
                 pairs.append(Pair(first, second, _with_floor(agreed), tuple(measures)))

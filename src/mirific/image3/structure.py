@@ -42,29 +42,6 @@ class Structure:
     step: float
     fwhm: float
 
-    def window(self, bounds: tuple[int, int, int, int]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Data and validity within lattice bounds (i0, i1, j0, j1); 0 and False outside."""
-        i0, i1, j0, j1 = bounds
-        data = np.zeros((j1 - j0, i1 - i0), dtype=np.float32)
-        valid = np.zeros(data.shape, dtype=bool)
-        nj, ni = self.data.shape
-        left, low = max(i0, self.corner[0]), max(j0, self.corner[1])
-        right, high = min(i1, self.corner[0] + ni), min(j1, self.corner[1] + nj)
-        if right > left and high > low:
-            here = (slice(low - j0, high - j0), slice(left - i0, right - i0))
-            there = (
-                slice(low - self.corner[1], high - self.corner[1]),
-                slice(left - self.corner[0], right - self.corner[0]),
-            )
-            data[here], valid[here] = self.data[there], self.valid[there]
-        return data, valid
-
-    @property
-    def bounds(self) -> tuple[int, int, int, int]:
-        """Lattice bounds (i0, i1, j0, j1)."""
-        nj, ni = self.data.shape
-        return self.corner[0], self.corner[0] + ni, self.corner[1], self.corner[1] + nj
-
 
 def _band_passed(
     data: NDArray[np.float32], valid: NDArray[np.bool_], fine: float, coarse: float
@@ -91,14 +68,6 @@ def _smoothed(data: NDArray[np.float32], valid: NDArray[np.bool_], sigma: float)
     total = ndimage.gaussian_filter(filled, sigma, mode="constant", truncate=3.0)
     weight = ndimage.gaussian_filter(valid.astype(np.float32), sigma, mode="constant", truncate=3.0)
     return np.asarray(level + total / np.maximum(weight, np.float32(0.01)), dtype=np.float32)
-
-
-def _common_bounds(a: Structure, b: Structure, margin: int) -> tuple[int, int, int, int] | None:
-    """Bounds of the overlap, widened by ``margin`` lattice pixels; None if there is none."""
-    first, second = a.bounds, b.bounds
-    i0, i1 = max(first[0], second[0]) - margin, min(first[1], second[1]) + margin
-    j0, j1 = max(first[2], second[2]) - margin, min(first[3], second[3]) + margin
-    return (i0, i1, j0, j1) if i1 > i0 and j1 > j0 else None
 
 
 def _correlation(a: _View, b: _View, reach: int, least: float) -> NDArray[np.float64]:
@@ -194,7 +163,7 @@ def shift_of_structure(a: Structure, b: Structure, *, reach: float) -> Shift | N
     Parameters
     ----------
     a, b : Structure
-        Of the same lattice spacing and PSF.
+        Over the same part of the lattice, which is the overlap and ``reach`` around it, with the same PSF.
     reach : float
         Largest shift looked for, arcsec.
 
@@ -205,10 +174,7 @@ def shift_of_structure(a: Structure, b: Structure, *, reach: float) -> Shift | N
         how consistently the aligned images correlate, block by block (:func:`_consistency`).
     """
     lags = int(np.ceil(reach / a.step))
-    bounds = _common_bounds(a, b, lags)
-    if bounds is None:
-        return None
-    first, second = a.window(bounds), b.window(bounds)
+    first, second = (a.data, a.valid), (b.data, b.valid)
     lag = _coarse_lag(first, second, lags, a.fwhm / a.step)
     if lag is None:
         return None
@@ -219,7 +185,7 @@ def shift_of_structure(a: Structure, b: Structure, *, reach: float) -> Shift | N
         return None
     best, error, count = min(known, key=lambda fit: float(fit[1].max()))
     significance = max(_consistency(first, second, best, scale * a.fwhm / a.step) for scale in (1.0, 2.0))
-    middle = 0.5 * a.step * np.array([bounds[0] + bounds[1], bounds[2] + bounds[3]], dtype=float)
+    middle = a.step * (np.array(a.corner) + 0.5 * np.array(a.data.shape[::-1]))
     return Shift(best * a.step, np.maximum(error, 0.01) * a.step, count, significance, "structure", middle)
 
 

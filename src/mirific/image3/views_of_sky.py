@@ -13,7 +13,7 @@ from mirific.image3.local_background import usable
 from mirific.image3.structure import Structure
 from mirific.image3.tangent_plane import PlaneMap, lattice_bounds
 
-__all__ = ["structure_of", "view_of_sky"]
+__all__ = ["common_structure", "view_of_sky"]
 
 
 def _projected(
@@ -71,11 +71,30 @@ def view_of_sky(
     return np.where(seen > 0, centre, 0.0).astype(np.float32), seen > 0
 
 
-def structure_of(exposures: Sequence[Image | Mosaic], maps: Sequence[PlaneMap], step: float, fwhm: float) -> Structure:
-    """What a group sees, over all of its exposures; ``step`` of the lattice and ``fwhm`` in arcsec."""
-    bounds = lattice_bounds(maps, step)
-    data, seen = view_of_sky(exposures, maps, bounds, step)
-    return Structure(data, seen, (bounds[0], bounds[2]), step, fwhm)
+def common_structure(
+    groups: Sequence[Sequence[Image | Mosaic]],
+    maps: Sequence[Sequence[PlaneMap]],
+    step: float,
+    fwhm: float,
+    reach: float,
+) -> list[Structure]:
+    """What each of two groups sees of the part of the sky that they share, widened by ``reach``; none without one.
+
+    Parameters
+    ----------
+    groups, maps : sequences of two sequences
+        Exposures of each group, and their maps to the plane.
+    step, fwhm, reach : float
+        Spacing of the lattice, width of the PSF and width of the margin, arcsec.
+    """
+    margin = int(np.ceil(reach / step))
+    first, second = (lattice_bounds(parts, step) for parts in maps)
+    i0, i1 = max(first[0], second[0]) - margin, min(first[1], second[1]) + margin
+    j0, j1 = max(first[2], second[2]) - margin, min(first[3], second[3]) + margin
+    if i1 <= i0 or j1 <= j0:
+        return []
+    views = [view_of_sky(*pair, (i0, i1, j0, j1), step) for pair in zip(groups, maps, strict=True)]
+    return [Structure(data, seen, (i0, j0), step, fwhm) for data, seen in views]
 
 
 def _without_specks(good: NDArray[np.bool_]) -> NDArray[np.bool_]:
