@@ -9,7 +9,7 @@ from tempfile import mkdtemp
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import interp1d
 
@@ -41,7 +41,7 @@ MODES = {
 
 def wave(kind: str, size: int = 256) -> np.ndarray:
     phase = 2 * np.pi * np.arange(size) / size
-    return np.sin(phase) + (0.4 * np.cos(3 * phase + 1.0) if kind == "bent" else 0.0)
+    return np.sin(phase) + (0.4 * np.cos(2 * phase + 1.0) if kind == "bent" else 0.0)
 
 
 def write_reference(path, waves=None, cases=None) -> str:
@@ -168,11 +168,11 @@ def left(ours, clean, ramp):
 @pytest.mark.parametrize("kind", ["sine", "bent"])
 @pytest.mark.parametrize("mode", ["SUB64 FASTR1", "SUB64 FAST", "SUB128 FASTR1", "MASKLYOT FASTR1"])
 def test_a_known_wave_disappears(mode, kind, tmp_path):
-    """The bar is an eighth of the wave; 390.625 Hz are in phase from frame to frame in the larger subarrays."""
+    """The bar is a sixth of the wave; 390.625 Hz are in phase from frame to frame in the larger subarrays."""
     clean, ramp = exposure(mode, CASE.but(nints=2, bright=0.0, cosmic_rays=0.0, rate=10.0), rows=128, kind=kind)
     files = {"emicorr": write_reference(tmp_path / "emicorr.asdf", {"Hz390": (390.625, wave(kind))})}
     for step in (EmiCorr(skip=False), EmiCorr(skip=False, algorithm="sequential")):
-        assert left(streams.ours((step,), ramp, files, parity=False), clean, ramp) < 0.125
+        assert left(streams.ours((step,), ramp, files, parity=False), clean, ramp) < 1 / 6
 
 
 @lru_cache(maxsize=1)
@@ -181,14 +181,17 @@ def _bent_wave() -> str:
 
 
 @given(st.integers(0, 255))
+@example(0)
 @settings(deadline=None, max_examples=12)
 def test_no_phase_is_special(start):
-    """The official search goes astray where the best phase is the first or last one that it tries."""
+    """The official search goes astray where the best phase is the first or last one that it tries: 1 in 250."""
     clean, ramp = exposure(
         "SUB64 FASTR1", CASE.but(nints=1, bright=0.0, cosmic_rays=0.0), rows=64, kind="bent", start=start
     )
     files = {"emicorr": _bent_wave()}
     assert left(streams.ours((EmiCorr(skip=False),), ramp, files, parity=False), clean, ramp) < 0.125
+    if start == 0:
+        assert left(streams.ours((EmiCorr(skip=False),), ramp, files, parity=True), clean, ramp) > 0.5
 
 
 def test_the_parabola_of_parity_ends_where_the_search_does():
