@@ -15,7 +15,7 @@ from mirific.detector1 import (
     saturation_kernels,
     showers_official_kernels,
 )
-from mirific.detector1.showers_official import ring
+from mirific.detector1.showers_official import ring as pixels_of_ring
 
 DNU, SATURATED, JUMP, FLOOR = 1, 2, 4, 64
 
@@ -143,7 +143,7 @@ def test_groups_after_a_large_jump_are_flagged(size, last):
 @settings(deadline=None, max_examples=20)
 def test_smoothing_averages_over_the_ring_without_missing_pixels(seed):
     rng = np.random.default_rng(seed)
-    offsets = ring(1.0, 2.6)
+    offsets = pixels_of_ring(1.0, 2.6)
     deviation = rng.exponential(1.0, size=(12, 1, 3, 25)).astype(np.float32)
     deviation[rng.random(deviation.shape) < 0.1] = np.nan
     marks = np.zeros(deviation.shape, dtype=np.uint8)

@@ -420,6 +420,10 @@ class BandStep(Step[Image]):
         """Whether constants from an assumed census lead to the same results as those from the true one."""
         return True
 
+    def summary(self, exposure: Exposure, constants: Any, tallies: Mapping[str, float]) -> str:
+        """Return what the step found, for its record."""
+        return ""
+
     def conclude(self, exposure: Exposure, constants: Any, tallies: Mapping[str, float]) -> Mapping[str, Any]:
         """Return the metadata that the step writes once the whole exposure has passed."""
         return {}

@@ -14,7 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Protocol
 
@@ -392,12 +392,12 @@ class _Collected:
             self.whole[name] = self.whole.get(name, True) & groups
         self.notes.extend(strip.notes)
 
-    def amend(self, strip: Strip, ny: int) -> None:
-        """Take the flags and the time of rows that ran again; the sums of the first time hold."""
+    def amend(self, strip: Strip, ny: int, fresh: Collection[str]) -> None:
+        """Take the flags and the time of rows that ran again, and sums that were not there the first time."""
         for name, bits in strip.credits.items():
             frame = self.credits.setdefault(name, np.zeros((ny, bits.shape[1]), dtype=np.uint32))
             frame[strip.first : strip.last] = bits
-        self._add_sums({}, strip.seconds)
+        self._add_sums({name: value for name, value in strip.tallies.items() if name in fresh}, strip.seconds)
 
     def _add_sums(self, tallies: Mapping[str, float], seconds: Mapping[str, float]) -> None:
         for total, part in ((self.tallies, tallies), (self.seconds, seconds)):
@@ -555,8 +555,9 @@ def _with_afterthought(course: _Course, map: Callable[..., Iterable[Any]]) -> tu
     course = replace(course, steps=(*course.steps[:place], item, *course.steps[place + 1 :]))
     touched = item.step.touched(constants)
     assert touched is not None  # else the survey would have had a pass of its own
+    known = set(collected.tallies)
     for strip in map(course.run, _stretches(touched)):
-        collected.amend(strip, touched.size)
+        collected.amend(strip, touched.size, strip.tallies.keys() - known)
     return course, collected
 
 
@@ -599,6 +600,8 @@ def _image(ramp: Ramp, exposure: Exposure, steps: tuple[Prepared, ...], collecte
     history = ramp.history
     for item in steps:
         record = item.record(collected.seconds.get(item.step.name, 0.0))
+        if item.runs:
+            record = replace(record, reason=item.step.summary(exposure, item.constants, collected.tallies))
         history = (*history, record)
         if item.step.status_name is not None:
             values[f"cal_step.{item.step.status_name or item.step.name}"] = record.status

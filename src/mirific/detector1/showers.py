@@ -98,6 +98,12 @@ class Showers(BandStep):
         """Flag the groups of the showers in these rows."""
         constants.process(band)
 
+    def summary(
+        self, exposure: Exposure, constants: ShowerSearch | OfficialSearch, tallies: Mapping[str, float]
+    ) -> str:
+        """How many showers there are, what was flagged, and where the strongest is."""
+        return constants.summary(exposure, tallies)
+
     def conclude(
         self, exposure: Exposure, constants: ShowerSearch | OfficialSearch, tallies: Mapping[str, float]
     ) -> Mapping[str, Any]:
@@ -109,6 +115,9 @@ class Showers(BandStep):
         rate = 1e6 * constants.count / (exposure.group_time * groups * ny * nx)
         return {"exposure.extended_emission_events": rate}
 
+
+#: Name of the sum of groups that were flagged.
+_FLAGGED = "groups of showers"
 
 #: Fewest usable differences, all integrations together.
 _MINIMUM_DIFFERENCES = 8
@@ -192,7 +201,10 @@ class ShowerSearch:
         for shower in near:
             _release(shower, self.rules.fraction, self.seconds, rows, columns, strength)
         flagged, jumped = np.zeros((2, *band.pixeldq.shape), dtype=bool)
+        before = band.groupdq[band.inside()] & np.uint8(DQ["JUMP_DET"])
         showers_kernels.flag(band.groupdq, strength, self.rules.fraction, flagged, jumped)
+        after = band.groupdq[band.inside()] & np.uint8(DQ["JUMP_DET"])
+        band.tally(_FLAGGED, int(np.count_nonzero(after & ~before)))
         band.credit("showers", np.where(flagged, np.uint32(DQ["JUMP_DET"]), np.uint32(0)))
         band.credit("jump", np.where(jumped, np.uint32(DQ["JUMP_DET"]), np.uint32(0)))
 
@@ -200,6 +212,21 @@ class ShowerSearch:
     def count(self) -> int:
         """How many showers there are."""
         return len(self.showers or ())
+
+    def summary(self, exposure: Exposure, tallies: Mapping[str, float]) -> str:
+        """How many showers there are, what was flagged, and where the strongest is."""
+        from mirific.detector1.showers_summary import ShowerSummary
+
+        nints, ngroups, ny, nx = exposure.shape
+        usable = nints * ngroups - int(exposure.census.before_jump.sum())
+        fraction = tallies.get(_FLAGGED, 0.0) / max(1, usable * ny * nx)
+        if not self.showers or self.places is None:
+            return str(ShowerSummary(0, 0.0))
+        strongest = max(self.showers, key=lambda shower: shower.significance)
+        y, x = (corner + int(k) for corner, k in zip(strongest.corner, _peak(strongest), strict=True))
+        row, column = (int(np.argmin(np.abs(places - k))) for places, k in zip(self.places, (y, x), strict=True))
+        onset = (strongest.integration + 1, strongest.group + 1)
+        return str(ShowerSummary(self.count, fraction, strongest.significance, column, row, *onset))
 
 
 def usable_differences(unusable: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -221,6 +248,11 @@ def blocks_of(notes: NDArray[Any]) -> Blocks:
         level=notes["level"] / total,
         correlation=-0.5 * notes["share"] / total,
     )
+
+
+def _peak(shower: Shower) -> tuple[np.intp, ...]:
+    """Row and column of the brightest block, within the shower."""
+    return np.unravel_index(np.argmax(shower.shape), shower.shape.shape)
 
 
 def _meets(shower: Shower, rows: NDArray[np.float64]) -> bool:

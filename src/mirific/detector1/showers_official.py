@@ -172,6 +172,10 @@ class OfficialSearch:
         showers_official_kernels.flag(band.data, band.groupdq, band.pixeldq, gain, shower, amplitude, only)
         band.credit("showers", np.where(only, np.uint32(DQ["JUMP_DET"]), np.uint32(0)))
 
+    def summary(self, exposure: Exposure, tallies: Mapping[str, float]) -> str:
+        """How many patches there are."""
+        return f"{self.count} patches"
+
     @property
     def count(self) -> int:
         """How many showers there are."""

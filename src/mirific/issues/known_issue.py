@@ -73,6 +73,8 @@ class Issue:
         None where mirific does not look for it yet.
     mitigation : type of Step, optional
         The step that mitigates it, image set to image set; None where there is none yet.
+    upstream : str
+        Name of the step of an earlier stage that has mitigated it already, or "".
     unseen : dict
         Product level to the reason why the issue cannot be looked for in it.
     """
@@ -84,11 +86,12 @@ class Issue:
     levels: tuple[str, ...] = ()
     detect: Callable[[ImageSet], tuple[Finding, ...]] | None = None
     mitigation: type[Step[ImageSet]] | None = None
+    upstream: str = ""
     unseen: tuple[tuple[str, str], ...] = ()
 
     def explanation(self) -> Explanation:
         """Return the explanation, taken from the module's docstring."""
-        name = self.mitigation.name if self.mitigation is not None else ""
+        name = self.mitigation.name if self.mitigation is not None else self.upstream
         return Explanation(self.slug, self.code, self.title, _parts(self.text), self.levels, name)
 
     def absence(self, level: str) -> str:

@@ -8,9 +8,14 @@ tens to hundreds of pixels across, and limits deep imaging of faint extended sou
 
 How it is seen
 --------------
-In the ramp: the differences between groups, smoothed over a few pixels and compared with the noise that the data
-themselves show. It takes the raw ramp; in a rate or calibrated image a shower can no longer be told from emission of
-the sky, except by comparing dithers. mirific does not report showers as findings yet.
+In the ramps, by stage 1. The differences between groups, less each pixel's median, are averaged in blocks of 8 by 8
+pixels. What all blocks of one level of light have in common is taken off: drifts of the dark, transients after
+resets, and what is left of the nonlinearity. The noise is the scatter of the blocks themselves. A shower is an excess
+that sets in and decays, matched with several decay times and sizes, of a signal to noise of 5.5 or more; its outline
+and decay are then followed from block to block. In a rate or calibrated image a shower can no longer be told from
+emission of the sky. So the finding reads what stage 1 wrote into the product: an exposure counts as affected when the
+strongest shower has a signal to noise of 7 and at least 0.05 % of the pixels were touched. For products of the
+official pipeline mirific cannot say.
 
 What the official pipeline does, and the workaround
 ---------------------------------------------------
@@ -20,15 +25,115 @@ mask showers by eye, or to have enough dithers for outlier detection to remove t
 
 What mirific does, and how safe it is
 -------------------------------------
-mirific explains it. A signed detector, whose noise is measured from the data, belongs to stage 1, flags the affected
-groups only and leaves the rest of each ramp to the fit. Flags of groups are safe: they cost exposure time, not
-pixels, and each carries the name of the step that set it.
+Stage 1 flags the groups in which a shower releases its charge, in all nine filters, until it has fallen to a tenth of
+its peak, and fits the rest of each ramp. So the remedy has been applied when the finding is reported. It costs
+exposure time, not pixels: where too little of a ramp would be left, only the strongest groups are flagged. Each flag
+carries the name showers (extension FLAGSRC). Changes of a source below half a percent of its own signal are never
+taken for showers, so that cores of stars and nebulae are left alone. Parameters of the step: showers.threshold,
+showers.fraction, showers.tolerance, showers.max_shower_amplitude; showers.skip switches it off. With less than eight
+usable differences it does not look, and says so.
 """
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mirific.detector1.showers_summary import ShowerSummary
+from mirific.exposure import DQ, Image, ImageSet
+from mirific.issues.finding import Evidence, Finding, Picture
 from mirific.issues.known_issue import Issue
 
-__all__ = ["ISSUE"]
+__all__ = ["ISSUE", "detect"]
 
-ISSUE = Issue(slug="showers", code="", title="Cosmic-ray showers: diffuse bursts of charge", text=__doc__ or "")
+_SLUG = "showers"
+
+#: Percent of the pixels, and signal to noise of the strongest shower, from which an exposure counts as affected.
+_THRESHOLD = 0.05
+_SIGNIFICANT = 7.0
+
+#: Percent of the pixels from which it matters more.
+_MODERATE, _SEVERE = 2.0, 10.0
+
+_ACTION = (
+    "the affected groups were flagged in stage 1 and the slopes fitted to the others; to compare, showers.skip=true"
+)
+
+
+def detect(images: ImageSet) -> tuple[Finding, ...]:
+    """Report what stage 1 found in the ramps of each exposure.
+
+    Parameters
+    ----------
+    images : ImageSet
+        Count rates or calibrated images, at any level.
+
+    Returns
+    -------
+    tuple of Finding
+        One for each exposure; ``present`` is None where the ramps were not searched.
+    """
+    return tuple(_finding(image) for image in images.images)
+
+
+def _finding(image: Image) -> Finding:
+    record = next((item for item in reversed(image.history) if item.step == _SLUG), None)
+    if record is None:
+        return _unknown(image, "stage 1 of mirific has not seen its ramps; give _uncal files")
+    summary = ShowerSummary.parse(record.reason)
+    if summary is None:
+        return _unknown(image, f"its ramps were not searched: {record.reason or 'the step says nothing'}")
+    where = image.flags.where(_SLUG, DQ["JUMP_DET"])
+    value = 100.0 * float(where.mean())
+    present = value >= _THRESHOLD and summary.significance >= _SIGNIFICANT
+    return Finding(
+        _SLUG, "", image.name, (image.name,), present,
+        value=value,
+        unit="% of pixels",
+        significance=summary.significance if summary.count else None,
+        threshold=_THRESHOLD,
+        severity=_severity(value) if present else "none",
+        where=_where(summary, where) if summary.count else "",
+        action=_ACTION if present else "",
+        reason=f"{summary}; affected from {_SIGNIFICANT:g} sigma and {_THRESHOLD:g} % of the pixels on",
+        evidence=_evidence(image, where) if present else Evidence(),
+    )  # fmt: skip
+
+
+def _unknown(image: Image, reason: str) -> Finding:
+    return Finding(_SLUG, "", image.name, (image.name,), None, severity="unknown", reason=reason)
+
+
+def _severity(value: float) -> str:
+    if value >= _SEVERE:
+        return "severe"
+    return "moderate" if value >= _MODERATE else "minor"
+
+
+def _where(summary: ShowerSummary, where: NDArray[np.bool_]) -> str:
+    """The strongest, and how many pixels there are."""
+    place = f"x {summary.x}, y {summary.y}, from integration {summary.integration}, group {summary.group} on"
+    return f"{int(where.sum())} pixels; the strongest at {place}"
+
+
+def _evidence(image: Image, where: NDArray[np.bool_]) -> Evidence:
+    """The image with the pixels concerned."""
+    picture = Picture(
+        "Pixels whose ramps lost groups to showers",
+        "Count rates or brightness after the fit; what was flagged is painted over.",
+        image.data,
+        unit=str(image.meta.get("bunit_data", "")),
+        mask=where,
+    )
+    return Evidence(pictures=(picture,), values={"pixels": int(where.sum())})
+
+
+ISSUE = Issue(
+    slug=_SLUG,
+    code="",
+    title="Cosmic-ray showers: diffuse bursts of charge",
+    text=__doc__ or "",
+    levels=("rate", "cal", "crf"),
+    detect=detect,
+    upstream=_SLUG,
+)
