@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import spatial, stats
+from scipy import spatial, special
 
 from mirific.image3.local_background import robust_scatter
 
@@ -97,8 +97,10 @@ def _moves_with(offsets: _Floats, detector: _Floats | None, radius: float) -> ND
 
 def _sigma_of_chance(count: int, expected: float, trials: float) -> float:
     """Significance in sigma of ``count`` coincidences where ``expected`` come by chance, in ``trials`` places."""
-    chance = min(1.0, trials * float(stats.poisson.sf(count - 1, max(expected, 1e-9))))
-    return float(stats.norm.isf(max(chance, 1e-300))) if chance < 0.5 else 0.0
+    if count < 1:
+        return 0.0
+    chance = min(1.0, trials * float(special.pdtrc(count - 1, max(expected, 1e-9))))
+    return float(-special.ndtri(max(chance, 1e-300))) if chance < 0.5 else 0.0
 
 
 def _best_vote(offsets: _Floats, reach: float, radius: float) -> tuple[_Floats, float]:
