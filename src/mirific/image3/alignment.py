@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import spatial, stats
+from scipy import spatial, special
 from scipy.sparse import coo_array, csgraph
 
 from mirific.exposure import Image, Mosaic
@@ -425,9 +425,9 @@ def _convincing(stars: Shift | None, extended: Shift | None, reach: float) -> li
     if len(known) == 2:
         limit = 0.05 + 3.0 * np.hypot(known[0].error, known[1].error)
         if (np.abs(known[0].shift - known[1].shift) < limit).all():
-            chances = [float(stats.norm.sf(m.significance)) for m in known]
+            chances = [float(special.ndtr(-m.significance)) for m in known]
             together = chances[0] * chances[1] * float(4 * limit.prod() / (np.pi * reach**2))
-            if together < float(stats.norm.sf(_CONVINCING)):
+            if together < float(special.ndtr(-_CONVINCING)):
                 return known
     return [m for m in known if m.significance > _CONVINCING and m.count >= 3]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import fft, ndimage, stats
+from scipy import fft, ndimage, special
 
 from mirific.image3.local_background import robust_scatter
 from mirific.image3.registration import Shift
@@ -212,8 +212,8 @@ def _consistency(first: _View, second: _View, lag: _Floats, scale: float) -> flo
         return 0.0
     each = cross[known] / np.sqrt(one[known] * two[known])
     student = float(each.mean() / (each.std(ddof=1) / np.sqrt(count)))
-    chance = min(1.0, _PLACES * float(stats.t.sf(student, count - 1)))
-    return float(stats.norm.isf(max(chance, 1e-300))) if chance < 0.5 else 0.0
+    chance = min(1.0, _PLACES * float(special.stdtr(count - 1, -student)))
+    return float(-special.ndtri(max(chance, 1e-300))) if chance < 0.5 else 0.0
 
 
 def _overlaid(first: _View, second: _View, lag: _Floats) -> _View:
