@@ -8,6 +8,8 @@ takes both through stage 1, and prints for each filter:
   matched in space and time reaches on the usable differences;
 * *flagged*: affected pixel-groups that are flagged, the mean over the events with a signal to noise of 10 or more.
   Affected is what receives more than a tenth of the event's greatest rate, in groups that are usable at all;
+* *distinct*: the same for events that have a signal to noise of 10 beside the constant rate, which nobody knows: a
+  release that is even over the exposure cannot be told from light;
 * *false*: pixel-groups flagged as showers in the exposures without showers;
 * *stars*, *sky*: largest change of a bright star's count rate, and of the median, by the flags in those exposures.
 
@@ -65,15 +67,15 @@ class Score:
 
     Parameters
     ----------
-    events : list of (float, float)
-        Signal to noise, and part of the affected pixel-groups that is flagged.
+    events : list of (float, float, float)
+        Signal to noise, in all and beside a constant rate; part of the affected pixel-groups that is flagged.
     false : list of float
         Part of all pixel-groups flagged in exposures without showers.
     stars, sky : list of float
         Relative changes.
     """
 
-    events: list[tuple[float, float]] = field(default_factory=list)
+    events: list[tuple[float, float, float]] = field(default_factory=list)
     false: list[float] = field(default_factory=list)
     stars: list[float] = field(default_factory=list)
     sky: list[float] = field(default_factory=list)
@@ -81,16 +83,18 @@ class Score:
     def row(self) -> dict[str, object]:
         """The figures as plain values."""
         values = np.array(self.events)
-        bright = values[values[:, 0] >= 10.0]
+        bright, distinct = (values[values[:, k] >= 10.0] for k in (0, 1))
         found = {
-            f"{low:g}-{high:g}": _share(values[(values[:, 0] >= low) & (values[:, 0] < high), 1])
+            f"{low:g}-{high:g}": _share(values[(values[:, 0] >= low) & (values[:, 0] < high), 2])
             for low, high in itertools.pairwise(BINS)
         }
         return {
             "found": found,
             "events": len(bright),
-            "complete": float(np.mean(bright[:, 1] >= 0.5)),
-            "flagged": float(np.mean(bright[:, 1])),
+            "complete": float(np.mean(bright[:, 2] >= 0.5)),
+            "flagged": float(np.mean(bright[:, 2])),
+            "distinct": _share(distinct[:, 2]),
+            "flagged_distinct": float(np.mean(distinct[:, 2])),
             "false_mean": float(np.mean(self.false)),
             "false_max": float(np.max(self.false)),
             "stars": float(np.max(self.stars, initial=0.0)),
@@ -164,8 +168,8 @@ def measure(
         harm(score, frame, *rates)
 
 
-def judged(frame: Frame, flagged: NDArray[np.bool_], usable: NDArray[np.bool_]) -> Iterable[tuple[float, float]]:
-    """Signal to noise of each event, and the flagged part of what it affects."""
+def judged(frame: Frame, flagged: NDArray[np.bool_], usable: NDArray[np.bool_]) -> Iterable[tuple[float, float, float]]:
+    """Signal to noise of each event, in all and beside a constant rate, and the flagged part of what it affects."""
     seen = usable_differences(~usable.any(axis=(2, 3)))
     contribution = frame.contributions["showers"]
     for event, term in zip(contribution.events, contribution.terms, strict=True):
@@ -174,8 +178,9 @@ def judged(frame: Frame, flagged: NDArray[np.bool_], usable: NDArray[np.bool_]) 
         rate = term.profile[:, :, None, None] * term.image
         affected = (rate > 0.1 * rate.max()) & usable[window] & seen[:, :, None, None]
         if affected.any():
-            observed = np.sum(term.profile[seen] ** 2) / np.sum(term.profile[:, 1:] ** 2)
-            yield float(event["matched_snr"] * np.sqrt(observed)), float(flagged[window][affected].mean())
+            release, total = term.profile[seen], np.sum(term.profile[:, 1:] ** 2)
+            observed = np.array([np.sum(release**2), release.size * np.var(release)]) / total
+            yield (*(event["matched_snr"] * np.sqrt(observed)), float(flagged[window][affected].mean()))
 
 
 def harm(score: Score, frame: Frame, after: NDArray[np.float32], before: NDArray[np.float32]) -> None:
@@ -197,13 +202,14 @@ def table(rows: dict[str, dict[str, object]]) -> str:
     """Markdown."""
     head = [f"found {low:g}-{high:g}" for low, high in itertools.pairwise(BINS)]
     lines = [
-        f"| filter, search | {' | '.join(head)} | found >= 10 | flagged | false, mean (largest) | stars | sky |",
-        "|---" * (len(head) + 6) + "|",
+        f"| filter, search | {' | '.join(head)} | found >= 10 | flagged | of those distinct | flagged | false, mean (largest) | stars | sky |",
+        "|---" * (len(head) + 8) + "|",
     ]
     for name, row in rows.items():
         found = " | ".join(f"{hit}/{total}" for hit, total in row["found"].values())  # type: ignore[attr-defined]
         lines.append(
             f"| {name} | {found} | {row['complete']:.0%} of {row['events']} | {row['flagged']:.0%} |"
+            f" {row['distinct'][0] / row['distinct'][1]:.0%} of {row['distinct'][1]} | {row['flagged_distinct']:.0%} |"  # type: ignore[index]
             f" {row['false_mean']:.3%} ({row['false_max']:.3%}) | {row['stars']:.2%} | {row['sky']:.3%} |"
         )
     return "\n".join(lines)
