@@ -212,6 +212,11 @@ def references_of(case: Case, folder: Path) -> dict[str, str]:
     noise[_spots(rng, frame, few)] = np.nan
     noise[_spots(rng, frame, few)] = 0.0
     files["readnoise"] = _save(datamodels.ReadnoiseModel(data=noise), folder / "readnoise.fits", case)
+    if "ipc" in case.steps:
+        kernel = rng.normal(0.0, 0.01, size=(3, 3)).astype(np.float32)
+        kernel[1, 1] += 1.0
+        files["ipc"] = str(folder / "ipc.fits")
+        datamodels.IPCModel(data=kernel).save(files["ipc"])
     return {**files, "emicorr": _emi_waves(folder / "emicorr.asdf")}
 
 
@@ -263,7 +268,7 @@ def model_of(ramp: Ramp) -> Any:
 
 
 #: Steps that are off unless a case sets parameters of theirs.
-OFF = ("emicorr", "persistence", "firstframe")
+OFF = ("emicorr", "ipc", "persistence", "firstframe")
 
 
 def official(case: Case, files: dict[str, str], ramp: Ramp, before_fit: list[Any] | None = None) -> tuple[Any, Any]:
@@ -277,6 +282,7 @@ def official(case: Case, files: dict[str, str], ramp: Ramp, before_fit: list[Any
     from jwst.firstframe import FirstFrameStep
     from jwst.gain_scale import GainScaleStep
     from jwst.group_scale import GroupScaleStep
+    from jwst.ipc import IPCStep
     from jwst.jump import JumpStep
     from jwst.lastframe import LastFrameStep
     from jwst.linearity import LinearityStep
@@ -292,6 +298,7 @@ def official(case: Case, files: dict[str, str], ramp: Ramp, before_fit: list[Any
         (DQInitStep, "dq_init", {"mask": 1}),
         (EmiCorrStep, "emicorr", {"emicorr": 1}),
         (SaturationStep, "saturation", {"saturation": 1, "superbias": 0}),
+        (IPCStep, "ipc", {"ipc": 1}),
         (FirstFrameStep, "firstframe", {}),
         (LastFrameStep, "lastframe", {}),
         (ResetStep, "reset", {"reset": 1}),

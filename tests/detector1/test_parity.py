@@ -104,6 +104,10 @@ CASES = {
     "interference": PLAIN.but(ngroups=10, emi=4.0, steps={"emicorr": {"algorithm": "joint"}}),
     "interference by integration": PLAIN.but(ngroups=5, emi=4.0, steps={"emicorr": {"fit_ints_separately": True}}),
     "interference, sequential": PLAIN.but(ngroups=12, emi=4.0, steps={"emicorr": {"algorithm": "sequential"}}),
+    "coupling": PLAIN.but(steps={"ipc": {}}),
+    "all that is usually off": PLAIN.but(
+        emi=4.0, steps={"emicorr": {}, "ipc": {}, "persistence": {"persistence_time": 9, "persistence_dnu": True}}
+    ),
     "persistence": PLAIN.but(steps={"persistence": {"persistence_time": 20}}),
     "persistence makes unusable": PLAIN.but(steps={"persistence": {"persistence_time": 6, "persistence_dnu": True}}),
     "first frame": PLAIN.but(skip_int1=0, skip_int2=0, bright=0.2, steps={"firstframe": {"bright_use_group1": True}}),
