@@ -179,6 +179,15 @@ class FlagProvenance:
         count = self.shape[0] * self.shape[1]
         return np.unpackbits(packed, count=count).reshape(self.shape).astype(bool)
 
+    def same_as(self, other: FlagProvenance) -> bool:
+        """Whether both credit the same sources with the same pixels."""
+        if self is other:
+            return True
+        return self.entries.keys() == other.entries.keys() and all(
+            packed is other.entries[key] or np.array_equal(packed, other.entries[key])
+            for key, packed in self.entries.items()
+        )
+
     def labels(self) -> tuple[str, ...]:
         """One ``source:BIT_NAME`` for each entry, in the order in which they were made."""
         return tuple(f"{source}:{_NAME_OF_BIT[bit]}" for source, bit in self.entries)

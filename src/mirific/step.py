@@ -222,7 +222,7 @@ def _recorded(source: str, before: Any, after: Any, record: StepRecord) -> Any:
 
 def _with_provenance(source: str, before: Image, after: Image) -> Image:
     """Credit ``source`` with the DQ bits that ``after`` has and ``before`` lacks, unless it did so itself."""
-    if after.dq is before.dq or after.flags is not before.flags:
+    if after.dq is before.dq or not after.flags.same_as(before.flags):
         return after
     return replace(after, flags=before.flags.add_changes(source, before.dq, after.dq))
 

@@ -10,6 +10,8 @@ from astropy.io import fits
 
 from mirific.errors import InputError, ParameterError
 from mirific.image3 import Resample, official
+from mirific.image3.drizzling import weights
+from mirific.image3.resample import GOOD_BITS
 from mirific.io.models import to_model
 from tests.image3 import scenes
 
@@ -171,9 +173,81 @@ def test_threads_make_the_same_mosaic(matched, none):
     assert "mapping" not in two.history[-1].parameters
 
 
-def test_a_single_exposure_makes_a_mosaic_of_its_own(aligned, none):
+@pytest.mark.oracle
+def test_a_single_exposure_makes_an_image_of_its_own(aligned, none):
     """The optional ``_i2d`` of stage 2."""
-    mosaic = Resample().run(aligned.with_images(aligned.images[:1]), none)
-    assert mosaic.meta["resample.pointings"] == 1
-    assert set(np.unique(mosaic.context)) == {0, 1}
-    assert np.nanmedian(mosaic.data) == pytest.approx(np.nanmedian(aligned.images[0].data), rel=0.01)
+    from jwst.resample import ResampleStep
+
+    from mirific.image3 import ResampleSingle
+
+    one = aligned.with_images(aligned.images[:1])
+    ours = ResampleSingle(skip=False).run(one, none)
+    theirs = ResampleStep().process(to_model(one.images[0]).copy())
+    assert ours.meta["resample.pointings"] == 1
+    assert set(np.unique(ours.context)) == {0, 1}
+    assert _worst(ours.data, theirs.data, theirs.err, 100) < 1e-3
+    assert _worst(ours.weight, theirs.wht, theirs.wht, 100) < 1e-5
+    assert _worst(ours.err, theirs.err, theirs.err, 100) < 1e-5
+    assert ResampleSingle().run(one, none).history[-1].status == "SKIPPED"
+
+
+def test_the_grid_of_another_mosaic(aligned, none, tmp_path):
+    """Another filter on the same grid, pixel by pixel."""
+    from mirific import io
+
+    first = Resample(rotation=10.0, pixel_scale_ratio=0.9).run(aligned, none)
+    path = io.write(first.with_meta({"filename": "first_i2d.fits"}), tmp_path / "first_i2d.fits")
+    second = Resample(output_wcs=str(path)).run(aligned.with_images(aligned.images[1:3]), none)
+    assert second.data.shape == first.data.shape
+    assert scenes.apart(first.wcs([0, 100], [50, 9]), second.wcs([0, 100], [50, 9])) < 1e-6
+    assert second.meta["resample.pixel_scale_ratio"] == pytest.approx(0.9, rel=0.01)
+    whole = Resample(output_wcs=str(path)).run(aligned, none)
+    np.testing.assert_allclose(whole.data, first.data, rtol=1e-5)
+    np.testing.assert_allclose(whole.weight, first.weight, rtol=1e-5)
+
+
+def test_a_grid_that_holds_the_exposures_of_a_field(aligned, none):
+    parts = aligned.with_images(aligned.images[:1]), aligned.with_images(aligned.images[2:])
+    mosaics = [Resample(field=aligned.images).run(part, none) for part in parts]
+    assert mosaics[0].data.shape == mosaics[1].data.shape == Resample().run(aligned, none).data.shape
+    assert scenes.apart(mosaics[0].wcs([0, 100], [50, 9]), mosaics[1].wcs([0, 100], [50, 9])) < 1e-9
+
+
+def test_what_is_not_asked_for_is_not_made(aligned, none):
+    bare = Resample(enable_ctx=False, enable_err=False, report_var=False).run(aligned, none)
+    whole = Resample().run(aligned, none)
+    assert bare.context is None
+    assert bare.var_poisson is None
+    assert np.isnan(bare.err).all()
+    np.testing.assert_array_equal(bare.data, whole.data)
+
+
+@pytest.mark.parametrize("rotation", [0.0, 45.0, 90.0, 200.0])
+def test_strips_leave_no_seams(aligned, none, rotation, monkeypatch):
+    """Whatever the rows of the exposures have to do with those of the mosaic."""
+    from mirific.image3 import resample
+
+    whole = Resample(rotation=rotation).run(aligned, none)
+    monkeypatch.setattr(resample, "_STRIP", 37)
+    strips = Resample(rotation=rotation).run(aligned, none)
+    np.testing.assert_allclose(strips.weight, whole.weight, rtol=1e-6)
+    np.testing.assert_allclose(strips.data, whole.data, rtol=1e-6)
+    total = sum(float(weights(image, "ivm", GOOD_BITS).sum(dtype=float)) for image in aligned.images)
+    assert whole.weight.sum(dtype=float) == pytest.approx(total, rel=2e-4)
+
+
+def test_images_on_disk_make_the_same_mosaic(matched, none):
+    from mirific.image3 import OutlierDetection, SkyMatch
+    from mirific.spool import Spool, SpooledImages
+
+    def made(exposure):
+        return Resample().run(OutlierDetection().run(SkyMatch().run(exposure, none), none), none)
+
+    spooled = replace(matched, images=SpooledImages(Spool(), matched.images))
+    here, there = made(matched), made(spooled)
+    np.testing.assert_array_equal(here.data, there.data)
+    np.testing.assert_array_equal(here.err, there.err)
+    for mine, other in zip(here.members, there.members, strict=True):
+        np.testing.assert_array_equal(mine.dq, other.dq)
+        assert mine.meta == other.meta
+        assert mine.flags.labels() == other.flags.labels()

@@ -12,7 +12,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__all__ = ["AssignMtWcs", "OutlierDetection", "Resample", "SkyMatch", "SourceCatalog", "TweakReg"]
+__all__ = ["AssignMtWcs", "OutlierDetection", "Resample", "ResampleSingle", "SkyMatch", "SourceCatalog", "TweakReg"]
 
 _FILE_OF = {
     "AssignMtWcs": "assign_mtwcs",
@@ -20,6 +20,7 @@ _FILE_OF = {
     "SkyMatch": "skymatch",
     "OutlierDetection": "outlier_detection",
     "Resample": "resample",
+    "ResampleSingle": "resample",
     "SourceCatalog": "source_catalog",
 }
 

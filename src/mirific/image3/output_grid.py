@@ -78,6 +78,24 @@ def _mean_scale(image: Image) -> float:
 
 
 def _from_file(path: str, shape: list[int] | None) -> Grid:
+    """Take the grid of another mosaic (FITS), or of an ASDF file."""
+    if path.endswith((".fits", ".fits.gz")):
+        return _of_product(path, shape)
+    return _from_asdf(path, shape)
+
+
+def _of_product(path: str, shape: list[int] | None) -> Grid:
+    """Take the grid of a mosaic, such as that of another filter."""
+    from mirific.io import read_mosaic
+
+    mosaic = read_mosaic(path)
+    wcs = deepcopy(mosaic.wcs)
+    wcs.array_shape = mosaic.data.shape if shape is None else tuple(shape[::-1])
+    area = mosaic.meta.get("photometry.pixelarea_arcsecsq")
+    return Grid(wcs, math.sqrt(area) if area else _scale_of(wcs), math.nan)
+
+
+def _from_asdf(path: str, shape: list[int] | None) -> Grid:
     """Read a grid from an ASDF file: ``wcs``, and optionally ``pixel_scale`` or ``pixel_area`` (arcsec)."""
     import asdf
 

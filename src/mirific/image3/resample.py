@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import InitVar, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +17,7 @@ from mirific.image3.pixel_map import PixelMap, pixel_map
 from mirific.image3.sets import ManyImages
 from mirific.step import param
 
-__all__ = ["GOOD_BITS", "Resample"]
+__all__ = ["GOOD_BITS", "Resample", "ResampleSingle"]
 
 #: Pixels flagged so do not go into the mosaic (``jwst: resample/resample_step.py``).
 GOOD_BITS = "~DO_NOT_USE+NON_SCIENCE"
@@ -38,6 +38,11 @@ class Resample(ManyImages):
     positions are interpolated (:mod:`mirific.image3.pixel_map`) to far better than 0.002 pixel. Pixels that stick out
     of the mosaic count with the part that is inside, where ``drizzle`` leaves some of them out. Kernels other than
     ``square`` go through the official step.
+
+    Parameters
+    ----------
+    field : tuple of Image
+        Exposures that the grid must hold, instead of those of the set; the first gives scale and orientation.
     """
 
     name: ClassVar[str] = "resample"
@@ -59,7 +64,13 @@ class Resample(ManyImages):
     enable_ctx: bool = param(True, "Record which exposures went into each pixel (CON).")
     enable_err: bool = param(True, "Propagate errors (ERR); NaN otherwise.")
     report_var: bool = param(True, "Keep the variances of the mosaic.")
-    output_wcs: str = param("", "ASDF file with the world coordinates of the mosaic; overrides the above.")
+    output_wcs: str = param("", "Mosaic (FITS) or ASDF file whose grid is taken; overrides the above.")
+    common_grid: bool = param(False, "One grid for all filters of a field, of all exposures of the run that touch it.")
+    field: InitVar[tuple[Image, ...]] = ()
+
+    def __post_init__(self, mapping: Callable[..., Any], field: tuple[Image, ...]) -> None:
+        super().__post_init__(mapping)
+        object.__setattr__(self, "field", tuple(field))
 
     def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> Mosaic:
         """Return the mosaic; its members are the exposures as they came."""
@@ -131,7 +142,7 @@ class Resample(ManyImages):
 
     def _grid(self, images: tuple[Image, ...]) -> Grid:
         """The grid; with a user's own one, its scale relative to that of the exposures."""
-        grid = make_grid(images, self)
+        grid = make_grid(vars(self)["field"] or images, self)
         if np.isfinite(grid.pixel_scale_ratio):
             return grid
         area = images[0].meta.get("photometry.pixelarea_arcsecsq")
@@ -156,6 +167,15 @@ class Resample(ManyImages):
             **_times(images),
         }
         return blended.with_values(own)
+
+
+@dataclass(frozen=True)
+class ResampleSingle(Resample):
+    """Put one exposure on an undistorted grid of its own: the ``_i2d`` that stage 2 makes when asked for."""
+
+    name: ClassVar[str] = "resample_single"
+
+    skip: bool = param(True, "Make no image of the single exposure.")
 
 
 def _map(image: Image, grid: Grid) -> PixelMap:

@@ -10,6 +10,7 @@ from typing import Any
 from mirific import io
 from mirific.exposure import Cubes, Image, StepRecord
 from mirific.io.names import Name
+from mirific.pipeline import singles
 from mirific.pipeline.flags import count_flags
 from mirific.pipeline.plan import Source
 from mirific.pipeline.provenance import made_by
@@ -146,6 +147,9 @@ def _image2(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureRe
     cal = run_steps(image2_steps(job, rate), rate, job.references)
     done = time.perf_counter()
     products = {**result.products, "cal": _write(cal, "cal", job)}
+    if singles.wanted(job.settings):
+        made = cal.with_meta({"filename": Name(job.source.root, "cal").file, **made_by(job.references)})
+        products["i2d"] = singles.write_single(made, job.settings, job.references, job.output)
     seconds = {**result.seconds, "image2": done - start, "write cal": time.perf_counter() - done}
     return replace(result, products=products, history=cal.history, seconds=seconds, flags=count_flags(cal))
 

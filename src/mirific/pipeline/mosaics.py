@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from mirific.exposure import ImageSet, Metadata, Mosaic
 from mirific.io.names import Name
 from mirific.io.products import write_table
 from mirific.issues import ISSUES, Finding, Issue
+from mirific.pipeline.fields import touching
 from mirific.pipeline.plan import MosaicPlan
 from mirific.pipeline.provenance import made_by
 from mirific.pipeline.settings import Settings
@@ -175,7 +176,10 @@ def _reject_outliers(
 def _resampled(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic:
     from mirific.image3 import Resample, SourceCatalog
 
-    mosaic = _configured(Resample(mapping=threads.map), images, job).run(images, job.references)
+    resample: Any = _configured(Resample(mapping=threads.map), images, job)
+    if resample.common_grid:
+        resample = replace(resample, field=touching(job.images, job.plan.members))
+    mosaic = resample.run(images, job.references)
     catalogued: Mosaic = _configured(SourceCatalog(parity=job.settings.parity), images, job).run(mosaic, job.references)
     return catalogued
 
