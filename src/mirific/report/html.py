@@ -14,7 +14,7 @@ from mirific.report.text import number, verdict
 
 __all__ = ["as_html"]
 
-#: Pieces of evidence of one issue that are drawn; the other findings are rows of its table.
+#: Pieces of evidence of one issue that are drawn, if it is there; the other findings are rows of its table.
 _DRAWN = 3
 
 
@@ -54,12 +54,12 @@ def _sections(findings: Iterable[Finding]) -> list[IssueSection]:
 
 
 def _drawn(findings: tuple[Finding, ...]) -> tuple[Evidence, ...]:
-    """Evidence of the first findings; what several findings share is drawn once."""
+    """Evidence of the first findings, of one where nothing is found; what several findings share is drawn once."""
     shown: list[Evidence] = []
     for finding in findings:
         if finding.present is not None and not any(finding.evidence is item for item in shown):
             shown.append(finding.evidence)
-    return tuple(shown[:_DRAWN])
+    return tuple(shown[: _DRAWN if any(finding.present for finding in findings) else 1])
 
 
 def as_html(results: Results) -> str:
