@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -185,10 +186,16 @@ def _write_header(stream: BinaryIO, cards: Iterable[tuple[str, Any, str]]) -> No
 
 def _card(keyword: str, value: Any, comment: str) -> str:
     """Image of one card, 80 characters or a multiple; a card without keyword is a heading between empty lines."""
-    from astropy.io.fits import Card
-
     if not keyword:
         return " " * 80 + f"{'':8}{value}".ljust(80) + " " * 80
+    return _formatted(keyword, value, repr(value), comment)
+
+
+@lru_cache(maxsize=4096)
+def _formatted(keyword: str, value: Any, written: str, comment: str) -> str:
+    """Format a card; products of a run share most of theirs (``written`` tells 1, 1.0 and True apart)."""
+    from astropy.io.fits import Card
+
     bare = str(Card(keyword, value)).rstrip()
     if len(bare) > 80:
         return str(Card(keyword, value, comment))
