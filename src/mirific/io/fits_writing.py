@@ -188,12 +188,12 @@ def _card(keyword: str, value: Any, comment: str) -> str:
     """Image of one card, 80 characters or a multiple; a card without keyword is a heading between empty lines."""
     if not keyword:
         return " " * 80 + f"{'':8}{value}".ljust(80) + " " * 80
-    return _formatted(keyword, value, repr(value), comment)
+    return _formatted(keyword, value, comment)
 
 
-@lru_cache(maxsize=4096)
-def _formatted(keyword: str, value: Any, written: str, comment: str) -> str:
-    """Format a card; products of a run share most of theirs (``written`` tells 1, 1.0 and True apart)."""
+@lru_cache(maxsize=4096, typed=True)
+def _formatted(keyword: str, value: Any, comment: str) -> str:
+    """Format a card; products of a run share most of theirs."""
     from astropy.io.fits import Card
 
     bare = str(Card(keyword, value)).rstrip()
