@@ -104,6 +104,11 @@ class CleanFlickerNoise(BandStep):
     user_mask: str | None = param(None, "FITS file with a mask of the background.")
 
     @property
+    def _single(self) -> bool:
+        """Whether one draft rate serves all integrations."""
+        return self.single_mask and not self.by_median
+
+    @property
     def by_median(self) -> bool:
         """Whether frames are compared with their median over the integrations."""
         return self.background_method == "median_image"
@@ -153,7 +158,8 @@ class CleanFlickerNoise(BandStep):
         """Return the next look at the exposure: for the draft rate, for the frames, or for both."""
         if constants.stripes is not None:
             return None
-        return _Look(draft=constants.scene is None or constants.scales is None, frames=constants.scales is not None)
+        draft = constants.scene is None or constants.scales is None
+        return _Look(draft=draft, frames=constants.scales is not None, single=self._single)
 
     def informed(
         self,
@@ -170,11 +176,9 @@ class CleanFlickerNoise(BandStep):
         return self._with_stripes(constants, map) if ready else constants
 
     def _drafted(self, constants: FlickerConstants, notes: NDArray[np.float32]) -> FlickerConstants:
-        """Scene and brightness from draft rates (rows, 2, 1 + nints, nx): slopes, and DQ in the same bytes."""
-        single = self.single_mask and not self.by_median
-        chosen = slice(0, 1) if single else slice(1, None)
-        rates = np.ascontiguousarray(np.moveaxis(notes[:, 0, chosen], 1, 0))
-        dq = np.ascontiguousarray(np.moveaxis(notes[:, 1, chosen], 1, 0)).view(np.uint32)
+        """Scene and brightness from draft rates (rows, 2, 1 or nints, nx): slopes, and DQ in the same bytes."""
+        rates = np.ascontiguousarray(np.moveaxis(notes[:, 0], 1, 0))
+        dq = np.ascontiguousarray(np.moveaxis(notes[:, 1], 1, 0)).view(np.uint32)
         if constants.flat.size:
             rates /= constants.flat
         scene = constants.scene
@@ -314,6 +318,7 @@ class _Look(BandStep):
 
     draft: bool = False
     frames: bool = False
+    single: bool = False
 
     def fields(self, exposure: Exposure) -> Mapping[str, Field]:
         """Those of the draft fit."""
@@ -327,8 +332,9 @@ class _Look(BandStep):
             band.note(np.empty((band.data.shape[0], 0), dtype=np.float32))
             return
         RampFit().process(band, constants.fit)
-        dq = np.ascontiguousarray(band.field("rate_dq")).view(np.float32)
-        band.note(np.stack((band.field("rate")[:, 0], dq), axis=1))
+        chosen = slice(0, 1) if self.single else slice(1, None)
+        dq = np.ascontiguousarray(band.field("rate_dq")[:, chosen]).view(np.float32)
+        band.note(np.stack((band.field("rate")[:, 0, chosen], dq), axis=1))
 
     def _store(self, band: Band, constants: FlickerConstants) -> None:
         """Frames of these rows, NaN where a sample is unusable."""

@@ -32,15 +32,13 @@ def convolve(coupled: Any, above: int, kernel: Any, columns: tuple[int, int], da
     """
     rows, nints, ngroups, _ = data.shape
     height, width = kernel.shape[:2]
-    single = kernel.shape[2] == 1 and kernel.shape[3] == 1
     middle_j, middle_i = height // 2, width // 2
     low, high = columns
     for r in range(rows):
-        kernel_row = 0 if single else r
         for i in range(nints):
             for g in range(ngroups):
-                out = data[r, i, g]
-                out[low:high] = np.float32(0)
+                for x in range(low, high):
+                    data[r, i, g, x] = np.float32(0)
                 for j in range(height):
                     source = above + r + height - 1 - j - middle_j
                     if source < 0 or source >= coupled.shape[0]:
@@ -49,18 +47,20 @@ def convolve(coupled: Any, above: int, kernel: Any, columns: tuple[int, int], da
                         if j == middle_j and k == middle_i:
                             continue
                         shift = width - 1 - k - middle_i
-                        _add(out, coupled[source, i, g], shift, kernel[j, k, kernel_row], single, low, high)
-                _add(out, coupled[above + r, i, g], 0, kernel[middle_j, middle_i, kernel_row], single, low, high)
+                        first, last = max(low, low - shift), min(high, high - shift)
+                        samples = coupled[source, i, g, first + shift : last + shift]
+                        _add(data[r, i, g, first:last], samples, kernel[j, k], r, first)
+                _add(data[r, i, g, low:high], coupled[above + r, i, g, low:high], kernel[middle_j, middle_i], r, low)
 
 
 @njit(nogil=True, cache=True)
-def _add(out: Any, samples: Any, shift: int, weights: Any, single: bool, low: int, high: int) -> None:
-    """Add weighted samples, ``shift`` columns to the right of where they go, that lie in ``low`` to ``high - 1``."""
-    first, last = max(low, low - shift), min(high, high - shift)
-    if single:
-        weight = weights[0]
-        for x in range(first, last):
-            out[x] += weight * samples[x + shift]
+def _add(out: Any, samples: Any, kernel: Any, row: int, column: int) -> None:
+    """Add samples times the weight of all pixels, or times those of the pixels from ``row``, ``column`` on."""
+    if kernel.size == 1:
+        weight = kernel[0, 0]
+        for x in range(out.size):
+            out[x] += weight * samples[x]
     else:
-        for x in range(first, last):
-            out[x] += weights[x] * samples[x + shift]
+        weights = kernel[row, column : column + out.size]
+        for x in range(out.size):
+            out[x] += weights[x] * samples[x]
