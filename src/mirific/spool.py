@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mirific.errors import OutputError
 from mirific.exposure import Image
 
-__all__ = ["Spool", "SpooledImages"]
+__all__ = ["Spool", "SpooledImages", "origin_of"]
 
 _ARRAYS = ("data", "err", "dq", "var_poisson", "var_rnoise", "var_flat", "area")
 
@@ -138,6 +138,16 @@ class Spool:
             return None
         block = owner.block
         return block if (block.shape, block.dtype) == (array.shape, array.dtype) else None
+
+
+def origin_of(array: NDArray[Any]) -> Any:
+    """What stands for the content of an array as long as it exists: the array, or where a spool holds it."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    if isinstance(owner, _Loaded) and (owner.block.shape, owner.block.dtype) == (array.shape, array.dtype):
+        return owner.block
+    return array
 
 
 @dataclass(frozen=True)

@@ -73,3 +73,16 @@ def test_smoothing_is_a_convolution():
     line = np.array([0.1, 0.2, 0.4, 0.2, 0.1])
     wanted = ndimage.convolve(image.astype(float), np.outer(line, line), mode="constant")
     np.testing.assert_allclose(smoothed(image, taps), wanted, atol=1e-5)
+
+
+def test_a_spooled_exposure_is_looked_at_once(monkeypatch):
+    """Every access to a spooled image makes new arrays; what stands behind them is the same."""
+    from mirific.image3 import source_finding
+    from mirific.spool import Spool, SpooledImages
+
+    image, _ = star_field(seed=6)
+    images = SpooledImages(Spool(), [image])
+    first = find_sources(images[0])
+    monkeypatch.setattr(source_finding, "measured", None)  # a second look would call it
+    np.testing.assert_array_equal(find_sources(images[0]).x, first.x)
+    np.testing.assert_array_equal(find_sources(images.keep(images)[0]).x, first.x)

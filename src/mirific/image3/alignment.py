@@ -8,7 +8,7 @@ one shift, and where the sources carry it one rotation, per group. An absolute c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
@@ -300,17 +300,24 @@ def _group_catalog(catalogs: Sequence[Catalog], radius: float) -> Catalog:
 
 @dataclass(frozen=True)
 class _Measured:
-    """What is measured once per exposure."""
+    """What is measured once per exposure; the exposures themselves are held by the set, and taken one at a time."""
 
-    exposures: tuple[Image | Mosaic, ...]
+    whole: Sequence[Image | Mosaic]
+    members: tuple[int, ...]
     maps: tuple[PlaneMap, ...]
     catalogs: tuple[Catalog, ...]
     fwhm: float
 
+    @property
+    def exposures(self) -> Iterator[Image | Mosaic]:
+        """The exposures, one after the other."""
+        return (self.whole[k] for k in self.members)
+
     def take(self, members: Sequence[int]) -> _Measured:
         """The same for some of the exposures."""
         return _Measured(
-            tuple(self.exposures[k] for k in members),
+            self.whole,
+            tuple(self.members[k] for k in members),
             tuple(self.maps[k] for k in members),
             tuple(self.catalogs[k] for k in members),
             self.fwhm,
@@ -323,7 +330,7 @@ class _Measured:
             replace(catalog, position=catalog.position + shift)
             for catalog, shift in zip(self.catalogs, shifts, strict=True)
         )
-        return _Measured(self.exposures, maps, catalogs, self.fwhm)
+        return replace(self, maps=maps, catalogs=catalogs)
 
     @property
     def corner(self) -> float:
@@ -334,9 +341,11 @@ class _Measured:
 def _measure_exposures(exposures: Sequence[Image | Mosaic], centre: tuple[float, float]) -> _Measured:
     """Map and sources of every exposure."""
     maps = plane_maps(exposures, centre)
-    catalogs = [_catalog(find_sources(e), plane) for e, plane in zip(exposures, maps, strict=True)]
-    fwhm = float(np.median([psf_fwhm(e) * m.pixel_scale() for e, m in zip(exposures, maps, strict=True)]))
-    return _Measured(tuple(exposures), maps, tuple(catalogs), fwhm)
+    catalogs, widths = [], []
+    for exposure, plane in zip(exposures, maps, strict=True):
+        catalogs.append(_catalog(find_sources(exposure), plane))
+        widths.append(psf_fwhm(exposure) * plane.pixel_scale())
+    return _Measured(exposures, tuple(range(len(maps))), maps, tuple(catalogs), float(np.median(widths)))
 
 
 def _overlap(a: Sequence[PlaneMap], b: Sequence[PlaneMap], reach: float) -> bool:
@@ -608,7 +617,7 @@ def _internal_shifts(
     everything: _Measured, groups: Sequence[Group], reach: float, tolerance: float
 ) -> tuple[_Floats, _Floats, NDArray[np.intp]]:
     """Shift of each exposure against the majority of its group; NaN where it cannot be measured."""
-    number = len(everything.exposures)
+    number = len(everything.maps)
     shift, error = np.full((number, 2), np.nan), np.full((number, 2), np.nan)
     count = np.zeros(number, dtype=np.intp)
     for group in groups:

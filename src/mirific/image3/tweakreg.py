@@ -103,9 +103,8 @@ class TweakReg(SetStep):
         reasons = [self._unknown(alignment, k) for k in range(len(images))]
         if all(reasons):
             return NotApplicable(reasons[0])
-        return exposure.with_images(
-            tuple(self._corrected(images[k], k, alignment, reasons[k]) for k in range(len(images)))
-        )
+        told = enumerate(zip(images, reasons, strict=True))
+        return exposure.with_images(self._corrected(image, k, alignment, why) for k, (image, why) in told)
 
     def _unknown(self, alignment: Alignment, k: int) -> str:
         """Why an exposure is not known to be aligned; empty where it is."""
@@ -152,7 +151,7 @@ class TweakReg(SetStep):
         fits = align(exposure.images, self)
         if isinstance(fits, str):
             return NotApplicable(fits)
-        return exposure.with_images(tuple(self._fitted(*pair) for pair in zip(exposure.images, fits, strict=True)))
+        return exposure.with_images(self._fitted(*pair) for pair in zip(exposure.images, fits, strict=True))
 
     def _fitted(self, image: Image, fit: Fit) -> Image:
         """Give the image its corrected coordinates and its status."""

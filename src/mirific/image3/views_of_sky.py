@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,7 +40,7 @@ def _inpainted(data: NDArray[np.float32], valid: NDArray[np.bool_]) -> NDArray[n
 
 
 def view_of_sky(
-    exposures: Sequence[Image | Mosaic], maps: Sequence[PlaneMap], bounds: tuple[int, int, int, int], step: float
+    exposures: Iterable[Image | Mosaic], maps: Sequence[PlaneMap], bounds: tuple[int, int, int, int], step: float
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Image of the sky as a group sees it, on the lattice; combined by the median from three exposures on.
 
@@ -48,7 +48,10 @@ def view_of_sky(
 
     Parameters
     ----------
-    exposures, maps : sequences of equal length
+    exposures : iterable of Image or Mosaic
+        Taken one at a time.
+    maps : sequence of PlaneMap
+        One for each.
     bounds : (int, int, int, int)
         Lattice indices i0, i1, j0, j1.
     step : float
@@ -72,7 +75,7 @@ def view_of_sky(
 
 
 def common_structure(
-    groups: Sequence[Sequence[Image | Mosaic]],
+    groups: Sequence[Iterable[Image | Mosaic]],
     maps: Sequence[Sequence[PlaneMap]],
     step: float,
     fwhm: float,
@@ -82,8 +85,8 @@ def common_structure(
 
     Parameters
     ----------
-    groups, maps : sequences of two sequences
-        Exposures of each group, and their maps to the plane.
+    groups, maps : sequences of two
+        Exposures of each group, taken one at a time, and their maps to the plane.
     step, fwhm, reach : float
         Spacing of the lattice, width of the PSF and width of the margin, arcsec.
     """

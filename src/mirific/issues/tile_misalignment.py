@@ -86,7 +86,7 @@ class AlignVisits(SetStep):
         if not any(displacement.shift.any() for displacement in wrong):
             return NotApplicable("no significant misalignment")
         pairs = zip(exposure.images, wrong, strict=True)
-        return exposure.with_images(tuple(_mended(image, shift, alignment.centre) for image, shift in pairs))
+        return exposure.with_images(_mended(image, shift, alignment.centre) for image, shift in pairs)
 
 
 def _is_wrong(shift: np.ndarray, sigma: float, threshold: float, least: float) -> bool:
