@@ -7,10 +7,6 @@
 :mod:`.catalogue`         one issue by its name, and :func:`explain`
 :mod:`.diagnosis`         :func:`diagnose`: every issue on every group of exposures
 one file per slug         :mod:`.scar`, :mod:`.bad_pixels`, ... in the order of :data:`SLUGS`
-:mod:`.local_background`  backgrounds and noise measured from the image itself
-:mod:`.source_finding`    sources, their masks and sub-pixel centroids
-:mod:`.tangent_plane`     exposures on one plane of the sky
-:mod:`.registration`      shifts between exposures, from sources and from structure
 ========================  ====================================================================
 
 Importing this package is cheap; the modules above are imported when first used.

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mirific.exposure import DQ, Image
+from mirific.image3.local_background import measured, sky_background, usable
+from mirific.image3.source_finding import psf_fwhm
+from mirific.image3.tangent_plane import gnomonic
 from mirific.instrument import regions
-from mirific.issues.local_background import measured, sky_background, usable
-from mirific.issues.source_finding import psf_fwhm
-from mirific.issues.tangent_plane import gnomonic
 
 __all__ = ["DetectorStack", "Statistic", "distinct_pointings", "stack_in_detector_frame", "window_of"]
 

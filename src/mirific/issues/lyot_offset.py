@@ -165,7 +165,7 @@ def _levels(image: Image) -> _Levels:
 
 def _levels_within(image: Image, field: _Mask, side: int) -> _Floats:
     """Columns x, y, level and noise error of the boxes of one field of which at least a third can be used."""
-    from mirific.issues.local_background import sky_background, usable
+    from mirific.image3.local_background import sky_background, usable
 
     if not field.any():
         return np.empty((0, 4))
@@ -191,7 +191,7 @@ def _wings(data: NDArray[np.float32], masked: _Mask, side: int) -> _Mask:
     """Faint light about sources: where the image smoothed over 3 pixels exceeds 3 robust standard deviations."""
     from scipy import ndimage
 
-    from mirific.issues.local_background import measured, robust_scatter
+    from mirific.image3.local_background import measured, robust_scatter
 
     if masked.all():
         return np.zeros_like(masked)
@@ -210,7 +210,7 @@ def _edges(length: int, side: int) -> NDArray[np.intp]:
 
 def _clipped_mean(values: _Floats) -> tuple[float, float]:
     """Mean of the values within 3 robust standard deviations of the median, and its noise error."""
-    from mirific.issues.local_background import robust_scatter
+    from mirific.image3.local_background import robust_scatter
 
     scatter = robust_scatter(values)
     kept = values[np.abs(values - np.median(values)) <= 3.0 * scatter] if scatter > 0 else values
@@ -222,7 +222,7 @@ def _clipped_mean(values: _Floats) -> tuple[float, float]:
 
 def _without_strays(levels: _Levels) -> _Levels:
     """Leave out boxes that stray by more than 6 robust standard deviations from a plane with a step."""
-    from mirific.issues.local_background import robust_scatter
+    from mirific.image3.local_background import robust_scatter
 
     design = _design(levels)
     keep = np.ones(levels.level.size, dtype=bool)
@@ -381,8 +381,8 @@ def measure_on_common_sky(images: Sequence[Image], references: Sequence[float]) 
     (step, error) or None
         None where no Lyot and imager share sky, as in a single tile with small dithers.
     """
+    from mirific.image3.tangent_plane import plane_maps
     from mirific.issues.matched_backgrounds import Field, matched_differences
-    from mirific.issues.tangent_plane import plane_maps
 
     if len(images) < 2 or any(image.wcs is None for image in images):
         return None

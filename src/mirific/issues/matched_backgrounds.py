@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from mirific.exposure import Image
 from mirific.image3 import overlaps
+from mirific.image3.local_background import usable
 from mirific.image3.overlaps import CELL, Difference
-from mirific.issues.local_background import usable
-from mirific.issues.tangent_plane import PlaneMap, lattice_bounds
+from mirific.image3.tangent_plane import PlaneMap, lattice_bounds
 
 __all__ = ["Difference", "Field", "matched_differences"]
 

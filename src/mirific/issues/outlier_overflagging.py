@@ -59,9 +59,9 @@ from mirific.issues.known_issue import Issue
 from mirific.step import NotApplicable, param
 
 if TYPE_CHECKING:
-    from mirific.issues.alignment import Alignment
+    from mirific.image3.alignment import Alignment
+    from mirific.image3.tangent_plane import PlaneMap
     from mirific.issues.matched_backgrounds import Field
-    from mirific.issues.tangent_plane import PlaneMap
 
 __all__ = [
     "ISSUE",
@@ -191,8 +191,8 @@ def _bridged(image: Image, flagged: _Mask) -> Image:
 
 def _members(images: Sequence[Image]) -> tuple[tuple[_Member, ...], Alignment]:
     """Bridge the flags, measure the alignment and take it out."""
-    from mirific.issues.alignment import measure_alignment
-    from mirific.issues.tangent_plane import plane_maps
+    from mirific.image3.alignment import measure_alignment
+    from mirific.image3.tangent_plane import plane_maps
 
     keep = getattr(images, "keep", tuple)
     bridged = keep(_bridged(image, flagged_by_outlier_detection(image)) for image in images)
@@ -225,7 +225,7 @@ def _sources(members: Sequence[_Member]) -> _Floats:
     from scipy import spatial
     from scipy.sparse import coo_array, csgraph
 
-    from mirific.issues.source_finding import find_sources, psf_fwhm
+    from mirific.image3.source_finding import find_sources, psf_fwhm
 
     positions, owners = [np.empty((0, 2))], [np.empty(0, dtype=int)]
     for k, member in enumerate(members):
@@ -250,7 +250,7 @@ def _sources(members: Sequence[_Member]) -> _Floats:
 
 def _core(member: _Member, sources: _Floats) -> _Mask:
     """Mask (ny, nx) of the pixels within half a FWHM, at least one pixel, of a source."""
-    from mirific.issues.source_finding import psf_fwhm
+    from mirific.image3.source_finding import psf_fwhm
 
     ny, nx = member.image.data.shape[-2:]
     mask = np.zeros((ny, nx), dtype=bool)
@@ -460,7 +460,7 @@ def _proposed(members: Sequence[_Member], sources: _Floats, pixels: float) -> tu
     again as the one that flagged too much. Snr rises only where the sky itself is overflagged. Neither falls below the
     defaults; of scale, 1.7 times that where the PSF is undersampled (F560W, which needs it in simulations).
     """
-    from mirific.issues.source_finding import psf_fwhm
+    from mirific.image3.source_finding import psf_fwhm
 
     needed = [np.empty(0)]
     for k, member in enumerate(members):
