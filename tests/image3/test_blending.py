@@ -22,7 +22,8 @@ def images():
     rng = np.random.default_rng(3)
     field = scenes.make_field(rng, 5, "SUB64")
     first, second = (scenes.cal_image(field, scenes.Dither(), k, rng, "SUB64") for k in (1, 2))
-    return first.with_meta({"visit.internal_target": False}), second.with_meta({"observation.date": "2024-01-05"})
+    inside = {"visit.internal_target": False}
+    return first.with_meta(inside), second.with_meta({**inside, "observation.date": "2024-01-05"})
 
 
 def test_the_table_has_the_headers_of_the_exposures(images):
@@ -46,6 +47,7 @@ def test_it_is_written_and_read(images, tmp_path):
     path = io.write(replace(mosaic, context=zeros[None].astype(np.int32)), tmp_path / "jw1_i2d.fits")
     with fits.open(path) as hdus:
         assert list(hdus["HDRTAB"].data["DATE-OBS"]) == [image.meta["observation.date"] for image in images]
+        assert list(hdus["HDRTAB"].data["INTARGET"]) == [False, False]
     with datamodels.open(path) as model:
         model.validate()
         assert list(model.extra_fits.HDRTAB.data["DATE-OBS"]) == [image.meta["observation.date"] for image in images]

@@ -73,11 +73,9 @@ def headers_table(images: tuple[Image, ...]) -> NDArray[Any]:
 
 
 def _column(values: list[Any]) -> NDArray[Any]:
-    """Values as a FITS table can hold them: texts as ASCII, truth values as 8-bit integers."""
+    """Values as a FITS table can hold them: texts as ASCII."""
     column = np.array(values)
-    if column.dtype.kind == "U":
-        return np.char.encode(column, "ascii", "replace")
-    return column.astype(np.int8) if column.dtype.kind == "b" else column
+    return np.char.encode(column, "ascii", "replace") if column.dtype.kind == "U" else column
 
 
 def _common(values: list[Any]) -> Any:

@@ -174,9 +174,18 @@ def _write_table(stream: BinaryIO, extension: Extension) -> None:
     table = fits.BinTableHDU(extension.data, name=extension.name)
     header = table.header
     _write_header(stream, [(card.keyword, card.value, card.comment) for card in header.cards])
-    rows = extension.data.astype(extension.data.dtype.newbyteorder(">"))
+    rows = _stored_rows(extension.data)
     stream.write(rows.tobytes())
     stream.write(b"\0" * (-rows.nbytes % _BLOCK))
+
+
+def _stored_rows(table: NDArray[Any]) -> NDArray[Any]:
+    """Rows as FITS stores them: big-endian, truth values as the letters T and F (FITS standard 4.0, 7.3.3)."""
+    kinds = [(name, "S1" if table.dtype[name] == np.bool_ else table.dtype[name]) for name in table.dtype.names or ()]
+    rows = np.empty(table.shape, dtype=np.dtype(kinds).newbyteorder(">"))
+    for name, kind in kinds:
+        rows[name] = np.where(table[name], b"T", b"F") if kind == "S1" else table[name]
+    return rows
 
 
 def _write_header(stream: BinaryIO, cards: Iterable[tuple[str, Any, str]]) -> None:
