@@ -20,8 +20,9 @@ _FINE_DECAYS = (4.0, 7.0, 11.0, 18.0, 28.0, 45.0, 70.0, 110.0)
 #: Half sizes of the squares over which blocks are combined, blocks.
 _HALVES = (0, 1, 2, 4, 7)
 
-#: Factor by which the noise of each size is raised: cosmic rays too small for the jump step crowd in single blocks.
-_UNTRUSTED = (1.2, 1.0, 1.0, 1.0, 1.0)
+#: Factor by which the noise of each size is raised: cosmic rays too small for the jump step crowd in single blocks,
+#: and what varies over the field in large squares.
+_UNTRUSTED = (1.2, 1.0, 1.0, 1.05, 1.1)
 
 #: Part of a template's square that must be left when the constant is taken off.
 _DISTINCT = 0.05
@@ -298,13 +299,28 @@ def _take_common_off(mean: _Array, level: _Array, seen: NDArray[np.bool_]) -> No
 
     blocks = np.flatnonzero(seen)
     members = blocks[np.argsort(level.ravel()[blocks], kind="stable")]
-    edges = np.linspace(0, members.size, min(_LEVELS, members.size) + 1).astype(np.intp)
+    edges = _class_edges(level.ravel()[members])
     centres = [np.median(level.ravel()[members[a:b]]) for a, b in itertools.pairwise(edges)]
     frames = mean.reshape(-1, level.size)
     common = np.empty((len(frames), len(centres)), dtype=np.float32)
     kernels.level_medians(frames, members, edges, common)
     for frame, levels in zip(frames, common, strict=True):
         frame -= np.interp(level.ravel(), centres, levels).astype(np.float32)
+
+
+def _class_edges(levels: _Array) -> NDArray[np.intp]:
+    """Where classes of about equal size begin and end in sorted levels: at the widest gap near each division.
+
+    So light and shade, as behind the focal-plane mask, do not come into one class.
+    """
+    count = min(_LEVELS, levels.size)
+    reach = levels.size // (2 * count)
+    edges = [0]
+    for middle in (levels.size * k // count for k in range(1, count)):
+        start = max(edges[-1] + 1, middle - reach)
+        gaps = np.diff(levels[start - 1 : middle + reach + 1])
+        edges.append(start + int(np.argmax(gaps)) if gaps.size else middle)
+    return np.array([*edges, levels.size], dtype=np.intp)
 
 
 def _median(values: _Array) -> np.floating[Any]:

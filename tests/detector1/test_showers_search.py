@@ -1,0 +1,187 @@
+"""The search for showers in blocks: its algebra against numpy, and what it finds in noise whose truth is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mirific.detector1 import showers_search_kernels as kernels
+from mirific.detector1.showers_search import Blocks, Rules, find
+
+SECONDS = 2.775
+FRAME = (24, 26)
+
+
+def covariance(n: int, rho: float) -> np.ndarray:
+    return np.eye(n) + rho * (np.eye(n, k=1) + np.eye(n, k=-1))
+
+
+@given(st.integers(2, 30), st.floats(-0.49, 0.0), st.integers(0, 1000))
+@settings(deadline=None, max_examples=30)
+def test_series_are_multiplied_by_the_inverse_covariance(n, rho, seed):
+    series = np.random.default_rng(seed).standard_normal((n, 2)).astype(np.float32)
+    expected = np.linalg.solve(covariance(n, rho), series.astype(float))
+    kernels.solve(series, np.full(2, rho, dtype=np.float32))
+    np.testing.assert_allclose(series, expected, rtol=2e-3, atol=2e-3 * np.abs(expected).max())
+
+
+def template(onset: tuple[int, int], decay: float, gap: float, starts: np.ndarray, ngroups: int) -> np.ndarray:
+    """A decay in all integrations, computed from the time since its onset."""
+    out = np.zeros((starts.size, ngroups))
+    for i in range(onset[0], starts.size):
+        for g in range(onset[1] if i == onset[0] else starts[i], ngroups):
+            out[i, g] = decay ** (g - onset[1] + (i - onset[0]) * (ngroups + gap))
+    return out
+
+
+@pytest.mark.parametrize("onset", [(0, 2), (0, 7), (1, 3), (1, 4)])
+def test_a_matched_decay_is_the_generalised_least_squares_estimate(onset):
+    """Signal to noise of a decay fitted together with a constant, integrations with unlike starts."""
+    ngroups, decay, gap, rho = 9, 0.8, 3.0, -0.4
+    starts = np.array([1, 3])
+    noise = np.random.default_rng(4).standard_normal((2, ngroups))
+    used = np.array([[g >= start for g in range(ngroups)] for start in starts])
+    weight = np.zeros((2 * ngroups, 2 * ngroups))
+    for i, start in enumerate(starts):
+        part = slice(i * ngroups + start, (i + 1) * ngroups)
+        weight[part, part] = np.linalg.inv(covariance(ngroups - start, rho))
+    shape, flat = template(onset, decay, gap, starts, ngroups).ravel(), used.ravel().astype(float)
+    design = np.stack([shape, flat])
+    normal = np.linalg.inv(design @ weight @ design.T)
+    expected = (normal @ design @ weight @ noise.ravel())[0] / np.sqrt(normal[0, 0])
+
+    values = (weight @ noise.ravel()).reshape(2, ngroups, 1).astype(np.float32)
+    both, constant = np.empty((2, 2, ngroups)), np.empty((2, 2, ngroups))
+    kernels.projections(rho, decay, gap, starts, both)
+    kernels.projections(rho, 1.0, 0.0, starts, constant)
+    square = constant[0, 0, starts[0]]
+    norm = np.sqrt(np.maximum(both[0] - both[1] ** 2 / square, 1e-9))[None].astype(np.float32)
+    out, level = np.empty_like(values), values.sum(axis=(0, 1))
+    kernels.matched(values, decay, gap, starts, level, np.zeros(1, int), norm, (both[1:] / square).astype("f4"), out)
+    assert out[onset][0] == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("half", [0, 1, 3, 9])
+def test_box_sums_are_sums(half):
+    values = np.random.default_rng(2).standard_normal((7, 11)).astype(np.float32)
+    out = np.empty_like(values)
+    kernels.box_sums(values, half, out)
+    for y, x in np.ndindex(values.shape):
+        box = values[max(0, y - half) : y + half + 1, max(0, x - half) : x + half + 1]
+        assert out[y, x] == pytest.approx(box.sum(dtype=float), abs=1e-4)
+
+
+def test_flood_stays_in_its_part():
+    allowed = np.array([[1, 0, 0, 1], [0, 1, 0, 1], [0, 0, 0, 0]], dtype=bool)
+    inside = np.zeros_like(allowed)
+    kernels.flood(allowed, 0, 0, inside)
+    np.testing.assert_array_equal(np.argwhere(inside), [[0, 0], [1, 1]])
+
+
+def test_medians_of_levels_leave_missing_values_out():
+    values = np.array([[1.0, 5.0, np.nan, 3.0, 10.0]], dtype=np.float32)
+    out = np.empty((1, 3), dtype=np.float32)
+    kernels.level_medians(values, np.array([0, 1, 3, 4, 2]), np.array([0, 3, 4, 5]), out)
+    np.testing.assert_array_equal(out, [[3.0, 10.0, 0.0]])
+
+
+def blocks(seed: int, *, nints: int = 1, ngroups: int = 30, read: float = 0.5) -> tuple[Blocks, np.ndarray]:
+    """Noise of blocks of 64 pixels, in units of its error: reads and photons share the variance."""
+    generator = np.random.default_rng(seed)
+    reads = generator.standard_normal((nints, ngroups, *FRAME)) * np.sqrt(0.5 * read)
+    excess = generator.standard_normal(reads.shape) * np.sqrt(1.0 - read)
+    excess[:, 1:] += np.diff(reads, axis=1)
+    usable = np.ones((nints, ngroups), dtype=bool)
+    usable[:, 0] = usable[:, -1] = False
+    excess[~usable] = np.nan
+    weight = np.full(FRAME, 0.04, dtype=np.float32)
+    level = np.full(FRAME, 400.0, dtype=np.float32) + generator.normal(0, 1.0, FRAME).astype(np.float32)
+    return Blocks(excess.astype(np.float32), weight, level, np.full(FRAME, -0.5 * read, dtype=np.float32)), usable
+
+
+def with_shower(made: Blocks, peak: float, integration: int = 0, group: int = 9, efold: float = 20.0) -> np.ndarray:
+    """Add an L-shaped shower of some peak, in units of the noise of a block; return its outline."""
+    outline = np.zeros(FRAME, dtype=bool)
+    outline[5:14, 6:9] = True
+    outline[11:14, 6:15] = True
+    later = np.arange(made.excess.shape[1] - group)
+    made.excess[integration, group:, outline] += peak * np.exp(-later * SECONDS / efold).astype(np.float32)
+    return outline
+
+
+def test_nothing_is_found_in_noise():
+    assert sum(len(find(*blocks(seed), SECONDS, Rules())) for seed in range(20)) == 0
+
+
+@pytest.mark.parametrize("read", [0.05, 0.5, 0.95])
+@pytest.mark.parametrize("peak", [1.2, 4.0])
+def test_a_shower_is_found_with_its_time_and_outline(peak, read):
+    made, usable = blocks(3, read=read)
+    outline = with_shower(made, peak)
+    (shower,) = find(made, usable, SECONDS, Rules())
+    assert shower.integration == 0
+    assert abs(shower.group - 9) <= 1
+    assert 8.0 < shower.efold < 45.0
+    assert shower.peak == pytest.approx(peak / np.sqrt(0.04), rel=0.6)
+    (y, x), (height, width) = shower.corner, shower.shape.shape
+    found = np.zeros(FRAME, dtype=bool)
+    found[y : y + height, x : x + width] = shower.shape > 0
+    assert found[outline].mean() > 0.85
+    assert found[~outline].mean() < 0.2, "the outline is an L, no ellipse"
+
+
+def test_showers_at_the_same_place_and_in_several_integrations():
+    made, usable = blocks(5, nints=2)
+    with_shower(made, 3.0, 0, 5, efold=8.0)
+    with_shower(made, 3.0, 1, 15, efold=8.0)
+    found = find(made, usable, SECONDS, Rules())
+    assert sorted((s.integration, s.group) for s in found) == [(0, 5), (1, 15)]
+
+
+def test_a_deficit_is_no_shower():
+    made, usable = blocks(6)
+    with_shower(made, -3.0)
+    found = find(made, usable, SECONDS, Rules())
+    assert not [s for s in found if abs(s.group - 9) <= 3]
+
+
+def test_what_the_whole_frame_does_is_no_shower():
+    """A transient after the reset, and one group in which everything is brighter."""
+    made, usable = blocks(7)
+    made.excess[:] += 30.0 * np.exp(-np.arange(30) / 3.0)[None, :, None, None]
+    made.excess[0, 17] += 10.0
+    assert find(made, usable, SECONDS, Rules()) == []
+
+
+def test_what_the_level_of_light_does_is_no_shower():
+    """Half of the field is dark; what is left of the nonlinearity follows the light."""
+    made, usable = blocks(8)
+    made.level[:, :10] -= 380.0
+    made.excess[0][:, made.level > 100] += np.linspace(2.0, -2.0, 30)[:, None]
+    assert find(made, usable, SECONDS, Rules()) == []
+
+
+def test_changes_of_a_bright_source_are_not_believed():
+    """A drift by 0.4 % of the signal of a star; without the tolerance it would be a shower."""
+    made, usable = blocks(9)
+    made.level[10:13, 10:13] = 40_000.0
+    drift = 0.004 * 40_000.0 * np.sqrt(0.04) * np.exp(-np.arange(30) / 6.0)
+    made.excess[0][:, 10:13, 10:13] += drift[:, None, None]
+    assert find(made, usable, SECONDS, Rules()) == []
+    assert find(made, usable, SECONDS, Rules(tolerance=0.0))
+
+
+def test_the_largest_change_is_in_force():
+    made, usable = blocks(3)
+    with_shower(made, 4.0)
+    assert find(made, usable, SECONDS, Rules(largest=0.5)) == []
+
+
+@pytest.mark.parametrize("ngroups", [1, 2, 3, 6])
+def test_short_ramps_and_empty_fields_do_no_harm(ngroups):
+    made, usable = blocks(1, ngroups=ngroups)
+    assert find(made, usable, SECONDS, Rules()) == []
+    blind = Blocks(made.excess, np.zeros(FRAME, dtype=np.float32), made.level, made.correlation)
+    assert find(blind, usable, SECONDS, Rules()) == []
