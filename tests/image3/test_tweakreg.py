@@ -245,3 +245,12 @@ def test_keywords_gwcs_and_region_agree_after_the_correction(none):
             image.meta["wcsinfo.v2_ref"], image.meta["wcsinfo.v3_ref"]
         )
         assert scenes.apart(reference, (cards["RA_REF"], cards["DEC_REF"])) < 1e-3
+
+
+def test_moving_targets_are_not_aligned_by_stars(none):
+    truth = scenes.exposures(seed=11, dithers=TWO_VISITS)
+    moving = _spoiled(truth, 1.0, 0.0)
+    moving = moving.with_images(tuple(i.with_meta({"target.type": "MOVING"}) for i in moving.images))
+    result = TweakReg().run(moving, none)
+    assert "moves" in result.history[-1].reason
+    assert all(old.wcs is new.wcs for old, new in zip(moving.images, result.images, strict=True))

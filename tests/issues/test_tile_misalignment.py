@@ -159,3 +159,12 @@ def test_evidence_shows_the_doubled_source():
     mean = np.nan_to_num(picture.data[:, -side:])
     peaks = [np.unravel_index(int(np.argmax(np.nan_to_num(p))), p.shape) for p in (mean[:, :82], mean[:, 83:])]
     assert peaks[1][1] + 83 - peaks[0][1] == pytest.approx(1.5 / 0.055, abs=2)
+
+
+def test_moving_targets_are_not_looked_at():
+    images = two_visits(2, (1.0, 0.0))
+    moving = images.with_images(i.with_meta({"target.type": "MOVING"}) for i in images.images)
+    (finding,) = detect(moving)
+    assert finding.present is None
+    assert "moves" in finding.reason
+    assert "moves" in AlignVisits().run(moving, references=None).history[-1].reason

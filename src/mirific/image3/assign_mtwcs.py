@@ -16,7 +16,7 @@ from mirific.step import NotApplicable, param
 if TYPE_CHECKING:
     from gwcs import WCS
 
-__all__ = ["AssignMtWcs"]
+__all__ = ["AssignMtWcs", "target_moves"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class AssignMtWcs(SetStep):
 
     def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> ImageSet | NotApplicable:
         """Return the images in the frame of the target."""
-        if not any(image.meta.get("target.type") == "MOVING" for image in exposure.images):
+        if not target_moves(exposure):
             return NotApplicable("the target does not move")
         positions = [_target(image) for image in exposure.images]
         known = [position for position in positions if position is not None]
@@ -43,6 +43,11 @@ class AssignMtWcs(SetStep):
         mean_dec = _plain_mean([dec for _, dec in known])
         pairs = zip(exposure.images, known, strict=True)
         return exposure.with_images(tuple(_followed(image, place, (mean_ra, mean_dec)) for image, place in pairs))
+
+
+def target_moves(exposure: ImageSet) -> bool:
+    """Whether the exposures follow a moving target, so that the stars do not stay in place."""
+    return any(image.meta.get("target.type") == "MOVING" for image in exposure.images)
 
 
 def _target(image: Image) -> tuple[float, float] | None:

@@ -13,6 +13,7 @@ import numpy as np
 from mirific.errors import ParameterError
 from mirific.exposure import Image, ImageSet
 from mirific.image2.assign_wcs import with_wcs
+from mirific.image3.assign_mtwcs import target_moves
 from mirific.image3.sets import SetStep, outcome
 from mirific.step import NotApplicable, param
 
@@ -82,6 +83,8 @@ class TweakReg(SetStep):
         """
         if len(exposure.images) < 2 and not self.abs_refcat:
             return NotApplicable("at least two exposures or an absolute catalogue are needed")
+        if target_moves(exposure):
+            return NotApplicable("the target moves: the stars do not stay in its frame")
         _check_separation(self.separation, self.tolerance)
         if self.abs_refcat:
             _check_separation(self.abs_separation, self.abs_tolerance)

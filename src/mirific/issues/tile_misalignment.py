@@ -45,6 +45,7 @@ import numpy as np
 from mirific.errors import BrokenWcs
 from mirific.exposure import Image, ImageSet
 from mirific.image3.alignment import Alignment, Displacement, measure_alignment, without_displacement
+from mirific.image3.assign_mtwcs import target_moves
 from mirific.image3.sets import SetStep, outcome
 from mirific.image3.source_finding import find_sources
 from mirific.image3.tangent_plane import PlaneMap, plane_maps
@@ -59,6 +60,8 @@ _SLUG = "tile-misalignment"
 
 #: Shifts below this are left to tweakreg, arcsec: about one pixel, and the size of blind pointing errors.
 _THRESHOLD = 0.1
+
+_MOVES = "the target moves: the stars do not stay in its frame"
 
 #: A shift counts if it is this many times its error.
 _SIGNIFICANT = 5.0
@@ -78,6 +81,8 @@ class AlignVisits(SetStep):
         """Return the set with corrected pointings."""
         if len(exposure.images) < 2:
             return NotApplicable("one exposure: nothing to compare it with")
+        if target_moves(exposure):
+            return NotApplicable(_MOVES)
         alignment = measure_alignment(exposure.images, reach=self.reach, rotate=False)
         wrong = [
             alignment.displacement(k, significance=self.significance, threshold=self.threshold)
@@ -119,6 +124,8 @@ def detect(images: ImageSet) -> tuple[Finding, ...]:
         raise BrokenWcs("no world coordinates", where=bad, todo="run image2 first")
     if len(names) < 2:
         return (ISSUE.not_looked(names[0], names, "one exposure: nothing to compare it with"),)
+    if target_moves(images):
+        return (ISSUE.not_looked(names[0], names, _MOVES),)
     alignment = measure_alignment(images.images)
     evidence = _evidence(alignment)
     shown = [_with_picture(evidence, images, alignment, g) for g in range(len(alignment.groups))]
