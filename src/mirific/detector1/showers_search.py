@@ -282,6 +282,10 @@ def _series(blocks: Blocks, starts: NDArray[np.intp], last: int, seconds: float,
     source = rules.tolerance * np.maximum(blocks.level - _median(blocks.level[seen]), 0.0) * root
     quality = np.nan_to_num(root / np.sqrt(scatter**2 + source**2)).astype(np.float32)
     z = np.nan_to_num(flat.reshape(nints, ngroups, -1) * quality.ravel()).astype(np.float32)
+    noise = np.empty((nints * ngroups, 1), dtype=np.float32)
+    everywhere = np.flatnonzero(seen)
+    kernels.level_medians(np.abs(flat * quality.ravel()), everywhere, np.array([0, everywhere.size]), noise)
+    z /= np.maximum(1.0, 1.4826 * noise).reshape(nints, ngroups, 1)
     grade = np.rint(np.clip(-blocks.correlation, 0.0, 0.49) / _CORRELATIONS[1]).astype(np.intp)
     for i in range(nints):
         z[i, : starts[i] - first] = 0.0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 __all__ = ["ShowerSummary"]
 
 _SENTENCE = re.compile(
-    r"(?P<count>\d+) showers?, (?P<percent>[\d.]+) % of the usable groups flagged"
+    r"(?P<count>\d+) showers?, (?P<percent>[\d.e+-]+) % of the usable groups flagged"
     r"(?:; the strongest \((?P<significance>[\d.]+) sigma\) at x (?P<x>\d+), y (?P<y>\d+) from integration"
     r" (?P<integration>\d+), group (?P<group>\d+) on)?"
 )

@@ -1,0 +1,172 @@
+"""The step that flags showers: on ramps, from end to end, and its kernels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mirific.detector1 import Detector1
+from mirific.detector1.showers import Showers
+from mirific.detector1.showers_kernels import flag, gather, release
+from mirific.detector1.showers_summary import ShowerSummary
+from mirific.exposure import DQ
+from tests.detector1.cases import Case, configured, fixed, ramp_of, references_of
+
+JUMP = DQ["JUMP_DET"]
+CASE = Case(
+    nints=1, ngroups=30, ny=128, nx=136, seed=7, rate=20.0, bright=0.002, cosmic_rays=0.001, showers=3,
+    nan_references=False,
+)  # fmt: skip
+
+
+def quiet(case, folder):
+    """References whose reset anomaly is that of the simulated ramps: none."""
+    from stdatamodels.jwst import datamodels
+
+    files = references_of(case, folder)
+    with datamodels.ResetModel(files["reset"]) as model:
+        model.data = np.zeros_like(model.data)
+        model.save(files["reset"])
+    return fixed(files)
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory):
+    return quiet(CASE, tmp_path_factory.mktemp("references"))
+
+
+def reduced(case, references, **values):
+    return configured(Detector1(), case.but(steps={"showers": values})).run(ramp_of(case), references)
+
+
+def record_of(image):
+    return next(record for record in image.history if record.step == "showers")
+
+
+@pytest.fixture(scope="module")
+def images(references):
+    """With the search and without."""
+    return reduced(CASE, references), reduced(CASE, references, skip=True)
+
+
+def test_showers_are_flagged_under_their_own_name(images):
+    found, without = images
+    where = found.flags.where("showers", JUMP)
+    assert 0.01 < where.mean() < 0.4
+    assert not without.flags.where("showers", JUMP).any()
+    assert ((found.dq & JUMP) != 0)[where].all()
+    both = where & found.flags.where("jump", JUMP)
+    assert both.any(), "a pixel hit by both names both"
+    assert (found.flags.where("jump", JUMP) & ~where).any()
+    assert ShowerSummary.parse(record_of(found).reason).count >= 2
+    assert record_of(without).reason == "asked for"
+
+
+def test_only_what_showers_touch_changes(images):
+    found, without = images
+    touched = found.flags.where("showers", JUMP)
+    np.testing.assert_array_equal(found.data[~touched], without.data[~touched])
+    assert (found.data[touched] != without.data[touched]).mean() > 0.9
+
+
+def test_count_rates_lose_the_charge_of_showers(images, references):
+    """The same exposure without showers is the truth."""
+    truth = reduced(CASE.but(showers=0), references, skip=True)
+    touched = images[0].flags.where("showers", JUMP)
+    good = touched & np.isfinite(truth.data) & np.isfinite(images[0].data) & (truth.data < 100.0)
+    left, before = (float(np.mean((image.data - truth.data)[good])) for image in images)
+    assert before > 0.1
+    assert abs(left) < 0.25 * before
+
+
+def test_no_pixel_is_lost(images):
+    found, without = images
+    assert (np.isfinite(found.data) == np.isfinite(without.data)).all()
+
+
+def test_one_pass_gives_what_two_passes_give(images, references, monkeypatch):
+    """The first pass is the last one but for the rows that showers touch."""
+    monkeypatch.setattr(Showers, "touched", lambda self, constants: None)
+    twice = reduced(CASE, references)
+    np.testing.assert_array_equal(images[0].dq, twice.dq)
+    np.testing.assert_array_equal(images[0].data, twice.data)
+    assert images[0].flags.labels() == twice.flags.labels()
+    assert record_of(images[0]).reason == record_of(twice).reason
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_exposures_without_showers_keep_their_groups(references, seed):
+    image = reduced(CASE.but(showers=0, seed=seed, cosmic_rays=0.003, bright=0.02), references)
+    assert ShowerSummary.parse(record_of(image).reason).fraction < 0.005
+
+
+def test_interference_is_no_shower(references):
+    """4 DN at 390.625 Hz, as in subarrays before emicorr."""
+    image = reduced(CASE.but(showers=0, emi=4.0), references)
+    assert ShowerSummary.parse(record_of(image).reason).fraction < 0.005
+
+
+@pytest.mark.parametrize(("ngroups", "looks"), [(5, False), (9, False), (16, True)])
+def test_short_ramps_are_left_alone_and_the_reason_is_given(tmp_path, ngroups, looks):
+    case = CASE.but(ngroups=ngroups, ny=64, nx=72, showers=0)
+    record = record_of(reduced(case, quiet(case, tmp_path)))
+    assert (record.status == "COMPLETE") == looks
+    assert looks or "usable differences, fewer than 8" in record.reason
+
+
+def test_what_is_gathered_is_the_weighted_mean_excess():
+    generator = np.random.default_rng(5)
+    data = np.cumsum(generator.normal(50.0, 4.0, (2, 1, 6, 12)), axis=2).astype(np.float32)
+    groupdq, pixeldq = np.zeros(data.shape, np.uint8), np.zeros((2, 12), np.uint32)
+    groupdq[0, 0, 3, 1] = JUMP
+    pixeldq[1, 2] = DQ["DO_NOT_USE"]
+    gain, variance = np.full((2, 12), 4.0, np.float32), np.full((2, 12), 300.0, np.float32)
+    center = np.full((2, 12), 200.0)
+    sums = tuple(np.zeros(shape, np.float32) for shape in ((1, 6, 2), (1, 6, 2), 2, 2, 2))
+    gather(data, groupdq, pixeldq, gain, variance, center, 8, sums)
+    deviation = np.clip((np.diff(data[:, 0], axis=1) * 4.0 - 200.0) / np.sqrt(500.0), -3.0, 3.0)
+    used = np.ones(deviation.shape)
+    used[0, 2, 1] = used[1, :, 2] = 0.0
+    np.testing.assert_allclose(
+        sums[0][0, 1:, 0], (deviation * used)[..., :8].sum(axis=(0, 2)) / np.sqrt(500.0), rtol=1e-4, atol=1e-5
+    )
+    np.testing.assert_allclose(sums[1][0, 1:, 0], used[..., :8].sum(axis=(0, 2)) / 500.0, rtol=1e-5)
+    np.testing.assert_allclose(sums[3] / sums[2], 200.0, rtol=1e-5)
+    np.testing.assert_allclose(sums[4] / sums[2], 0.6, rtol=1e-5)
+
+
+def test_release_decays_and_passes_over_a_reset():
+    strength = np.zeros((1, 2, 4, 1), np.float32)
+    release(np.ones((1, 1), np.float32), (0, 2), 0.8, 0.1, np.zeros(1), np.zeros(1), strength)
+    np.testing.assert_allclose(strength.ravel(), [0, 0, 1, 0.8, 0.8**3, 0.8**4, 0.8**5, 0.8**6], rtol=1e-5)
+
+
+def test_a_ramp_keeps_three_differences():
+    """A shower that lasts to the end of the ramp: its weak end stays unflagged where too little would be left."""
+    groupdq = np.zeros((1, 1, 10, 1), np.uint8)
+    strength = np.zeros(groupdq.shape, np.float32)
+    strength[0, 0, 1:, 0] = 0.9 ** np.arange(9)
+    flagged, jumped = np.zeros((2, 1, 1), dtype=bool)
+    count = flag(groupdq, strength, 0.1, flagged, jumped)
+    left = int((groupdq[0, 0, 1:, 0] == 0).sum())
+    assert flagged.all()
+    assert not jumped.any()
+    assert 3 <= left <= 5
+    assert count == 9 - left
+    assert (groupdq[0, 0, -3:, 0] == 0).all()
+
+
+@given(st.integers(0, 99), st.floats(0, 0.9), st.floats(0, 500), st.integers(0, 1031), st.integers(1, 100))
+def test_the_summary_can_be_read_back(count, fraction, significance, x, group):
+    place = (significance, x, 1000 - x // 2, 2, group) if count else ()
+    summary = ShowerSummary(count, fraction, *place)
+    back = ShowerSummary.parse(str(summary))
+    assert (back.count, back.x, back.y, back.group) == (summary.count, summary.x, summary.y, summary.group)
+    assert back.fraction == pytest.approx(fraction, rel=0.01, abs=1e-12)
+    assert back.significance == pytest.approx(summary.significance, abs=0.06)
+
+
+def test_other_sentences_are_no_summary():
+    assert ShowerSummary.parse("find_showers is off") is None
