@@ -122,10 +122,10 @@ class Jump(BandStep):
 
     def _after(self, exposure: Exposure, gain: NDArray[np.float32]) -> tuple[tuple[float, float], tuple[int, int]]:
         """Thresholds in electrons and lengths in groups."""
-        typical = float(np.nanmedian(gain))
-        thresholds = (self.after_jump_flag_dn1 * typical, self.after_jump_flag_dn2 * typical)
         times = (self.after_jump_flag_time1, self.after_jump_flag_time2)
-        return thresholds, (int(times[0] // exposure.group_time), int(times[1] // exposure.group_time))
+        lengths = (int(times[0] // exposure.group_time), int(times[1] // exposure.group_time))
+        typical = float(np.nanmedian(gain)) if max(lengths) > 0 else 0.0
+        return (self.after_jump_flag_dn1 * typical, self.after_jump_flag_dn2 * typical), lengths
 
     def look(self, band: Band, constants: JumpConstants) -> None:
         """Detect jumps, and count the groups that no pixel can use."""

@@ -1,0 +1,125 @@
+"""The whole chain on small ramps beside a plain NumPy version of it, ramp by ramp, as one would write it on paper."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import ndimage
+
+from mirific.detector1 import Detector1
+from tests.detector1.cases import GROUP_TIME, Case, fixed, ramp_of, references_of, samples_of
+
+DNU, SATURATED, JUMP, FLOOR = 1, 2, 4, 64
+CASE = Case(ny=6, nx=8, ngroups=20, nan_references=False, mask_bad=0.0, skip_int1=3, skip_int2=2, average_dark=0.2)
+
+
+@pytest.fixture(scope="module")
+def references(tmp_path_factory):
+    """The files, and their arrays in float64."""
+    files = references_of(CASE, tmp_path_factory.mktemp("references"))
+    names = {
+        "saturation": "SCI",
+        "reset": "SCI",
+        "linearity": "COEFFS",
+        "dark": "SCI",
+        "gain": "SCI",
+        "readnoise": "SCI",
+    }
+    return files, {kind: fits.getdata(files[kind], name).astype(np.float64) for kind, name in names.items()}
+
+
+def flagged(raw, known):
+    """Group DQ before jumps, (nints, ngroups, ny, nx)."""
+    over = np.logical_or.accumulate(raw >= known["saturation"], axis=1)
+    grown = ndimage.binary_dilation(over, np.ones((1, 1, 3, 3), dtype=bool))
+    dq = np.where(grown, SATURATED, 0) | np.where(raw <= 0, FLOOR | DNU, 0)
+    expected_later = (raw[:, 0] * 3 < known["saturation"]) & (grown.argmax(axis=1) == 2) & grown.any(axis=1)
+    dq[:, 1] |= np.where(expected_later & (raw[:, 1] > known["saturation"]), DNU, 0)
+    dq[:, -1] |= DNU
+    for i, y, x in np.ndindex(dq.shape[0], *dq.shape[2:]):
+        skip = CASE.skip_int2 if i else CASE.skip_int1
+        saturated = np.flatnonzero(dq[i, :, y, x] & SATURATED)
+        if saturated.size and 1 <= saturated[0] <= skip + 1:
+            skip = min(skip, max(saturated[0] - 2, 0))
+        dq[i, :skip, y, x] |= DNU
+    return dq
+
+
+def corrected(raw, dq, known):
+    """Ramps without reset anomaly, linear, and without dark."""
+    data = raw.astype(np.float64)
+    data[:, : known["reset"].shape[1]] -= known["reset"][: len(raw)]
+    coefficients = known["linearity"]
+    straight = sum(c * data**k for k, c in enumerate(coefficients))
+    data = np.where(dq & SATURATED, data, straight)
+    return data - known["dark"][: len(raw), : data.shape[1]]
+
+
+def with_jumps(data, dq, known):
+    """Group DQ with jumps and their neighbours: the single pass."""
+    values = np.where(dq & (DNU | SATURATED), np.nan, data * known["gain"])
+    differences = np.diff(values, axis=1)
+    middle = np.nanmedian(differences, axis=(0, 1))
+    sigma = np.sqrt(np.abs(middle) + (known["readnoise"] * known["gain"]) ** 2)
+    ratio = np.nan_to_num(np.abs(differences - middle) / sigma)
+    near = ndimage.binary_dilation((ratio > 10) & (ratio < 1000), ndimage.generate_binary_structure(2, 1)[None, None])
+    marked = dq.copy()
+    marked[:, 1:] |= np.where((ratio > 4) | near, JUMP, 0)
+    return np.where(dq & (DNU | SATURATED), dq, marked), np.abs(ratio - 4).min() > 1e-3
+
+
+def fitted(ramp, dq, gain, noise, rate):
+    """Slope and the two variances of one ramp, from its segments; None without one."""
+    usable = dq & ~np.array(JUMP) == 0
+    edges = [g for g in range(len(dq) + 1) if g == len(dq) or not usable[g] or dq[g] & JUMP]
+    segments, start = [], 0
+    for end in edges:
+        segments.append(np.arange(start, end))
+        start = end if end < len(dq) and usable[end] else end + 1
+    segments = [s for s in segments if len(s) > 1]
+    sums = np.zeros(3)
+    for s in segments:
+        n, rise = len(s), ramp[s[-1]] - ramp[s[0]]
+        ratio = rise * gain / np.sqrt(max(noise**2 + rise * gain, 1e-9)) if noise**2 + rise * gain > 0 else 0.0
+        power = (0.0, 0.4, 1.0, 3.0, 6.0, 10.0)[np.searchsorted((5, 10, 20, 50, 100), ratio, side="right")]
+        weight = np.abs(2 * np.arange(n) / (n - 1) - 1) ** power
+        slope = np.polynomial.Polynomial.fit(s, ramp[s], 1, w=np.sqrt(weight)).convert().coef[1] / GROUP_TIME
+        read = 12 * (noise / GROUP_TIME / gain) ** 2 / (n**3 - n)
+        poisson = (max(rate, 0.0) + CASE.average_dark) / (GROUP_TIME * gain * (n - 1))
+        sums += slope / read, 1 / poisson, 1 / read
+    return (sums[0] / sums[2], 1 / sums[1], 1 / sums[2]) if segments else None
+
+
+def plain(raw, known):
+    """Slope and variances by integration, (3, nints, ny, nx), NaN where there is no segment; and whether it is sure."""
+    dq = flagged(raw, known)
+    data = corrected(raw, dq, known)
+    dq, sure = with_jumps(data, dq, known)
+    differences = np.where((dq[:, 1:] | dq[:, :-1] & ~JUMP) & (DNU | SATURATED | JUMP), np.nan, np.diff(data, axis=1))
+    rates = np.nan_to_num(np.nanmedian(differences, axis=1)).mean(axis=0) / GROUP_TIME
+    result = np.full((3, len(raw), *raw.shape[2:]), np.nan)
+    for i, y, x in np.ndindex(len(raw), *raw.shape[2:]):
+        gain, noise = known["gain"][y, x], known["readnoise"][y, x] * known["gain"][y, x] / np.sqrt(2)
+        found = fitted(data[i, :, y, x], dq[i, :, y, x], gain, noise, rates[y, x])
+        result[:, i, y, x] = np.nan if found is None else found
+    return result, sure
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(1, 2), st.integers(15, 24), st.sampled_from([10.0, 100.0, 1000.0]))
+@settings(deadline=None, max_examples=25)
+@pytest.mark.filterwarnings("ignore:All-NaN slice:RuntimeWarning")
+def test_the_chain_is_what_it_says(references, seed, nints, ngroups, rate):
+    files, known = references
+    case = CASE.but(seed=seed, nints=nints, ngroups=ngroups, rate=rate, cosmic_rays=0.03, floor=0.01)
+    expected, sure = plain(samples_of(case).astype(np.int64), known)
+    ours = Detector1(parity=True).run(ramp_of(case), fixed(files)).integrations
+    if not sure:
+        return
+    both = np.isfinite(expected[0]) & np.isfinite(ours.data)
+    assert (np.isfinite(expected[0]) == np.isfinite(ours.data)).all()
+    np.testing.assert_allclose(ours.data[both], expected[0][both], rtol=1e-4, atol=5e-3)
+    np.testing.assert_allclose(ours.var_poisson[both], expected[1][both], rtol=2e-3)
+    np.testing.assert_allclose(ours.var_rnoise[both], expected[2][both], rtol=1e-4)
