@@ -173,6 +173,15 @@ def test_changes_of_a_bright_source_are_not_believed():
     assert find(made, usable, SECONDS, Rules(tolerance=0.0))
 
 
+def test_what_fades_slowly_from_the_start_is_left_to_persistence():
+    made, usable = blocks(10)
+    with_shower(made, 4.0, group=1, efold=180.0)
+    assert find(made, usable, SECONDS, Rules()) == []
+    made, usable = blocks(10)
+    with_shower(made, 4.0, group=1, efold=15.0)
+    assert find(made, usable, SECONDS, Rules())
+
+
 def test_the_largest_change_is_in_force():
     made, usable = blocks(3)
     with_shower(made, 4.0)

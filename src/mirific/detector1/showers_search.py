@@ -17,6 +17,9 @@ _Array = NDArray[np.float32]
 _DECAYS = (6.0, 15.0, 40.0)
 _FINE_DECAYS = (4.0, 7.0, 11.0, 18.0, 28.0, 45.0, 70.0, 110.0)
 
+#: Decay time, s, from which an excess at the start of the first integration is not taken for a shower.
+_PERSISTENT = 70.0
+
 #: Half sizes of the squares over which blocks are combined, blocks.
 _HALVES = (0, 1, 2, 4, 7)
 
@@ -230,12 +233,18 @@ def find(blocks: Blocks, usable: NDArray[np.bool_], seconds: float, rules: Rules
         if field_.best[seed] < rules.threshold:
             break
         shower = _shower(series, field_, seed)
-        if shower is None or _mean_excess(shower, series) > rules.largest:
+        if shower is None or _mean_excess(shower, series) > rules.largest or _is_persistent(shower, series):
             field_.leave(seed)
             continue
         field_.settle(series, shower, rules)
         found.append(replace(shower, group=shower.group + first))
     return found
+
+
+def _is_persistent(shower: Shower, series: _Series) -> bool:
+    """Whether an excess is there from the start and fades slowly: persistence, as like as not."""
+    starts = shower.integration == 0 and shower.group <= series.starts[0] + 1
+    return bool(starts and shower.efold >= _PERSISTENT)
 
 
 def _mean_excess(shower: Shower, series: _Series) -> float:
