@@ -295,7 +295,7 @@ def _series(blocks: Blocks, starts: NDArray[np.intp], last: int, seconds: float,
     everywhere = np.flatnonzero(seen)
     kernels.level_medians(np.abs(flat * quality.ravel()), everywhere, np.array([0, everywhere.size]), noise)
     z /= np.maximum(1.0, 1.4826 * noise).reshape(nints, ngroups, 1)
-    grade = np.rint(np.clip(-blocks.correlation, 0.0, 0.49) / _CORRELATIONS[1]).astype(np.intp)
+    grade = np.rint(np.clip(-np.nan_to_num(blocks.correlation), 0.0, 0.49) / _CORRELATIONS[1]).astype(np.intp)
     for i in range(nints):
         z[i, : starts[i] - first] = 0.0
         kernels.solve(z[i, starts[i] - first :], -_CORRELATIONS[grade.ravel()].astype(np.float32))
