@@ -84,7 +84,15 @@ CASES = {
         Case(
             "showers",
             {"showers": 2},
-            {"nints": 1, "ngroups": 30, "ny": 96, "nx": 104, "bright": 0.002, "nan_references": False},
+            {
+                "nints": 1,
+                "ngroups": 30,
+                "ny": 96,
+                "nx": 104,
+                "bright": 0.002,
+                "cosmic_rays": 0.001,
+                "nan_references": False,
+            },
             in_ramps=True,
         ),
     )
