@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.table import Table
 from numpy.typing import NDArray
 
+from mirific import io
 from mirific.exposure import DQ, Image
 from mirific.io.names import Name
 from mirific.issues import Finding
@@ -28,22 +31,20 @@ class _Case:
     truth: Mapping[str, Any]
     folder: Path
 
-    @property
+    @cached_property
     def filter(self) -> str:
-        return str(self._mosaic().meta["instrument.filter"])
+        return str(io.read_metadata(self.result.products["i2d"])["instrument.filter"])
 
-    def _mosaic(self) -> Any:
-        if self.result.mosaic is None:
-            raise AssertionError("a mosaic kept from an earlier run cannot be compared")
-        return self.result.mosaic
-
-    @property
+    @cached_property
     def members(self) -> tuple[Image, ...]:
-        return tuple(self._mosaic().members)
+        """The exposures as they went into the mosaic."""
+        paths = (path for suffix, path in self.result.products.items() if suffix.startswith("crf "))
+        return tuple(io.read_image(path) for path in paths)
 
-    @property
+    @cached_property
     def catalog(self) -> Any:
-        return self._mosaic().catalog
+        path = self.result.products.get("cat")
+        return None if path is None else Table.read(path)
 
     def exposures(self) -> list[Mapping[str, Any]]:
         """Truth of the exposures of this filter."""
@@ -194,7 +195,6 @@ def _robust_scatter(values: NDArray[np.float64]) -> float:
 def _matched_stars(case: _Case) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Flux ratios, and offsets (n, 2) east and north in arcsec, of catalogued stars without close neighbours."""
     from astropy.coordinates import SkyCoord
-    from astropy.table import Table
 
     stars = Table.read(case.folder / "stars.ecsv")
     flux = np.asarray(stars[f"flux_{case.filter}"], dtype=float)

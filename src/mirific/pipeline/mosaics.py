@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from mirific import io
 from mirific.execute import Executor, Threads
-from mirific.exposure import ImageSet, Metadata, Mosaic
+from mirific.exposure import ImageSet, Metadata, Mosaic, StepRecord
 from mirific.io.names import Name
 from mirific.io.products import write_table
-from mirific.issues import ISSUES, Finding, Issue
+from mirific.issues import ISSUES, Finding, Issue, Picture
 from mirific.pipeline.fields import touching
+from mirific.pipeline.flags import count_flags
 from mirific.pipeline.plan import MosaicPlan
 from mirific.pipeline.provenance import made_by
 from mirific.pipeline.settings import Settings
+from mirific.report import FlagCount
 from mirific.spool import Spool, SpooledImages
 from mirific.step import References, Step
 
@@ -67,18 +71,20 @@ class MosaicResult:
         Suffix to file: ``i2d``, ``cat``, ``segm``; ``crf 0``, ``crf 1`` … for the exposures that went in.
     found, left : tuple of Finding
         Before and after the mitigations.
-    mosaic : Mosaic, optional
-        None if a finished one was kept.
-    seconds : dict
-        Wall time by step, s.
+    picture : Picture, optional
+        The mosaic; None if a finished one was kept.
+    history : tuple of StepRecord
+    flags : tuple of FlagCount
+        Who set which flag in the exposures.
     """
 
     root: str
     products: dict[str, Path]
     found: tuple[Finding, ...] = ()
     left: tuple[Finding, ...] = ()
-    mosaic: Mosaic | None = None
-    seconds: dict[str, float] = field(default_factory=dict)
+    picture: Picture | None = None
+    history: tuple[StepRecord, ...] = ()
+    flags: tuple[FlagCount, ...] = ()
 
 
 def combine(job: MosaicJob) -> MosaicResult:
@@ -90,15 +96,24 @@ def combine(job: MosaicJob) -> MosaicResult:
         If an image, a reference or the output cannot be used.
     """
     finished = job.output / Name(job.plan.root, "i2d").file
-    if job.resume and finished.exists() and io.read_mosaic(finished).meta.get("mirific.run_key") == job.run_key:
+    if job.resume and finished.exists() and io.read_metadata(finished).get("mirific.run_key") == job.run_key:
         return MosaicResult(job.plan.root, {"i2d": finished})
     images = _followed(_read(job), job)
     with Threads(job.workers) as threads:
         handled, found, left = (images, (), ()) if job.settings.parity else _handle_issues(images, job, threads)
         cleaned, flagged, still = _reject_outliers(handled, job, threads)
         mosaic = _resampled(cleaned, job, threads)
-    seconds = {record.step: record.seconds for record in mosaic.history}
-    return MosaicResult(job.plan.root, _write(mosaic, job), (*found, *flagged), (*left, *still), mosaic, seconds)
+    products, flags = _write(mosaic, job)
+    seen = (*found, *flagged), (*left, *still)
+    return MosaicResult(job.plan.root, products, *seen, _picture(mosaic), mosaic.history, flags)
+
+
+def _picture(mosaic: Mosaic) -> Picture:
+    exposures = len(mosaic.members)
+    data = np.where(mosaic.weight > 0, mosaic.data, np.nan)
+    title = str(mosaic.meta.get("instrument.filter", "mosaic"))
+    sources = "" if mosaic.catalog is None else f", {len(mosaic.catalog)} catalogued sources"
+    return Picture(title, f"{exposures} exposures{sources}; {mosaic.meta['filename']}", data, "MJy/sr")
 
 
 def _read(job: MosaicJob) -> ImageSet:
@@ -184,13 +199,16 @@ def _resampled(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic:
     return catalogued
 
 
-def _write(mosaic: Mosaic, job: MosaicJob) -> dict[str, Path]:
-    """Write the mosaic, its catalogue and its members under their standard names."""
+def _write(mosaic: Mosaic, job: MosaicJob) -> tuple[dict[str, Path], tuple[FlagCount, ...]]:
+    """Write the mosaic, its catalogue and its members under their standard names; count the flags of these."""
     products: dict[str, Path] = {}
+    flags: list[FlagCount] = []
     software = made_by(job.references)
     for k, image in enumerate(mosaic.members):
         name = Name.parse(image.name).with_suffix("crf").file
-        products[f"crf {k}"] = io.write(image.with_meta({"filename": name, **software}), job.output / name)
+        named = image.with_meta({"filename": name, **software})
+        products[f"crf {k}"] = io.write(named, job.output / name)
+        flags.extend(count_flags(named))
     if mosaic.catalog is not None:
         path = job.output / f"{job.plan.root}_cat.ecsv"
         products["cat"] = write_table(mosaic.catalog, path)
@@ -199,4 +217,4 @@ def _write(mosaic: Mosaic, job: MosaicJob) -> dict[str, Path]:
     name = Name(job.plan.root, "i2d").file
     marked = mosaic.with_meta({"filename": name, "mirific.run_key": job.run_key, **software})
     products["i2d"] = io.write(marked, job.output / name)
-    return products
+    return products, tuple(flags)

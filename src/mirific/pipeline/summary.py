@@ -7,11 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
-from mirific.exposure import Mosaic, StepRecord
-from mirific.issues import Picture
-from mirific.pipeline.flags import count_flags
+from mirific.exposure import StepRecord
 from mirific.pipeline.provenance import versions
 from mirific.pipeline.run import RunResult
 from mirific.pipeline.settings import Settings
@@ -56,7 +52,7 @@ def summarise(result: RunResult, inputs: Iterable[Path], settings: Settings, con
         left=tuple(finding for mosaic in result.mosaics for finding in mosaic.left),
         inputs=tuple(path.name for path in inputs),
         products=tuple(_products(result)),
-        pictures=tuple(_picture(item.mosaic) for item in result.mosaics if item.mosaic is not None),
+        pictures=tuple(item.picture for item in result.mosaics if item.picture is not None),
         steps=steps,
         flags=tuple(_flags(result)),
         references=references,
@@ -78,8 +74,7 @@ def _steps(result: RunResult) -> Iterable[StepRow]:
     for exposure in result.exposures:
         yield from _rows(exposure.root, exposure.history)
     for item in result.mosaics:
-        if item.mosaic is not None:
-            yield from _rows(item.root, item.mosaic.history)
+        yield from _rows(item.root, item.history)
 
 
 def _rows(item: str, history: Iterable[StepRecord]) -> Iterable[StepRow]:
@@ -110,17 +105,6 @@ def _listed(products: Mapping[str, Path], note: str) -> Iterable[Product]:
         yield Product(path.name, KINDS[suffix.split()[0]], note)
 
 
-def _picture(mosaic: Mosaic) -> Picture:
-    exposures = len(mosaic.members)
-    data = np.where(mosaic.weight > 0, mosaic.data, np.nan)
-    title = str(mosaic.meta.get("instrument.filter", "mosaic"))
-    sources = "" if mosaic.catalog is None else f", {len(mosaic.catalog)} catalogued sources"
-    return Picture(title, f"{exposures} exposures{sources}; {mosaic.meta['filename']}", data, "MJy/sr")
-
-
 def _flags(result: RunResult) -> Iterable[FlagCount]:
-    for item in result.mosaics:
-        for image in item.mosaic.members if item.mosaic is not None else ():
-            yield from count_flags(image)
-    for exposure in result.exposures if not result.mosaics else ():
-        yield from exposure.flags
+    for item in result.mosaics or result.exposures:
+        yield from item.flags
