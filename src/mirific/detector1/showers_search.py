@@ -526,11 +526,11 @@ def _footprint(part: _Series, near: NDArray[np.bool_], i: int, group: int, efold
     from mirific.detector1 import showers_search_kernels as kernels
 
     correlated, norms = part.matched(efold)
-    t, n = correlated[i, group], norms[i, group]
+    t, n = correlated[i, group], np.where(np.isfinite(norms[i, group]), norms[i, group], 0.0)
     above, below = np.empty_like(t), np.empty_like(t)
     for half in _HALVES:
-        kernels.box_sums(t * n * part.quality, half, above)
-        kernels.box_sums((n * part.quality) ** 2, half, below)
+        kernels.box_sums((t * n * part.quality).astype(np.float32), half, above)
+        kernels.box_sums(((n * part.quality) ** 2).astype(np.float32), half, below)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean, error = above / below, 1.0 / np.sqrt(below)
         mean[~(part.quality > 0)] = 0.0
