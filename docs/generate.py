@@ -13,7 +13,7 @@ import typer
 from mirific.cli.app import app
 from mirific.issues import explain
 from mirific.pipeline.steps import StepsByName
-from mirific.step import Step, parameters_of
+from mirific.step import Configurable, Step, parameters_of
 
 PAGE = Path(__file__).with_name("reference.md")
 
@@ -45,10 +45,10 @@ def _steps() -> Iterator[str]:
         yield from _step(name, step)
 
 
-def _step(name: str, step: type[Step]) -> Iterator[str]:
+def _step(name: str, step: type[Configurable]) -> Iterator[str]:
     doc = (step.__doc__ or "").strip().split("\n\n")[0]
     yield f"### `{name}`\n\n{' '.join(doc.split())}\n"
-    if step.reference_types:
+    if issubclass(step, Step) and step.reference_types:
         yield f"References: {', '.join(f'`{kind}`' for kind in step.reference_types)}.\n"
     yield "| parameter | default | unit | meaning |\n|---|---|---|---|"
     for item in parameters_of(step).values():

@@ -17,7 +17,17 @@ from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 from mirific.errors import ParameterError
 from mirific.exposure import Image, ImageSet, Metadata, Mosaic, StepRecord
 
-__all__ = ["NotApplicable", "Parameter", "Reference", "References", "Step", "param", "parameters_of", "run_steps"]
+__all__ = [
+    "Configurable",
+    "NotApplicable",
+    "Parameter",
+    "Reference",
+    "References",
+    "Step",
+    "param",
+    "parameters_of",
+    "run_steps",
+]
 
 In = TypeVar("In", Image, ImageSet, Mosaic)
 
@@ -153,7 +163,37 @@ class NotApplicable:
 
 
 @dataclass(frozen=True)
-class Step(Generic[In]):
+class Configurable:
+    """What has a name and documented parameters: a step, or the options of a stage.
+
+    Class attributes
+    ----------------
+    name : str
+        By which parameter files and users call it.
+    """
+
+    name: ClassVar[str] = ""
+
+    def configured(self, values: Mapping[str, Any]) -> Any:
+        """Return a copy with some parameters set.
+
+        Raises
+        ------
+        ParameterError
+            If a name is unknown or a value not acceptable.
+        """
+        known = parameters_of(type(self))
+        unknown = [name for name in values if name not in known]
+        if unknown:
+            raise ParameterError(
+                f"unknown parameter {unknown[0]!r}", where=self.name, todo=f"the parameters are: {', '.join(known)}"
+            )
+        parsed = {name: known[name].parse(value, f"{self.name}.{name}") for name, value in values.items()}
+        return replace(self, **parsed)
+
+
+@dataclass(frozen=True)
+class Step(Configurable, Generic[In]):
     """Base of all steps; a subclass gives ``name``, its parameters and :meth:`apply`.
 
     Class attributes
@@ -164,7 +204,6 @@ class Step(Generic[In]):
         CRDS types that :meth:`apply` receives opened.
     """
 
-    name: ClassVar[str] = ""
     reference_types: ClassVar[tuple[str, ...]] = ()
 
     skip: bool = param(False, "Leave the data as they are.")
@@ -188,23 +227,6 @@ class Step(Generic[In]):
             return exposure.with_record(StepRecord(self.name, "SKIPPED", seconds, values, names, result.reason))
         record = StepRecord(self.name, "COMPLETE", seconds, values, names)
         return _recorded(self.name, exposure, result, record)
-
-    def configured(self, values: Mapping[str, Any]) -> Any:
-        """Return a copy with some parameters set.
-
-        Raises
-        ------
-        ParameterError
-            If a name is unknown or a value not acceptable.
-        """
-        known = parameters_of(type(self))
-        unknown = [name for name in values if name not in known]
-        if unknown:
-            raise ParameterError(
-                f"unknown parameter {unknown[0]!r}", where=self.name, todo=f"the parameters are: {', '.join(known)}"
-            )
-        parsed = {name: known[name].parse(value, f"{self.name}.{name}") for name, value in values.items()}
-        return replace(self, **parsed)
 
 
 def _recorded(source: str, before: Any, after: Any, record: StepRecord) -> Any:

@@ -93,3 +93,15 @@ def test_what_was_assumed_is_said_and_can_be_set(shared_data, cache, tmp_path, c
     assert "assumed" not in caplog.text
     header = fits.getheader(next((tmp_path / "b").glob("*_rate.fits")))
     assert header["FILTER"] == "F1000W"
+
+
+def test_optional_products_are_written_when_asked_for(shared_data, cache, tmp_path):
+    from jwst import datamodels
+
+    asked = ["--set", "detector1.save_calibrated_ramp=true", "--set", "ramp_fit.save_opt=true"]
+    options = ["-o", str(tmp_path), "--to", "rate", "--references", str(cache), "-q", *asked]
+    assert main(["run", str(shared_data / "ramps" / RAMP), *options]) == 0
+    (ramp,), (fit,) = tmp_path.glob("*_ramp.fits"), tmp_path.glob("*_fitopt.fits")
+    with datamodels.open(ramp) as model, datamodels.open(fit) as segments:
+        assert isinstance(model, datamodels.RampModel)
+        assert model.data.shape[-2:] == segments.slope.shape[-2:]

@@ -6,9 +6,13 @@ Exit codes: 0 done (of ``diagnose``: nothing found), 1 findings (``diagnose`` on
 
 from __future__ import annotations
 
+import os
 import sys
 
 __all__ = ["main"]
+
+#: How linear algebra is told to start no threads of its own, which would fight with ours over the cores.
+_SERIAL = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -19,6 +23,8 @@ def main(arguments: list[str] | None = None) -> int:
     arguments : list of str, optional
         The command line without the program's name; by default that of the process.
     """
+    if arguments is None:
+        os.environ.update(_SERIAL | os.environ)
     from mirific.cli.app import run_app
     from mirific.errors import MirificError
 

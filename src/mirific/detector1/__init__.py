@@ -26,6 +26,6 @@
 
 from __future__ import annotations
 
-from mirific.detector1.detector1 import STEPS, Detector1
+from mirific.detector1.detector1 import STEPS, Detector1, Detector1Options
 
-__all__ = ["STEPS", "Detector1"]
+__all__ = ["STEPS", "Detector1", "Detector1Options"]

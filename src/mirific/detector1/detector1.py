@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from mirific.detector1.band import BandStep, Byproduct
 from mirific.detector1.clean_flicker_noise import CleanFlickerNoise
@@ -28,9 +28,9 @@ from mirific.detector1.saturation import Saturation
 from mirific.detector1.showers import Showers
 from mirific.exposure import Image, Metadata, Ramp
 from mirific.io.spool import Spool
-from mirific.step import References, parameters_of
+from mirific.step import Configurable, References, param, parameters_of
 
-__all__ = ["STEPS", "Detector1"]
+__all__ = ["STEPS", "Detector1", "Detector1Options"]
 
 #: Kinds of steps, in the order of the flow.
 STEPS: tuple[type[BandStep], ...] = (
@@ -65,6 +65,15 @@ CALIBRATED_RAMP = Byproduct(
 )
 
 
+@dataclass(frozen=True)
+class Detector1Options(Configurable):
+    """What stage 1 delivers beside count rates."""
+
+    name: ClassVar[str] = "detector1"
+
+    save_calibrated_ramp: bool = param(False, "Also write the ramps as they are before the fit (`_ramp`).")
+
+
 def _defaults() -> tuple[BandStep, ...]:
     return tuple(kind() for kind in STEPS)
 
@@ -88,19 +97,20 @@ class Detector1:
     save_calibrated_ramp: bool = False
 
     def configured(
-        self, configure: Callable[[BandStep, Metadata, References], BandStep], meta: Metadata, references: References
+        self, configure: Callable[[Any, Metadata, References], Any], meta: Metadata, references: References
     ) -> Detector1:
         """Return a copy whose steps ``configure`` has given the parameters of CRDS and of the user.
 
         Parameters of a step that shares the parameter file of another are read from there first.
         """
-        steps = []
+        options: Any = configure(Detector1Options(), meta, references)
+        steps: list[Any] = []
         for step in self.steps:
             known = parameters_of(type(step))
             shared = references.parameters(meta, step.parameters_from) if step.parameters_from else {}
             started = step.configured({name: value for name, value in shared.items() if name in known})
             steps.append(configure(started, meta, references))
-        return replace(self, steps=tuple(steps))
+        return replace(self, steps=tuple(steps), save_calibrated_ramp=options.save_calibrated_ramp)
 
     def run(
         self, ramp: Ramp, references: References, map: Callable[..., Iterable[Any]] = map, scratch: Path | None = None

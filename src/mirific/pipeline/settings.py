@@ -16,14 +16,14 @@ from typing import Any, TypeVar
 
 from mirific.errors import InputError, ParameterError
 from mirific.exposure import Metadata
-from mirific.step import References, Step, parameters_of
+from mirific.step import Configurable, References, parameters_of
 
 __all__ = ["TARGETS", "Settings", "read_config"]
 
 #: Levels at which a run can stop.
 TARGETS = ("rate", "cal", "i2d")
 
-AnyStep = TypeVar("AnyStep", bound="Step[Any]")
+Known = TypeVar("Known", bound=Configurable)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Settings:
     values: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     metadata: Mapping[str, Any] = field(default_factory=dict)
 
-    def configure(self, step: AnyStep, meta: Metadata, references: References) -> AnyStep:
+    def configure(self, step: Known, meta: Metadata, references: References) -> Known:
         """Return the step with the parameters of CRDS and the user in force."""
         known = parameters_of(type(step))
         held = references.parameters(meta, step.name)
@@ -58,7 +58,7 @@ class Settings:
         values = {**from_crds, **self.values.get(step.name, {})}
         if step.name in self.skip:
             values["skip"] = True
-        configured: AnyStep = step.configured(values)
+        configured: Known = step.configured(values)
         return configured
 
     def with_assignments(self, assignments: Iterable[str]) -> Settings:
@@ -84,7 +84,7 @@ class Settings:
                 values.setdefault(step, {})[name] = value.strip()
         return replace(self, values=values, metadata=metadata)
 
-    def check(self, steps: Mapping[str, type[Step[Any]]], issues: Iterable[str]) -> None:
+    def check(self, steps: Mapping[str, type[Configurable]], issues: Iterable[str]) -> None:
         """Refuse names that nobody answers to, before any work is done.
 
         Raises

@@ -3,26 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any
 
-from mirific.step import Step
+from mirific.step import Configurable
 
 __all__ = ["StepsByName"]
 
 
-def _detector1() -> Iterable[type[Step[Any]]]:
-    from mirific.detector1 import STEPS
+def _detector1() -> Iterable[type[Configurable]]:
+    from mirific.detector1 import STEPS, Detector1Options
 
-    return STEPS
+    return Detector1Options, *STEPS
 
 
-def _image2() -> Iterable[type[Step[Any]]]:
+def _image2() -> Iterable[type[Configurable]]:
     from mirific.image2 import AssignWcs, Background, FlatField, Photom
 
     return Background, AssignWcs, FlatField, Photom
 
 
-def _image3() -> Iterable[type[Step[Any]]]:
+def _image3() -> Iterable[type[Configurable]]:
     from mirific.image3 import AssignMtWcs, OutlierDetection, Resample, SkyMatch, SourceCatalog, TweakReg
     from mirific.issues import ISSUES
 
@@ -30,13 +29,13 @@ def _image3() -> Iterable[type[Step[Any]]]:
     return AssignMtWcs, *mitigations, TweakReg, SkyMatch, OutlierDetection, Resample, SourceCatalog
 
 
-_STAGES: tuple[Callable[[], Iterable[type[Step[Any]]]], ...] = (_detector1, _image2, _image3)
+_STAGES: tuple[Callable[[], Iterable[type[Configurable]]], ...] = (_detector1, _image2, _image3)
 
 
-class StepsByName(Mapping[str, type[Step[Any]]]):
-    """Steps that a user can configure, by their calwebb names or the slugs of the issues, in the order of the flow."""
+class StepsByName(Mapping[str, type[Configurable]]):
+    """What a user can configure, by calwebb names or the slugs of the issues, in the order of the flow."""
 
-    def __getitem__(self, name: str) -> type[Step[Any]]:
+    def __getitem__(self, name: str) -> type[Configurable]:
         found = next((step for stage in _STAGES for step in stage() if step.name == name), None)
         if found is None:
             raise KeyError(name)
