@@ -217,14 +217,13 @@ def test_a_few_stars_of_the_catalogue_place_every_visit(none, tmp_path):
     assert all("against the catalogue" in image.history[-1].reason for image in result.images)
 
 
-def test_a_catalogue_of_another_sky_is_not_believed(none, tmp_path, caplog):
+def test_a_catalogue_of_another_sky_is_not_believed(none, tmp_path):
     truth = scenes.exposures(seed=9, dithers=TWO_VISITS)
     table = _sky_table(10, tmp_path / "other.ecsv")
     assert len(table) == 60
     result = TweakReg(abs_refcat=str(tmp_path / "other.ecsv")).run(_spoiled(truth, 1.0, 0.5), none)
     assert max(_misplaced(result, truth)) < 10
     assert all("no match with the catalogue" in image.history[-1].reason for image in result.images)
-    assert "no match" in caplog.text
 
 
 def test_keywords_gwcs_and_region_agree_after_the_correction(none):
