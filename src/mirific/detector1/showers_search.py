@@ -30,8 +30,9 @@ _UNTRUSTED = (1.2, 1.0, 1.0, 1.05, 1.1)
 #: Part of a template's square that must be left when the constant is taken off.
 _DISTINCT = 0.05
 
-#: Steps in which the correlation of adjacent groups is tabulated.
-_CORRELATIONS = np.linspace(0.0, 0.49, 15)
+#: Steps in which the correlation of adjacent groups is tabulated; short of -0.5, where sums of many differences would
+#: have no noise left but what nobody knows.
+_CORRELATIONS = np.linspace(0.0, 0.45, 15)
 
 
 @dataclass(frozen=True)
@@ -295,7 +296,7 @@ def _series(blocks: Blocks, starts: NDArray[np.intp], last: int, seconds: float,
     everywhere = np.flatnonzero(seen)
     kernels.level_medians(np.abs(flat * quality.ravel()), everywhere, np.array([0, everywhere.size]), noise)
     z /= np.maximum(1.0, 1.4826 * noise).reshape(nints, ngroups, 1)
-    grade = np.rint(np.clip(-np.nan_to_num(blocks.correlation), 0.0, 0.49) / _CORRELATIONS[1]).astype(np.intp)
+    grade = np.rint(np.clip(-np.nan_to_num(blocks.correlation), 0.0, 0.45) / _CORRELATIONS[1]).astype(np.intp)
     for i in range(nints):
         z[i, : starts[i] - first] = 0.0
         kernels.solve(z[i, starts[i] - first :], -_CORRELATIONS[grade.ravel()].astype(np.float32))
