@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -243,9 +244,16 @@ def find(blocks: Blocks, usable: NDArray[np.bool_], seconds: float, rules: Rules
 
 
 def _is_persistent(shower: Shower, series: _Series) -> bool:
-    """Whether an excess is there from the start and fades slowly: persistence, as like as not."""
+    """Whether an excess is there from the start and fades slowly: persistence, as like as not.
+
+    Nor can what lasts for more than half of the exposure, and has not fallen to half by its end, be told from a drift.
+    """
     starts = shower.integration == 0 and shower.group <= series.starts[0] + 1
-    return bool(starts and shower.efold >= _PERSISTENT)
+    if starts and shower.efold >= _PERSISTENT:
+        return True
+    nints, ngroups = series.values.shape[:2]
+    remaining = (nints - shower.integration) * ngroups - shower.group
+    return bool(remaining > 0.5 * nints * ngroups and remaining * series.seconds < shower.efold * math.log(2.0))
 
 
 def _mean_excess(shower: Shower, series: _Series) -> float:
