@@ -164,6 +164,29 @@ class ReferenceFile:
         values = _native(cut.reshape(*frames.shape, *cut.shape[1:]), plane)
         return self._standard_bits(values) if extname == "DQ" and self.has("DQ_DEF") else values
 
+    def image(self, extname: str) -> NDArray[np.float32]:
+        """Image (ysize, xsize) of an extension, cut to the window; read once and shared, so do not change it."""
+        if extname not in self._images:
+            self._images[extname] = self.array(extname).astype(np.float32, copy=False)
+        return self._images[extname]
+
+    @cached_property
+    def _images(self) -> dict[str, NDArray[np.float32]]:
+        return {}
+
+    def place(self, extname: str) -> tuple[int, tuple[int, ...]] | None:
+        """Where the samples of an image of big-endian 32-bit floats lie: offset (bytes) of its first row, and shape.
+
+        None if they must be read with :meth:`array`: they are packed, scaled, of another type, or wider than the window.
+        """
+        _, plane = self._extension(extname)
+        if plane is None or len(plane.shape) < 3 or self.path.endswith(".gz"):
+            return None
+        if plane.dtype != ">f4" or (plane.zero, plane.scale) != (0.0, 1.0) or plane.shape[-1] != self.window.xsize:
+            return None
+        y, _ = self._corner(plane.shape)
+        return plane.offset + y * plane.shape[-1] * np.dtype(plane.dtype).itemsize, plane.shape
+
     def _pieces(self, plane: _Plane, starts: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[Any]:
         """Stored samples of pieces of this shape that begin at the given samples of the extension.
 
@@ -220,10 +243,15 @@ class ReferenceFile:
     def _dq_def(self) -> NDArray[Any]:
         return self.table("DQ_DEF")
 
+    @cached_property
+    def _own_corner(self) -> tuple[Any, Any]:
+        """SUBSTRT1 and SUBSTRT2 of the file, None where they are absent."""
+        header, _ = self._extension("PRIMARY")
+        return header.get("SUBSTRT1"), header.get("SUBSTRT2")
+
     def _corner(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Row and column of the window's corner in an array of this shape."""
-        primary = self.header()
-        x0, y0 = primary.get("SUBSTRT1"), primary.get("SUBSTRT2")
+        x0, y0 = self._own_corner
         if x0 is None or y0 is None:
             if shape[-2:] != SHAPE:
                 raise ReferenceMissing(
@@ -241,7 +269,20 @@ class ReferenceFile:
         return y, x
 
     def table(self, extname: str) -> NDArray[Any]:
-        """Rows of a table extension as a structured array: names in lower case, strings stripped, native byte order."""
+        """Rows of a table extension as a structured array: names in lower case, strings stripped, native byte order.
+
+        Read once and shared, so it cannot be changed.
+        """
+        if extname not in self._tables:
+            self._tables[extname] = self._read_table(extname)
+            self._tables[extname].flags.writeable = False
+        return self._tables[extname]
+
+    @cached_property
+    def _tables(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def _read_table(self, extname: str) -> NDArray[Any]:
         from astropy.io import fits
 
         self._extension(extname)
