@@ -11,7 +11,15 @@ from scipy import ndimage
 
 from mirific.exposure import DQ, Image, Mosaic
 
-__all__ = ["LocalBackground", "measured", "robust_scatter", "sky_background", "usable"]
+__all__ = [
+    "LocalBackground",
+    "measured",
+    "robust_scatter",
+    "scatter_of_many",
+    "sky_background",
+    "smoothed_sky",
+    "usable",
+]
 
 _Floats = NDArray[np.float32]
 _Mask = NDArray[np.bool_]
@@ -68,11 +76,13 @@ def measured(data: _Floats, mask: _Mask, box: int) -> LocalBackground:
     The estimator is SExtractor's (Bertin & Arnouts 1996, A&AS 117, 393), as implemented by ``sep``.
     """
     width, height = min(box, data.shape[1]), min(box, data.shape[0])
-    filled = np.where(mask, np.float32(0), data).astype(np.float32)
+    filled = np.where(mask, np.float32(0), data).astype(np.float32, copy=False)
     mesh = sep.Background(np.ascontiguousarray(filled), mask=np.ascontiguousarray(mask), bw=width, bh=height)
-    floor = max(float(mesh.globalrms), float(np.finfo(np.float32).tiny))
     noise = mesh.rms(dtype=np.float32)
-    return LocalBackground(mesh.back(dtype=np.float32), np.where(noise > 0, noise, np.float32(floor)))
+    if not noise.min() > 0:
+        floor = max(float(mesh.globalrms), float(np.finfo(np.float32).tiny))
+        noise = np.where(noise > 0, noise, np.float32(floor))
+    return LocalBackground(mesh.back(dtype=np.float32), noise)
 
 
 def sky_background(data: _Floats, bad: _Mask, box: int) -> tuple[LocalBackground, _Mask]:
@@ -94,12 +104,35 @@ def sky_background(data: _Floats, bad: _Mask, box: int) -> tuple[LocalBackground
 
 def _standing_out(data: _Floats, bad: _Mask, background: LocalBackground) -> _Mask:
     """Pixels of connected sources above the background."""
-    excess = np.where(bad, 0.0, (data - background.level) / background.noise)
-    weight = ndimage.gaussian_filter((~bad).astype(np.float32), 1.0)
-    smooth = ndimage.gaussian_filter(np.clip(excess, -5.0, 100.0), 1.0) / np.maximum(weight, 0.2)
-    sky = smooth[~bad]
-    scatter = max(robust_scatter(sky[:: max(1, sky.size // _ENOUGH)]), 1e-6)
+    from mirific.image3 import local_background_kernels as kernels
+
+    excess = kernels.normalised(np.ascontiguousarray(data, dtype=np.float32), bad, background.level, background.noise)
+    smooth = smoothed_sky(excess, bad, 1.0)
+    scatter = max(scatter_of_many(smooth[~bad]), 1e-6)
     seeds, _ = ndimage.label(smooth > 2.5 * scatter)
     sizes = np.bincount(seeds.ravel())
     kept = (sizes >= 5) & (np.arange(sizes.size) > 0)
-    return np.asarray(ndimage.binary_dilation(kept[seeds], iterations=3), dtype=bool)
+    found: _Mask = kernels.grown(kept[seeds], 3)
+    return found
+
+
+def smoothed_sky(values: _Floats, bad: _Mask, sigma: float) -> _Floats:
+    """Smooth the good pixels by a Gaussian of ``sigma`` pixels, cut at 4 sigma.
+
+    Parameters
+    ----------
+    values : float32 array, shape (ny, nx)
+        0 where bad.
+    bad : bool array, shape (ny, nx)
+    sigma : float
+    """
+    from mirific.image3.local_background_kernels import smoothed_where
+
+    taps = np.exp(-0.5 * (np.arange(int(4.0 * sigma + 0.5) + 1) / sigma) ** 2)
+    smooth: _Floats = smoothed_where(values, bad, (taps / (2.0 * taps.sum() - taps[0])).astype(np.float32))
+    return smooth
+
+
+def scatter_of_many(values: NDArray[np.floating]) -> float:
+    """Robust scatter of an even selection of the values, enough to know it to 0.3 %."""
+    return robust_scatter(values[:: max(1, values.size // _ENOUGH)])

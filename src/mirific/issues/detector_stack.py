@@ -207,13 +207,16 @@ def _pointing(images: Iterable[Image]) -> tuple[_Map, _Mask]:
     """Average the background-subtracted exposures of one pointing (NaN where unusable); mask of its sources."""
     parts = (_without_background(image) for image in images)
     total, sources = next(parts)
-    number = np.isfinite(total).astype(np.float32)
+    number: _Map | None = None
     for more, moving in parts:
+        number = np.isfinite(total).astype(np.float32) if number is None else number
         total = np.nan_to_num(total)
         good = np.isfinite(more)
         total[good] += more[good]
         number += good
         sources |= moving
+    if number is None:
+        return total, sources
     return np.where(number > 0, total / np.maximum(number, np.float32(1)), np.float32(np.nan)), sources
 
 
@@ -223,13 +226,18 @@ def _without_background(image: Image) -> tuple[_Map, _Mask]:
     Sources are found in the image after a 3 x 3 median, in which single bad pixels are gone.
     """
     good = usable(image) & _inside_fields(image)
-    filled = np.where(good, image.data, np.float32(np.median(image.data[good])) if good.any() else np.float32(0))
+    filled = np.where(good, image.data, _typical(image.data[good]))
     smooth = _median_filtered(filled, 9)
     _, sources = sky_background(smooth, ~good, _BOX)
     sources = _not_columns(sources)
     background = measured(image.data, ~good | sources, _BOX)
     difference = np.where(good, image.data - background.level, np.float32(np.nan)).astype(np.float32)
     return difference, sources
+
+
+def _typical(values: _Map) -> np.float32:
+    """Median of an even selection of the values; 0 for none."""
+    return np.float32(np.median(values[:: max(1, values.size // 100_000)])) if values.size else np.float32(0)
 
 
 def _inside_fields(image: Image) -> _Mask:
@@ -262,11 +270,11 @@ def _not_columns(sources: _Mask) -> _Mask:
 
 def _without_moving_sources(planes: Sequence[tuple[_Map, _Mask]]) -> NDArray[np.float32]:
     """Planes with NaN where a source falls on a pixel, unless that would leave less than half of the pointings."""
-    whole, sources = np.stack([plane[0] for plane in planes]), np.stack([plane[1] for plane in planes])
-    good = np.isfinite(whole)
-    left = (good & ~sources).sum(axis=0)
-    moving = left >= np.maximum(2, (good.sum(axis=0) + 1) // 2)
-    return np.where(sources & moving[None], np.float32(np.nan), whole).astype(np.float32)
+    from mirific.issues import detector_stack_kernels as kernels
+
+    values = np.stack([plane[0] for plane in planes])
+    kernels.drop_moving(values, np.stack([plane[1] for plane in planes]))
+    return values
 
 
 def _filled(middle: _Map, seen: _Mask) -> _Map:

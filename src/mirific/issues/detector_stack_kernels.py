@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["cross_excess", "median_of_49", "median_of_nine", "neighbourhood", "quantiles"]
+__all__ = ["cross_excess", "drop_moving", "median_of_49", "median_of_nine", "neighbourhood", "quantiles"]
 
 _NAN = np.float32(np.nan)
 
@@ -67,6 +67,23 @@ _SORT_SEVEN = (
     (0, 6), (2, 3), (4, 5), (0, 2), (1, 4), (3, 6), (0, 1), (2, 5), (3, 4), (1, 2), (4, 6), (2, 3), (4, 5), (1, 2),
     (3, 4), (5, 6),
 )  # fmt: skip
+
+
+def _merge_sort(size: int) -> tuple[tuple[int, int], ...]:
+    """Comparisons that sort a power of two values: Batcher's odd-even merge sort (Knuth 1998, algorithm 5.2.2M)."""
+    pairs = []
+    for merged in (2**k for k in range(size.bit_length() - 1)):
+        for apart in (2**k for k in reversed(range(merged.bit_length()))):
+            pairs += [
+                (j, j + apart)
+                for start in range(apart % merged, size - apart, 2 * apart)
+                for j in range(start, min(start + apart, size - apart))
+                if j // (2 * merged) == (j + apart) // (2 * merged)
+            ]
+    return tuple(pairs)
+
+
+_SORT_EIGHT, _SORT_SIXTEEN = _merge_sort(8), _merge_sort(16)
 
 #: Rank within the sorted row and within the sorted column of a matrix of 7 by 7, for those that can be the median: of
 #: the others at least 25 are on one side.
@@ -161,26 +178,55 @@ def neighbourhood(middle: Any, near: Any, far: Any, second_highest: Any, second_
         Receive the results.
     """
     ny, nx = middle.shape
-    eight, sixteen = np.empty(8, dtype=np.float32), np.empty(16, dtype=np.float32)
+    eight, sixteen = np.empty((8, nx), dtype=np.float32), np.empty((16, nx), dtype=np.float32)
+    wide = np.empty((5, nx + 4), dtype=np.float32)
     for y in range(ny):
+        for j in range(5):
+            row = middle[min(max(y + j - 2, 0), ny - 1)]
+            wide[j, 2 : nx + 2] = row
+            wide[j, :2], wide[j, nx + 2 :] = row[0], row[nx - 1]
+        n, m = 0, 0
+        for j in range(5):
+            for i in range(5):
+                if max(abs(i - 2), abs(j - 2)) == 1:
+                    eight[n] = wide[j, i : i + nx]
+                    n += 1
+                elif i != 2 or j != 2:
+                    sixteen[m] = wide[j, i : i + nx]
+                    m += 1
+        for first, second in _SORT_EIGHT:
+            _exchange(eight[first], eight[second])
+        for first, second in _SORT_SIXTEEN:
+            _exchange(sixteen[first], sixteen[second])
         for x in range(nx):
-            n, m = 0, 0
-            for j in range(-2, 3):
-                row = min(max(y + j, 0), ny - 1)
-                for i in range(-2, 3):
-                    value = middle[row, min(max(x + i, 0), nx - 1)]
-                    if max(abs(i), abs(j)) == 1:
-                        eight[n] = value
-                        n += 1
-                    elif i != 0 or j != 0:
-                        sixteen[m] = value
-                        m += 1
-            _sort(eight, 8)
-            _sort(sixteen, 16)
-            near[y, x] = np.float32(0.5) * (eight[3] + eight[4])
-            far[y, x] = np.float32(0.5) * (sixteen[7] + sixteen[8])
-            second_highest[y, x] = eight[6]
-            second_lowest[y, x] = eight[1]
+            near[y, x] = np.float32(0.5) * (eight[3, x] + eight[4, x])
+            far[y, x] = np.float32(0.5) * (sixteen[7, x] + sixteen[8, x])
+        second_highest[y], second_lowest[y] = eight[6], eight[1]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def drop_moving(planes: Any, sources: Any) -> None:
+    """Set what is in a source to NaN, unless that would leave less than half of the planes, or than two.
+
+    Parameters
+    ----------
+    planes : float32 array, shape (n, ny, nx)
+    sources : bool array, shape (n, ny, nx)
+    """
+    count, ny, nx = planes.shape
+    good, left = np.empty(nx, dtype=np.int64), np.empty(nx, dtype=np.int64)
+    for y in range(ny):
+        good[:] = 0
+        left[:] = 0
+        for k in range(count):
+            for x in range(nx):
+                known = not np.isnan(planes[k, y, x])
+                good[x] += known
+                left[x] += known and not sources[k, y, x]
+        for k in range(count):
+            for x in range(nx):
+                if sources[k, y, x] and left[x] >= max(2, (good[x] + 1) // 2):
+                    planes[k, y, x] = _NAN
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

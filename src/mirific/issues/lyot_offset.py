@@ -171,7 +171,7 @@ def _levels_within(image: Image, field: _Mask, side: int) -> _Floats:
         return np.empty((0, 4))
     rows, columns = np.flatnonzero(field.any(axis=1)), np.flatnonzero(field.any(axis=0))
     window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    data, seen = image.data[window], (usable(image) & field)[window]
+    data, seen = np.ascontiguousarray(image.data[window]), (usable(image) & field)[window]
     if seen.sum() < side**2:
         return np.empty((0, 4))
     _, sources = sky_background(data, ~seen, side)
@@ -180,7 +180,7 @@ def _levels_within(image: Image, field: _Mask, side: int) -> _Floats:
     for y0 in _edges(data.shape[0], side):
         for x0 in _edges(data.shape[1], side):
             box = (slice(y0, y0 + side), slice(x0, x0 + side))
-            values = data[box][sky[box]].astype(float)
+            values = data[box][sky[box]]
             if values.size > side**2 / 3:
                 centre = x0 + columns[0] + (side - 1) / 2, y0 + rows[0] + (side - 1) / 2
                 found.append((*centre, *_clipped_mean(values)))
@@ -189,17 +189,15 @@ def _levels_within(image: Image, field: _Mask, side: int) -> _Floats:
 
 def _wings(data: NDArray[np.float32], masked: _Mask, side: int) -> _Mask:
     """Faint light about sources: where the image smoothed over 3 pixels exceeds 3 robust standard deviations."""
-    from scipy import ndimage
-
-    from mirific.image3.local_background import measured, robust_scatter
+    from mirific.image3.local_background import measured, scatter_of_many, smoothed_sky
+    from mirific.image3.local_background_kernels import grown
 
     if masked.all():
         return np.zeros_like(masked)
-    excess = np.where(masked, 0.0, data - measured(data, masked, side).level)
-    weight = ndimage.gaussian_filter((~masked).astype(np.float32), 3.0)
-    smooth = ndimage.gaussian_filter(excess, 3.0) / np.maximum(weight, 0.2)
-    bright = (smooth > 3.0 * robust_scatter(smooth[~masked])) & ~masked
-    return np.asarray(ndimage.binary_dilation(bright, iterations=8))
+    excess = np.where(masked, np.float32(0), data - measured(data, masked, side).level)
+    smooth = smoothed_sky(excess, masked, 3.0)
+    wings: _Mask = grown((smooth > 3.0 * scatter_of_many(smooth[~masked])) & ~masked, 8)
+    return wings
 
 
 def _edges(length: int, side: int) -> NDArray[np.intp]:
@@ -208,13 +206,13 @@ def _edges(length: int, side: int) -> NDArray[np.intp]:
     return np.rint(np.linspace(0, max(length - side, 0), count)).astype(np.intp)
 
 
-def _clipped_mean(values: _Floats) -> tuple[float, float]:
+def _clipped_mean(values: NDArray[np.float32]) -> tuple[float, float]:
     """Mean of the values within 3 robust standard deviations of the median, and its noise error."""
-    from mirific.image3.local_background import robust_scatter
-
-    scatter = robust_scatter(values)
-    kept = values[np.abs(values - np.median(values)) <= 3.0 * scatter] if scatter > 0 else values
-    return float(kept.mean()), float(max(scatter, 1e-6 * abs(kept.mean()), 1e-9) / np.sqrt(kept.size))
+    distance = np.abs(values - np.median(values))
+    scatter = 1.4826 * float(np.median(distance))
+    kept = values[distance <= 3.0 * scatter] if scatter > 0 else values
+    mean = float(kept.mean(dtype=np.float64))
+    return mean, float(max(scatter, 1e-6 * abs(mean), 1e-9) / np.sqrt(kept.size))
 
 
 # -------------------------------------------------------------------------------------------------------- the step
