@@ -7,6 +7,7 @@ how many rows they reach; the engine then hands them rows whose neighbours have 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -14,7 +15,8 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mirific.errors import InputError
+from mirific.detector1.row_reader import RowReader
+from mirific.errors import InputError, ReferenceMissing
 from mirific.exposure import Image, Metadata
 from mirific.step import NotApplicable, Step
 
@@ -196,13 +198,17 @@ class Rows:
         First row that the strip delivers and the one after its last; the rows around them are context.
     first : int
         Row of the detector at the start of the buffers.
+    stop : int
+        Row of the detector after the last that will come.
     """
 
     exposure: Exposure
     capacity: int
     fields: Mapping[str, Field]
     inside: tuple[int, int]
-    first: int = 0
+    first: int
+    stop: int
+    readers: dict[str, RowReader] = field(default_factory=dict)
     arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     tallies: dict[str, float] = field(default_factory=dict)
     whole: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
@@ -281,6 +287,30 @@ class Band:
     def pixeldq(self) -> NDArray[np.uint32]:
         """Pixel DQ, shape (rows, nx)."""
         return self.field("pixeldq")
+
+    def stored(self, source: str, reference: Any, planes: tuple[slice, ...]) -> NDArray[np.uint32] | None:
+        """SCI of a reference on these rows as its file stores it, read ahead for the strip.
+
+        Parameters
+        ----------
+        source : str
+            The step that asks, always for the same planes, and for every row once.
+        reference : ReferenceFile
+        planes : tuple of slice
+            What to take of its axes before rows and columns.
+
+        Returns
+        -------
+        uint32 array, shape (nplanes, rows, nx), valid until the next call
+            Big-endian 32-bit floats; None if the reference must be read in another way.
+        """
+        reader = self.buffers.readers.get(source)
+        if reader is None:
+            reader = _reader(reference, planes, self.buffers.stop)
+            if reader is None:
+                return None
+            self.buffers.readers[source] = reader
+        return reader.take(self.first, self.last)
 
     def margins(self, reach: int) -> tuple[int, int]:
         """Rows above and below, up to ``reach``, that a field has beyond these rows."""
@@ -427,6 +457,19 @@ class BandStep(Step[Image]):
     def conclude(self, exposure: Exposure, constants: Any, tallies: Mapping[str, float]) -> Mapping[str, Any]:
         """Return the metadata that the step writes once the whole exposure has passed."""
         return {}
+
+
+def _reader(reference: Any, planes: tuple[slice, ...], stop: int) -> RowReader | None:
+    """Reader of some planes of the SCI of a reference; None if it is not stored as plain 32-bit floats."""
+    place = reference.place("SCI")
+    if place is None:
+        return None
+    offset, shape = place
+    numbers = np.arange(math.prod(shape[:-2])).reshape(shape[:-2])[planes].ravel()
+    short = ReferenceMissing(
+        "the reference file ends early", where=reference.path, todo="remove it and let CRDS fetch it again"
+    )
+    return RowReader(reference.path, offset, np.dtype(np.uint32), (shape[-2], shape[-1]), numbers, stop, short)
 
 
 def all_fields(exposure: Exposure, steps: Iterable[BandStep]) -> dict[str, Field]:

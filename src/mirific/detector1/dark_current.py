@@ -93,21 +93,30 @@ class DarkCurrent(BandStep):
 
     def process(self, band: Band, constants: Dark) -> None:
         """Subtract."""
-        from mirific.detector1 import elementwise_kernels
-
-        first, last = constants.of_integration.min(), constants.of_integration.max()
-        ngroups = band.exposure.ngroups
-        frames, gap = _sampling(band.exposure) if constants.by_frame else (1, 0)
-        planes = (slice(first, last + 1), slice(ngroups * (frames + gap) - gap))
-        dark = constants.reference.array("SCI", band.rows, planes).astype(np.float32, copy=False)
-        if constants.by_frame:
-            dark = _averaged(dark, ngroups, frames, gap)
-        elementwise_kernels.subtract(band.data, dark, constants.of_integration - first)
-        if ngroups > dark.shape[1]:
-            elementwise_kernels.subtract_extrapolated(band.data, dark, constants.of_integration - first)
+        self._subtract(band, constants)
         band.pixeldq[...] |= constants.dq[band.rows]
         average = constants.average
         band.field("average_dark")[...] = average[band.rows] if isinstance(average, np.ndarray) else average
+
+    def _subtract(self, band: Band, constants: Dark) -> None:
+        """Subtract the dark ramp."""
+        from mirific.detector1 import elementwise_kernels
+
+        first, last = constants.of_integration.min(), constants.of_integration.max()
+        ngroups, served = band.exposure.ngroups, constants.of_integration - first
+        frames, gap = _sampling(band.exposure) if constants.by_frame else (1, 0)
+        planes = (slice(first, last + 1), slice(ngroups * (frames + gap) - gap))
+        if not constants.by_frame and ngroups <= constants.reference.shape("SCI")[1]:
+            stored = band.stored(self.name, constants.reference, planes)
+            if stored is not None:
+                elementwise_kernels.subtract_stored(band.data, stored, ngroups, served)
+                return
+        dark = constants.reference.array("SCI", band.rows, planes).astype(np.float32, copy=False)
+        if constants.by_frame:
+            dark = _averaged(dark, ngroups, frames, gap)
+        elementwise_kernels.subtract(band.data, dark, served)
+        if ngroups > dark.shape[1]:
+            elementwise_kernels.subtract_extrapolated(band.data, dark, served)
 
 
 def _sampling(exposure: Exposure) -> tuple[int, int]:

@@ -11,10 +11,79 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["linearize", "subtract", "subtract_extrapolated"]
+__all__ = ["decode", "linearize", "native", "subtract", "subtract_extrapolated", "subtract_stored"]
 
 _SATURATED = np.uint8(2)
 _ZERO = np.float32(0)
+
+
+@njit(nogil=True, cache=True)
+def decode(stored: Any, data: Any) -> None:
+    """Samples as FITS stores 16-bit numbers offset by 32768: adding that is flipping the sign bit.
+
+    Parameters
+    ----------
+    stored : uint16 array, shape (nints * ngroups, rows, nx)
+        In the byte order of the file, big-endian.
+    data : float32 array, shape (rows, nints, ngroups, nx)
+        Receives the samples, DN.
+    """
+    rows, nints, ngroups, _ = data.shape
+    for r in range(rows):
+        for i in range(nints):
+            for g in range(ngroups):
+                _decode(stored[i * ngroups + g, r], data[r, i, g])
+
+
+@njit(nogil=True, cache=True)
+def _decode(stored: Any, out: Any) -> None:
+    """:func:`decode` for one row."""
+    for x in range(out.size):
+        value = np.int32(stored[x])
+        swapped = ((value >> np.int32(8)) | (value << np.int32(8))) & np.int32(0xFFFF)
+        out[x] = np.float32(np.int32(swapped ^ np.int32(0x8000)))
+
+
+@njit(nogil=True, cache=True)
+def native(stored: Any, out: Any) -> None:
+    """Turn a row of big-endian words (uint32) round."""
+    for x in range(out.size):
+        word = stored[x]
+        high = ((word & np.uint32(0xFF)) << np.uint32(24)) | ((word & np.uint32(0xFF00)) << np.uint32(8))
+        low = ((word >> np.uint32(8)) & np.uint32(0xFF00)) | (word >> np.uint32(24))
+        out[x] = np.uint32(high | low)
+
+
+@njit(nogil=True, cache=True)
+def subtract_stored(data: Any, stored: Any, ngroups: int, of_integration: Any) -> None:
+    """:func:`subtract` for a reference as FITS stores it.
+
+    Parameters
+    ----------
+    data : float32 array, shape (rows, nints, ngroups, nx)
+        Ramps, DN; changed in place.
+    stored : uint32 array, shape (nref * ngroups, rows, nx)
+        Big-endian 32-bit floats, DN.
+    ngroups : int
+        Groups of the reference, no more than those of the data.
+    of_integration : int64 array, shape (nints,)
+    """
+    rows, nints, _, nx = data.shape
+    words = np.empty(nx, dtype=np.uint32)
+    numbers = words.view(np.float32)
+    for r in range(rows):
+        for i in range(nints):
+            for g in range(ngroups):
+                native(stored[of_integration[i] * ngroups + g, r], words)
+                _take_off(data[r, i, g], numbers)
+
+
+@njit(nogil=True, cache=True)
+def _take_off(data: Any, correction: Any) -> None:
+    """Subtract a row, NaN counting as zero."""
+    for x in range(data.size):
+        value = correction[x]
+        data[x] -= _ZERO if np.isnan(value) else value
 
 
 @njit(nogil=True, cache=True)

@@ -22,8 +22,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from mirific.detector1.band import Band, BandStep, Byproduct, Census, Exposure, Ramps, Rows, all_fields
+from mirific.detector1.row_reader import RowReader
+from mirific.errors import InputError
 from mirific.exposure import DQ, Cubes, FlagProvenance, Image, Ramp, StepRecord
-from mirific.io.raw import RawRamp
+from mirific.io.raw import FitsRamp, RawRamp
 from mirific.io.spool import Spool, SpooledPlanes
 from mirific.step import NotApplicable, References
 
@@ -118,8 +120,23 @@ class _Raw:
 
     def load(self, rows: Rows, start: int, stop: int) -> None:
         """Read samples; nothing is flagged yet."""
-        window = slice(start - rows.first, stop - rows.first)
-        rows.arrays["data"][window] = np.moveaxis(self.raw.band(start, stop), 2, 0)
+        from mirific.detector1 import elementwise_kernels
+
+        target = rows.arrays["data"][start - rows.first : stop - rows.first]
+        if "raw" not in rows.readers and isinstance(self.raw, FitsRamp) and self.raw.bitpix == 16:
+            rows.readers["raw"] = _raw_reader(self.raw, rows.stop)
+        if "raw" in rows.readers:
+            elementwise_kernels.decode(rows.readers["raw"].take(start, stop), target)
+        else:
+            target[...] = np.moveaxis(self.raw.band(start, stop), 2, 0)
+
+
+def _raw_reader(raw: FitsRamp, stop: int) -> RowReader:
+    """Reader of 16-bit samples."""
+    nints, ngroups, ny, nx = raw.shape
+    short = InputError("the file ends before its pixels do", where=raw.path, todo="fetch it again")
+    planes = np.arange(nints * ngroups)
+    return RowReader(raw.path, raw.offset, np.dtype(np.uint16), (ny, nx), planes, stop, short)
 
 
 @dataclass(frozen=True)
@@ -295,7 +312,7 @@ class _Passage:
         self.top, self.bottom = max(0, first - course.lag), min(ny, last + course.lag)
         kept = all_fields(course.exposure, (item.step for item in course.steps))
         capacity = min(course.new_rows() + 2 * course.lag, self.bottom - self.top)
-        self.buffers = Rows(course.exposure, capacity, kept, (first, last), self.top)
+        self.buffers = Rows(course.exposure, capacity, kept, (first, last), self.top, self.bottom)
         self.looked = [self.top] * len(course.steps)
         self.done = [self.top] * len(course.steps)
         self.seconds: dict[str, float] = {}

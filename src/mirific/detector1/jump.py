@@ -185,7 +185,7 @@ class Jump(BandStep):
 
 
 def noise_images(references: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Gain (e/DN) and read noise of a difference (DN), shape (ny, nx).
+    """Gain (e/DN) and read noise of a difference (DN), shape (ny, nx); shared, so do not change them.
 
     Raises
     ------
@@ -196,7 +196,7 @@ def noise_images(references: Mapping[str, Any]) -> tuple[NDArray[np.float32], ND
     for kind in ("gain", "readnoise"):
         if references[kind] is None:
             raise ReferenceMissing(f"CRDS has no {kind} for this mode", where=kind, todo="check the CRDS context")
-        images.append(np.asarray(references[kind].array("SCI")).astype(np.float32))
+        images.append(references[kind].image("SCI"))
     return images[0], images[1]
 
 

@@ -177,7 +177,7 @@ class ReferenceFile:
     def place(self, extname: str) -> tuple[int, tuple[int, ...]] | None:
         """Where the samples of an image of big-endian 32-bit floats lie: offset (bytes) of its first row, and shape.
 
-        None if they must be read with :meth:`array`: they are packed, scaled, of another type, or wider than the window.
+        None if they must be read with :meth:`array`: packed, scaled, of another type, wider than the window.
         """
         _, plane = self._extension(extname)
         if plane is None or len(plane.shape) < 3 or self.path.endswith(".gz"):
