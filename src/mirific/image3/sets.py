@@ -12,8 +12,8 @@ from mirific.step import References, Step
 
 __all__ = ["ManyImages", "SetStep", "outcome"]
 
-#: Items that are worked on before the next ones are taken.
-_AT_A_TIME = 4
+#: Items that are taken together; those of the next take are begun before the results of the last are given.
+_AT_A_TIME = 2
 
 
 def outcome(image: Image, step: str, status: str, reason: str = "") -> Image:
@@ -49,8 +49,12 @@ class ManyImages(Step[ImageSet]):
     def each(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         """Apply ``function`` to each item, a few at a time, so that few are held; results in their order."""
         remaining = iter(items)
+        begun: Iterator[Any] = iter(())
         while some := list(islice(remaining, _AT_A_TIME)):
-            yield from vars(self)["mapping"](function, some)
+            ahead = vars(self)["mapping"](function, some)
+            yield from begun
+            begun = ahead
+        yield from begun
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Mapping
 from functools import cache
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -54,13 +55,23 @@ def asdf_metadata(content: bytes) -> Mapping[str, Any]:
     return meta if isinstance(meta, dict) else {}
 
 
+#: Held while ``asdf`` is loaded: two threads would do it twice.
+_LOADING = Lock()
+
+
 @cache
-def _asdf() -> Any:
-    """The package with its list of schemas made; else each of its temporary configurations makes it anew."""
+def _loaded() -> Any:
     import asdf
 
-    asdf.get_config().resource_manager  # noqa: B018 - asking for it makes it
+    config = asdf.get_config()
+    config.resource_manager, config.extensions  # noqa: B018 - asking for them makes them
     return asdf
+
+
+def _asdf() -> Any:
+    """The package with its lists of schemas and extensions made; else each temporary configuration makes its own."""
+    with _LOADING:
+        return _loaded()
 
 
 def asdf_wcs(content: bytes) -> WCS | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 
 from mirific import io
 from mirific.execute import Executor, Threads
-from mirific.exposure import ImageSet, Metadata, Mosaic, StepRecord
+from mirific.exposure import Image, ImageSet, Metadata, Mosaic, StepRecord
 from mirific.io.names import Name
 from mirific.io.products import write_table
 from mirific.issues import ISSUES, Finding, Issue, Picture
@@ -25,6 +26,9 @@ from mirific.spool import Spool, SpooledImages
 from mirific.step import References, Step
 
 __all__ = ["MosaicJob", "MosaicResult", "combine"]
+
+#: Images that are being read at a time, or wait to be taken.
+_AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -98,12 +102,16 @@ def combine(job: MosaicJob) -> MosaicResult:
     finished = job.output / Name(job.plan.root, "i2d").file
     if job.resume and finished.exists() and io.read_metadata(finished).get("mirific.run_key") == job.run_key:
         return MosaicResult(job.plan.root, {"i2d": finished})
-    images = _followed(_read(job), job)
     with Threads(job.workers) as threads:
+        images = _followed(_read(job, threads), job)
         handled, found, left = (images, (), ()) if job.settings.parity else _handle_issues(images, job, threads)
-        cleaned, flagged, still = _reject_outliers(handled, job, threads)
-        mosaic = _resampled(cleaned, job, threads)
-    products, flags = _write(mosaic, job)
+        mosaic, flagged, still = _combined(handled, job, threads)
+        written = threads.map(lambda k: _write_member(mosaic.members[k], job), range(len(mosaic.members)))
+        mosaic = _catalogued(mosaic, job)
+        members = list(written)
+    products = _write(mosaic, job)
+    products |= {f"crf {k}": path for k, (path, _) in enumerate(members)}
+    flags = tuple(count for _, counts in members for count in counts)
     seen = (*found, *flagged), (*left, *still)
     return MosaicResult(job.plan.root, products, *seen, _picture(mosaic), mosaic.history, flags)
 
@@ -116,12 +124,25 @@ def _picture(mosaic: Mosaic) -> Picture:
     return Picture(title, f"{exposures} exposures{sources}; {mosaic.meta['filename']}", data, "MJy/sr")
 
 
-def _read(job: MosaicJob) -> ImageSet:
-    """Read the images, one at a time, into a file without a name: memory is for those at work."""
-    images = (io.read_image(job.images[root], dict(job.settings.metadata)) for root in job.plan.members)
+def _read(job: MosaicJob, threads: Executor) -> ImageSet:
+    """Read the images, a few at a time, into a file without a name: memory is for those at work."""
+    images = _few_at_a_time(
+        threads, lambda root: io.read_image(job.images[root], dict(job.settings.metadata)), job.plan.members
+    )
     name = Name(job.plan.root, "i2d").file
     table = {"asn.table_name": job.plan.association} if job.plan.association else {}
     return ImageSet(SpooledImages(Spool(job.output), images), Metadata({"filename": name, **table}))
+
+
+def _few_at_a_time(threads: Executor, function: Callable[[str], Image], roots: Sequence[str]) -> Iterator[Image]:
+    """Apply a function to each root; up to three are at work or wait to be taken."""
+    begun: deque[Iterator[Image]] = deque()
+    for root in roots:
+        begun.append(threads.map(function, (root,)))
+        if len(begun) == _AHEAD:
+            yield next(begun.popleft())
+    while begun:
+        yield next(begun.popleft())
 
 
 def _configured(step: Step[Any], images: ImageSet, job: MosaicJob) -> Step[Any]:
@@ -165,10 +186,10 @@ def _detected(issue: Issue, images: ImageSet) -> tuple[Finding, ...]:
     return issue.detect(images) if issue.detect is not None else ()
 
 
-def _reject_outliers(
+def _combined(
     images: ImageSet, job: MosaicJob, threads: Executor
-) -> tuple[ImageSet, tuple[Finding, ...], tuple[Finding, ...]]:
-    """Align, match the sky, flag outliers; then look whether outlier detection ate the sky.
+) -> tuple[Mosaic, tuple[Finding, ...], tuple[Finding, ...]]:
+    """Align, match the sky, flag outliers, resample; look whether outlier detection ate the sky meanwhile.
 
     Flagged values are lost, so the mitigation starts from the images as they were before, in place of that step.
     """
@@ -180,41 +201,50 @@ def _reject_outliers(
     before, images = images, _configured(OutlierDetection(mapping=threads.map), images, job).run(images, job.references)
     overflagging = next(issue for issue in ISSUES if issue.slug == "outlier-overflagging")
     if parity or overflagging.slug in job.settings.skip or overflagging.detect is None:
-        return images, (), ()
-    found = overflagging.detect(images)
+        return _resampled(images, job, threads), (), ()
+    looking = threads.map(overflagging.detect, (images,))
+    mosaic = _resampled(images, job, threads)
+    found = next(looking)
     if overflagging.mitigation is None or not any(finding.present for finding in found):
-        return images, found, found
+        return mosaic, found, found
     images = _configured(overflagging.mitigation(), before, job).run(before, job.references)
-    return images, found, overflagging.detect(images)
+    return _resampled(images, job, threads), found, overflagging.detect(images)
 
 
 def _resampled(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic:
-    from mirific.image3 import Resample, SourceCatalog
+    from mirific.image3 import Resample
 
     resample: Any = _configured(Resample(mapping=threads.map), images, job)
     if resample.common_grid:
         resample = replace(resample, field=touching(job.images, job.plan.members))
-    mosaic = resample.run(images, job.references)
-    catalogued: Mosaic = _configured(SourceCatalog(parity=job.settings.parity), images, job).run(mosaic, job.references)
+    mosaic: Mosaic = resample.run(images, job.references)
+    return mosaic
+
+
+def _catalogued(mosaic: Mosaic, job: MosaicJob) -> Mosaic:
+    from mirific.image3 import SourceCatalog
+
+    step = job.settings.configure(SourceCatalog(parity=job.settings.parity), mosaic.members[0].meta, job.references)
+    catalogued: Mosaic = step.run(mosaic, job.references)
     return catalogued
 
 
-def _write(mosaic: Mosaic, job: MosaicJob) -> tuple[dict[str, Path], tuple[FlagCount, ...]]:
-    """Write the mosaic, its catalogue and its members under their standard names; count the flags of these."""
+def _write_member(image: Image, job: MosaicJob) -> tuple[Path, tuple[FlagCount, ...]]:
+    """Write an image under its standard name; count its flags."""
+    name = Name.parse(image.name).with_suffix("crf").file
+    named = image.with_meta({"filename": name, **made_by(job.references)})
+    return io.write(named, job.output / name), count_flags(named)
+
+
+def _write(mosaic: Mosaic, job: MosaicJob) -> dict[str, Path]:
+    """Write the mosaic, last, and its catalogue under their standard names."""
     products: dict[str, Path] = {}
-    flags: list[FlagCount] = []
-    software = made_by(job.references)
-    for k, image in enumerate(mosaic.members):
-        name = Name.parse(image.name).with_suffix("crf").file
-        named = image.with_meta({"filename": name, **software})
-        products[f"crf {k}"] = io.write(named, job.output / name)
-        flags.extend(count_flags(named))
     if mosaic.catalog is not None:
         path = job.output / f"{job.plan.root}_cat.ecsv"
         products["cat"] = write_table(mosaic.catalog, path)
     if mosaic.segmentation is not None:
         products["segm"] = io.write_segmentation(mosaic, job.output / Name(job.plan.root, "segm").file)
     name = Name(job.plan.root, "i2d").file
-    marked = mosaic.with_meta({"filename": name, "mirific.run_key": job.run_key, **software})
+    marked = mosaic.with_meta({"filename": name, "mirific.run_key": job.run_key, **made_by(job.references)})
     products["i2d"] = io.write(marked, job.output / name)
-    return products, tuple(flags)
+    return products
