@@ -15,6 +15,14 @@ __all__ = ["main"]
 _SERIAL = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
+def _set_up_process() -> None:
+    """Settle what belongs to a whole process, before libraries are loaded; a caller from Python keeps its own ways."""
+    from mirific.execute.memory import keep_freed_memory
+
+    os.environ.update(_SERIAL | os.environ)
+    keep_freed_memory()
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; errors of the user become one line and exit code 2.
 
@@ -24,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         The command line without the program's name; by default that of the process.
     """
     if arguments is None:
-        os.environ.update(_SERIAL | os.environ)
+        _set_up_process()
     from mirific.cli.app import run_app
     from mirific.errors import MirificError
 

@@ -83,31 +83,32 @@ def scale(planes: Any, dq: Any, factor: float, factor_squared: float, out: Any, 
 
     Parameters
     ----------
-    planes : float32 array, shape (k, n, ny, nx)
+    planes : tuple of k float32 arrays, shape (n, ny, nx)
         Data, err and then any variances.
     dq : uint32 array, shape (n, ny, nx)
     factor, factor_squared : float
         Products are formed in double precision and rounded once.
-    out, dq_out : arrays like ``planes`` and ``dq``
-        Receive the result.
+    out : float32 array, shape (k, n, ny, nx)
+        Receives the results.
+    dq_out : uint32 array, shape (n, ny, nx)
+        Receives the DQ.
     """
-    k, n, ny, nx = planes.shape
+    n, ny, nx = dq.shape
+    valid = np.empty(nx, dtype=np.bool_)
     for i in range(n):
         for y in range(ny):
             for x in range(nx):
-                valid = (dq[i, y, x] & _DO_NOT_USE) == 0
-                for p in range(k):
-                    valid = valid and not np.isnan(planes[p, i, y, x])
-                if not valid:
-                    dq_out[i, y, x] = dq[i, y, x] | _DO_NOT_USE
-                    for p in range(k):
-                        out[p, i, y, x] = _NAN
-                    continue
-                dq_out[i, y, x] = dq[i, y, x]
-                for p in range(2):
-                    out[p, i, y, x] = np.float32(planes[p, i, y, x] * factor)
-                for p in range(2, k):
-                    out[p, i, y, x] = np.float32(planes[p, i, y, x] * factor_squared)
+                valid[x] = (dq[i, y, x] & _DO_NOT_USE) == 0
+            for p in range(len(planes)):
+                row = planes[p][i, y]
+                for x in range(nx):
+                    valid[x] &= row[x] == row[x]
+            for x in range(nx):
+                dq_out[i, y, x] = dq[i, y, x] if valid[x] else dq[i, y, x] | _DO_NOT_USE
+            for p in range(len(planes)):
+                row, by = planes[p][i, y], factor if p < 2 else factor_squared
+                for x in range(nx):
+                    out[p, i, y, x] = np.float32(row[x] * by) if valid[x] else _NAN
 
 
 @njit(nogil=True, cache=True)

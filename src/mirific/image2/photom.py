@@ -186,9 +186,9 @@ def _scaled(exposure: Image, factor: Any) -> Image:
 
     names = ["data", "err", "var_poisson", "var_rnoise"] + ([] if exposure.var_flat is None else ["var_flat"])
     shape = exposure.data.shape
-    planes = np.stack([getattr(exposure, name) for name in names]).reshape(len(names), -1, *shape[-2:])
-    out = np.empty_like(planes)
-    dq = np.empty(planes.shape[1:], dtype=np.uint32)
+    planes = tuple(getattr(exposure, name).reshape(-1, *shape[-2:]) for name in names)
+    out = np.empty((len(names), *planes[0].shape), dtype=np.float32)
+    dq = np.empty(planes[0].shape, dtype=np.uint32)
     kernels.scale(planes, exposure.dq.reshape(dq.shape), float(factor), float(factor * factor), out, dq)
     arrays = dict(zip(names, out.reshape(len(names), *shape), strict=True))
     return replace(exposure, dq=dq.reshape(shape), **arrays)

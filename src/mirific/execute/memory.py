@@ -1,0 +1,31 @@
+"""How this process asks for memory: images come and go, and fresh pages cost more than the sums done on them."""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+
+__all__ = ["keep_freed_memory"]
+
+#: Parameters of ``mallopt`` (glibc: malloc/malloc.h).
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+
+#: Arrays up to this size are taken from what earlier ones left, bytes: the most that glibc allows.
+_LARGEST = 32 << 20
+
+#: Freed memory that is kept, bytes.
+_KEPT = 256 << 20
+
+
+def keep_freed_memory() -> bool:
+    """Let arrays reuse the memory of those before them, instead of fresh pages that the kernel must clear first.
+
+    Returns
+    -------
+    bool
+        Whether the C library could be told; only that of GNU takes it.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    library = ctypes.CDLL(None)
+    return bool(library.mallopt(_M_MMAP_THRESHOLD, _LARGEST) and library.mallopt(_M_TRIM_THRESHOLD, _KEPT))
