@@ -42,10 +42,12 @@ def test_numbers_are_kept_and_counted(count, seed):
     rng = np.random.default_rng(seed)
     values = rng.normal(size=(count, 16)).astype(np.float32)
     values[rng.random(values.shape) < 0.3] = np.nan
+    values[rng.random(count) < 0.3] = np.nan
     out, counts = np.empty_like(values), np.empty(16, dtype=np.int32)
-    kernels.keep_numbers(values, out, counts)
+    kept = kernels.keep_numbers(values, out, counts)
+    assert kept == np.isfinite(values).any(axis=1).sum()
     np.testing.assert_array_equal(counts, np.isfinite(values).sum(axis=0))
-    kernels.sort_lanes(out, count)
+    kernels.sort_lanes(out, kept)
     for lane in range(16):
         numbers = values[:, lane][~np.isnan(values[:, lane])].astype(np.float64)
         expected = np.median(numbers) if numbers.size else np.nan

@@ -82,8 +82,7 @@ def _noise(center: float, read_variance: float) -> float:
 @njit(nogil=True, cache=True, error_model="numpy")
 def _centers(differences: Any, ordered: Any, counts: Any, center: Any, r: int, start: int, stop: int) -> None:
     """Median difference of each pixel; ``ordered`` keeps the differences sorted, ``counts`` how many there are."""
-    keep_numbers(differences, ordered, counts)
-    sort_lanes(ordered, differences.shape[0])
+    sort_lanes(ordered, keep_numbers(differences, ordered, counts))
     for x in range(start, stop):
         center[r, x] = lane_median(ordered, x - start, counts[x - start])
 

@@ -262,8 +262,7 @@ def _median_rates(timing: Any, suppress: bool, room: Any) -> None:
             _difference(samples[i, g], samples[i, g + 1], flags[i, g], flags[i, g + 1], differences[g])
         counts = room[2][i]
         if ngroups > 1:
-            keep_numbers(differences, ordered, counts)
-            sort_lanes(ordered, ngroups - 1)
+            sort_lanes(ordered, keep_numbers(differences, ordered, counts))
         for k in range(lanes):
             alone = ngroups == 1 or _is_alone(room[1], i, k, suppress, flags[i, 0, k])
             if alone or counts[k] == 0:
