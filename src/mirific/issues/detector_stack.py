@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from mirific.exposure import DQ, Image
 from mirific.image3.local_background import measured, sky_background, usable
+from mirific.image3.local_background_kernels import grown
 from mirific.image3.source_finding import psf_fwhm
 from mirific.image3.tangent_plane import gnomonic
 from mirific.instrument import regions
@@ -254,7 +255,8 @@ def _inside_fields(image: Image) -> _Mask:
 
 @cache
 def _fields_without_edges() -> _Mask:
-    return np.asarray(ndimage.binary_erosion(regions.science(), iterations=6, border_value=1), dtype=bool)
+    fields: _Mask = ~grown(~regions.science(), 6)
+    return fields
 
 
 def _not_columns(sources: _Mask) -> _Mask:

@@ -146,8 +146,10 @@ def _clear_fields() -> tuple[_Mask, _Mask]:
     """Full-frame masks of the Lyot and of the imager without what spoils their background."""
     from scipy import ndimage
 
-    lyot = ndimage.binary_erosion(regions.lyot(), iterations=_MARGIN)
-    lyot &= ~ndimage.binary_dilation(regions.lyot_occulter_and_support(), iterations=_AROUND_SPOT)
+    from mirific.image3.local_background_kernels import grown
+
+    lyot = ~grown(~regions.lyot(), _MARGIN)
+    lyot &= ~grown(regions.lyot_occulter_and_support(), _AROUND_SPOT)
     columns = np.flatnonzero(regions.imager().any(axis=0))
     imager = np.zeros_like(lyot)
     imager[_BRIGHT_EDGE:-_MARGIN, columns[0] + _BRIGHT_EDGE : columns[-1] + 1 - _MARGIN] = True
@@ -208,8 +210,10 @@ def _edges(length: int, side: int) -> NDArray[np.intp]:
 
 def _clipped_mean(values: NDArray[np.float32]) -> tuple[float, float]:
     """Mean of the values within 3 robust standard deviations of the median, and its noise error."""
-    distance = np.abs(values - np.median(values))
-    scatter = 1.4826 * float(np.median(distance))
+    from mirific.image3.local_background import median
+
+    distance = np.abs(values - values.dtype.type(median(values)))
+    scatter = 1.4826 * median(distance)
     kept = values[distance <= 3.0 * scatter] if scatter > 0 else values
     mean = float(kept.mean(dtype=np.float64))
     return mean, float(max(scatter, 1e-6 * abs(mean), 1e-9) / np.sqrt(kept.size))
