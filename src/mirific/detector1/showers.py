@@ -170,7 +170,7 @@ class ShowerSearch:
 
         blocks = blocks_of(notes)
         rules = replace(self.rules, largest=self.rules.largest * float(np.nanmedian(self.gain)))
-        found = showers_search.find(blocks, usable_differences(census.before_jump), exposure.group_time, rules)
+        found = showers_search.find(blocks, usable_differences(census.before_jump), exposure.group_time, rules, map)
         ny, nx = exposure.shape[2:]
         centres = 0.5 * (notes["first"] + notes["last"] - 1)
         rows = np.interp(np.arange(ny), centres, np.arange(centres.size))

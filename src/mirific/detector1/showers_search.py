@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -208,7 +209,13 @@ class _Series:
             self.values[i] -= model.reshape(ngroups, ny, nx)
 
 
-def find(blocks: Blocks, usable: NDArray[np.bool_], seconds: float, rules: Rules) -> list[Shower]:
+def find(
+    blocks: Blocks,
+    usable: NDArray[np.bool_],
+    seconds: float,
+    rules: Rules,
+    map: Callable[..., Iterable[Any]] = map,
+) -> list[Shower]:
     """Find the showers of an exposure, the most significant first.
 
     Parameters
@@ -219,6 +226,8 @@ def find(blocks: Blocks, usable: NDArray[np.bool_], seconds: float, rules: Rules
     seconds : float
         Time of a group, s.
     rules : Rules
+    map : callable
+        Spreads parts of the work over workers, which share this process's memory.
     """
     seen = blocks.weight > 0
     if not seen.any():
@@ -227,8 +236,8 @@ def find(blocks: Blocks, usable: NDArray[np.bool_], seconds: float, rules: Rules
     first = int(starts.min())
     if last - starts.max() < 2:
         return []
-    series = _series(blocks, starts, last, seconds, rules)
-    field_ = _Field.of(series)
+    series = _series(blocks, starts, last, seconds, rules, map)
+    field_ = _Field.of(series, map)
     found: list[Shower] = []
     while len(found) < _MOST:
         seed = field_.highest()
@@ -282,7 +291,26 @@ def _spans(usable: NDArray[np.bool_]) -> tuple[NDArray[np.intp], int]:
     return starts.astype(np.intp), int(ends.min())
 
 
-def _series(blocks: Blocks, starts: NDArray[np.intp], last: int, seconds: float, rules: Rules) -> _Series:
+#: Frames, and groups, that one task takes.
+_FRAMES = 8
+
+#: Blocks that one task takes.
+_BLOCKS = 2048
+
+
+def _parts(count: int, size: int) -> list[slice]:
+    """Cut a number of things into tasks."""
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _series(
+    blocks: Blocks,
+    starts: NDArray[np.intp],
+    last: int,
+    seconds: float,
+    rules: Rules,
+    map: Callable[..., Iterable[Any]],
+) -> _Series:
     """Deviations over their measured noise, weighed."""
     from mirific.detector1 import showers_search_kernels as kernels
 
@@ -292,17 +320,26 @@ def _series(blocks: Blocks, starts: NDArray[np.intp], last: int, seconds: float,
     seen = blocks.weight > 0
     root = np.sqrt(blocks.weight, where=seen, out=np.full(seen.shape, np.nan, dtype=np.float32))
     mean = np.ascontiguousarray(excess / root, dtype=np.float32)
-    _take_common_off(mean, blocks.level, seen)
+    _take_common_off(mean, blocks.level, seen, map)
     flat = mean.reshape(nints * ngroups, -1)
     middle, scatter = np.empty(ny * nx, np.float32), np.empty(ny * nx, np.float32)
-    kernels.center(flat, middle, scatter)
+
+    def center(part: slice) -> None:
+        kernels.center(flat[:, part], middle[part], scatter[part])
+
+    _ = list(map(center, _parts(ny * nx, _BLOCKS)))
     scatter = _smoothed(scatter.reshape(ny, nx) * root)
     source = rules.tolerance * np.maximum(blocks.level - _median(blocks.level[seen]), 0.0) * root
     quality = np.nan_to_num(root / np.sqrt(scatter**2 + source**2)).astype(np.float32)
     z = np.nan_to_num(flat.reshape(nints, ngroups, -1) * quality.ravel()).astype(np.float32)
     noise = np.empty((nints * ngroups, 1), dtype=np.float32)
     everywhere = np.flatnonzero(seen)
-    kernels.level_medians(np.abs(flat * quality.ravel()), everywhere, np.array([0, everywhere.size]), noise)
+    sizes, edges = np.abs(flat * quality.ravel()), np.array([0, everywhere.size])
+
+    def measure(part: slice) -> None:
+        kernels.level_medians(sizes[part], everywhere, edges, noise[part])
+
+    _ = list(map(measure, _parts(len(sizes), _FRAMES)))
     z /= np.maximum(1.0, 1.4826 * noise).reshape(nints, ngroups, 1)
     grade = np.rint(np.clip(-np.nan_to_num(blocks.correlation), 0.0, 0.45) / _CORRELATIONS[1]).astype(np.intp)
     for i in range(nints):
@@ -312,7 +349,7 @@ def _series(blocks: Blocks, starts: NDArray[np.intp], last: int, seconds: float,
     return _Series(z.reshape(nints, ngroups, ny, nx), quality, grade, starts - first, gap, seconds)
 
 
-def _take_common_off(mean: _Array, level: _Array, seen: NDArray[np.bool_]) -> None:
+def _take_common_off(mean: _Array, level: _Array, seen: NDArray[np.bool_], map: Callable[..., Iterable[Any]]) -> None:
     """Subtract from each group what blocks of the same level of light have in common: no shower does that; in place.
 
     Drifts of the dark, transients after resets and what is left of the nonlinearity go this way.
@@ -325,9 +362,13 @@ def _take_common_off(mean: _Array, level: _Array, seen: NDArray[np.bool_]) -> No
     centres = [np.median(level.ravel()[members[a:b]]) for a, b in itertools.pairwise(edges)]
     frames = mean.reshape(-1, level.size)
     common = np.empty((len(frames), len(centres)), dtype=np.float32)
-    kernels.level_medians(frames, members, edges, common)
-    for frame, levels in zip(frames, common, strict=True):
-        frame -= np.interp(level.ravel(), centres, levels).astype(np.float32)
+
+    def subtract(part: slice) -> None:
+        kernels.level_medians(frames[part], members, edges, common[part])
+        for frame, levels in zip(frames[part], common[part], strict=True):
+            frame -= np.interp(level.ravel(), centres, levels).astype(np.float32)
+
+    _ = list(map(subtract, _parts(len(frames), _FRAMES)))
 
 
 def _class_edges(levels: _Array) -> NDArray[np.intp]:
@@ -381,37 +422,36 @@ class _Field:
     closed: NDArray[np.bool_]
 
     @classmethod
-    def of(cls, series: _Series) -> _Field:
+    def of(cls, series: _Series, map: Callable[..., Iterable[Any]]) -> _Field:
         """Match decays and sizes everywhere."""
         shape = series.values.shape
         scale = np.ones((len(_DECAYS), len(_HALVES)), dtype=np.float32)
         field_ = cls(np.empty(shape, np.float32), np.empty(shape, np.uint8), scale, np.zeros(shape, dtype=bool))
-        field_.measure(series)
+        inverse = _inverse_norms(series.quality)
+        _ = list(map(lambda t: field_.measure(series, inverse, t), range(len(_DECAYS))))
         whole = (slice(0, shape[2]), slice(0, shape[3]))
-        field_.fill(series, whole)
+        field_.fill(series, whole, map)
         return field_
 
-    def measure(self, series: _Series) -> None:
-        """Measure the scatter of the signal to noise on a sample of groups."""
+    def measure(self, series: _Series, inverse: _Array, t: int) -> None:
+        """Measure the scatter of the signal to noise of one of the decays on a sample of groups."""
         from mirific.detector1 import showers_search_kernels as kernels
 
         nints, ngroups = series.values.shape[:2]
         step = max(1, nints * ngroups // 8)
-        inverse = _inverse_norms(series.quality)
         seen = series.quality > 0
         total = np.empty(series.quality.shape, dtype=np.float32)
-        for t, efold in enumerate(_DECAYS):
-            weighted = series.matched(efold)[0].reshape(-1, *seen.shape)[::step] * series.quality
-            for n, half in enumerate(_HALVES):
-                values = []
-                for frame in weighted:
-                    kernels.box_sums(frame, half, total)
-                    values.append((total * inverse[n])[seen])
-                sizes = np.abs(np.concatenate(values))
-                sizes = sizes[sizes > 0]
-                self.scale[t, n] = _UNTRUSTED[n] * (1.4826 * float(np.median(sizes)) if sizes.size else 1.0)
+        weighted = series.matched(_DECAYS[t])[0].reshape(-1, *seen.shape)[::step] * series.quality
+        for n, half in enumerate(_HALVES):
+            values = []
+            for frame in weighted:
+                kernels.box_sums(frame, half, total)
+                values.append((total * inverse[n])[seen])
+            sizes = np.abs(np.concatenate(values))
+            sizes = sizes[sizes > 0]
+            self.scale[t, n] = _UNTRUSTED[n] * (1.4826 * float(np.median(sizes)) if sizes.size else 1.0)
 
-    def fill(self, series: _Series, window: tuple[slice, slice]) -> None:
+    def fill(self, series: _Series, window: tuple[slice, slice], map: Callable[..., Iterable[Any]] = map) -> None:
         """Compute the signal to noise in a window."""
         from mirific.detector1 import showers_search_kernels as kernels
 
@@ -421,15 +461,20 @@ class _Field:
         inverse = _inverse_norms(part.quality)
         shifts = (window[0].start - wide[0].start, window[1].start - wide[1].start)
         inner = tuple(slice(k, k + s.stop - s.start) for k, s in zip(shifts, window, strict=True))
-        best = np.full(part.values.shape, -np.inf, dtype=np.float32)
+        best: _Array = np.full(part.values.shape, -np.inf, dtype=np.float32)
         which = np.zeros(best.shape, dtype=np.uint8)
-        for t, efold in enumerate(_DECAYS):
-            correlated = part.matched(efold)[0]
-            factors = inverse / self.scale[t].reshape(-1, 1, 1)
-            for i in range(len(best)):
+        correlated = list(map(lambda efold: part.matched(efold)[0], _DECAYS))
+        halves, sizes = np.array(_HALVES), len(_HALVES)
+
+        def combine(place: tuple[int, slice]) -> None:
+            for t in range(len(_DECAYS)):
+                factors = inverse / self.scale[t].reshape(-1, 1, 1)
                 kernels.best_sizes(
-                    correlated[i], part.quality, np.array(_HALVES), factors, t * len(_HALVES), best[i], which[i]
+                    correlated[t][place], part.quality, halves, factors, t * sizes, best[place], which[place]
                 )
+
+        nints, ngroups = best.shape[:2]
+        _ = list(map(combine, itertools.product(range(nints), _parts(ngroups, _FRAMES))))
         self.best[:, :, window[0], window[1]] = best[:, :, inner[0], inner[1]]
         self.which[:, :, window[0], window[1]] = which[:, :, inner[0], inner[1]]
         self.best[:, :, window[0], window[1]][self.closed[:, :, window[0], window[1]]] = -np.inf
