@@ -82,7 +82,7 @@ def _keep_row(values: Any, out: Any, counts: Any) -> int:
         out[k] = value if number else np.float32(np.inf)
         counts[k] += number
         some |= number
-    return some
+    return int(some)
 
 
 @njit(nogil=True, cache=True)
