@@ -163,3 +163,16 @@ def test_large_pictures_are_thinned_without_bias():
 def test_charts_may_be_bare_or_square():
     assert chart_png(Chart("t", "c", (1.0,), (2.0,), "x", "y")).startswith("data:")
     assert chart_png(Chart("t", "c", (1.0,), (2.0,), "x", "y", (0.1,), (0.1,), ("a",), {}, True)).startswith("data:")
+
+
+def test_evidence_that_findings_share_is_drawn_once():
+    def finding(file, step):
+        chart = Chart("Steps", "of all", (1.0, 2.0), (step, 3.0), "exposure", "step, %")
+        return Finding("lyot-offset", "", file, (file,), True, value=2.0, evidence=Evidence(charts=(chart,)))
+
+    def pages(*steps):
+        findings = tuple(finding(f"{k}_cal.fits", step) for k, step in enumerate(steps))
+        return report.as_html(Results(findings=findings)).count("<img")
+
+    assert pages(2.0, 2.0, 2.0) == 1
+    assert pages(2.0, 2.5) == 2

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
@@ -55,11 +55,15 @@ def _sections(findings: Iterable[Finding]) -> list[IssueSection]:
 
 def _drawn(findings: tuple[Finding, ...]) -> tuple[Evidence, ...]:
     """Evidence of the first findings, of one where nothing is found; what several findings share is drawn once."""
+    seen = [finding.evidence for finding in findings if finding.present is not None]
+    limit = _DRAWN if any(finding.present for finding in findings) else 1
     shown: list[Evidence] = []
-    for finding in findings:
-        if finding.present is not None and not any(finding.evidence is item for item in shown):
-            shown.append(finding.evidence)
-    return tuple(shown[: _DRAWN if any(finding.present for finding in findings) else 1])
+    for evidence in seen[:limit]:
+        pictures = tuple(new for new in evidence.pictures if not any(new is old for e in shown for old in e.pictures))
+        charts = tuple(new for new in evidence.charts if not any(new == old for e in shown for old in e.charts))
+        tables = tuple(new for new in evidence.tables if not any(new == old for e in shown for old in e.tables))
+        shown.append(replace(evidence, pictures=pictures, charts=charts, tables=tables))
+    return tuple(shown)
 
 
 def as_html(results: Results) -> str:
