@@ -11,10 +11,10 @@ import mmap
 import os
 import tempfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 from weakref import finalize
 
 import numpy as np
@@ -24,6 +24,8 @@ from mirific.errors import OutputError
 from mirific.exposure import Image
 
 __all__ = ["Spool", "SpooledImages", "origin_of"]
+
+Item = TypeVar("Item")
 
 _ARRAYS = ("data", "err", "dq", "var_poisson", "var_rnoise", "var_flat", "area")
 
@@ -172,6 +174,15 @@ class SpooledImages(Sequence[Image]):
     def __init__(self, spool: Spool, images: Iterable[Image]) -> None:
         self._spool = spool
         self._records = tuple(_stored(spool, image) for image in images)
+
+    @classmethod
+    def made(
+        cls, spool: Spool, make: Callable[[Item], Image], items: Iterable[Item], mapping: Callable[..., Any] = map
+    ) -> SpooledImages:
+        """Make an image of each item and store it, where ``mapping`` runs that."""
+        images = cls(spool, ())
+        images._records = tuple(mapping(lambda item: _stored(spool, make(item)), items))
+        return images
 
     def keep(self, images: Iterable[Image]) -> SpooledImages:
         """Put other images in the same spool; arrays that are there already are not written again."""

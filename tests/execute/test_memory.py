@@ -6,6 +6,8 @@ import platform
 import subprocess
 import sys
 
+import pytest
+
 COUNT = """
 import resource
 import numpy as np
@@ -32,3 +34,24 @@ def test_arrays_reuse_memory():
     assert told == str(platform.libc_ver()[0] == "glibc")
     if told == "True":
         assert faults < 0.2 * _faults(keep=False)[1]
+
+
+GIVE_BACK = """
+import numpy as np
+from mirific.execute.memory import keep_freed_memory, return_freed_memory
+def resident():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS"))
+keep_freed_memory()
+many = [np.ones(400_000) for _ in range(60)]
+del many
+before = resident()
+print(return_freed_memory(), before - resident())
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only the C library of GNU gives memory back")
+def test_freed_memory_is_returned():
+    result = subprocess.run([sys.executable, "-c", GIVE_BACK], capture_output=True, text=True, check=True)
+    told, returned_kb = result.stdout.split()
+    assert told == "True"
+    assert int(returned_kb) > 150_000

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 import platform
 
-__all__ = ["keep_freed_memory"]
+__all__ = ["keep_freed_memory", "return_freed_memory"]
 
 #: Parameters of ``mallopt`` (glibc: malloc/malloc.h).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
@@ -29,3 +29,14 @@ def keep_freed_memory() -> bool:
         return False
     library = ctypes.CDLL(None)
     return bool(library.mallopt(_M_MMAP_THRESHOLD, _LARGEST) and library.mallopt(_M_TRIM_THRESHOLD, _KEPT))
+
+
+def return_freed_memory() -> bool:
+    """Give the memory that nothing uses any more back to the system, at the end of work that took much.
+
+    Returns
+    -------
+    bool
+        Whether the C library had any to give back; only that of GNU takes it.
+    """
+    return platform.libc_ver()[0] == "glibc" and bool(ctypes.CDLL(None).malloc_trim(0))

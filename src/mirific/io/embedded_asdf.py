@@ -56,12 +56,14 @@ def asdf_metadata(content: bytes) -> Mapping[str, Any]:
     return meta if isinstance(meta, dict) else {}
 
 
-#: Held while ``asdf`` is loaded: two threads would do it twice.
-_LOADING = Lock()
+#: Held by who is at work with ``asdf``: its lists are made once, and polynomials of ``astropy.modeling`` add to what is
+#: common to their class while they are made, so that two threads must not make them at the same time.
+_AT_WORK = Lock()
 
 
 @cache
-def _loaded() -> Any:
+def _asdf() -> Any:
+    """The package with its lists of schemas and extensions made; else each temporary configuration makes its own."""
     import asdf
 
     config = asdf.get_config()
@@ -81,18 +83,12 @@ def _compiled_yaml() -> Iterator[None]:
         yaml.SafeLoader = plain
 
 
-def _asdf() -> Any:
-    """The package with its lists of schemas and extensions made; else each temporary configuration makes its own."""
-    with _LOADING:
-        return _loaded()
-
-
 def asdf_wcs(content: bytes) -> WCS | None:
     """World coordinates of an ASDF file; None if it has none, or damaged ones."""
-    asdf = _asdf()
-    with asdf.config_context() as config:
+    with _AT_WORK, _asdf().config_context() as config:
         config.validate_on_read = False
-        wcs = asdf.open(io.BytesIO(content)).tree["meta"]["wcs"]  # stays open: its arrays are loaded when they are used
+        file = _asdf().open(io.BytesIO(content))  # stays open: its arrays are loaded when they are used
+        wcs = file.tree["meta"]["wcs"]
     return wcs if hasattr(wcs, "forward_transform") else None
 
 
@@ -101,7 +97,7 @@ def asdf_bytes(meta: Mapping[str, Any], wcs: WCS | None = None) -> bytes:
     if wcs is None:
         text: bytes = yaml.dump({"meta": meta}, Dumper=yaml.CSafeDumper, encoding="utf-8", sort_keys=False)
         return _HEAD + text.rstrip() + _END
-    asdf = _asdf()
     content = io.BytesIO()
-    asdf.AsdfFile({"meta": {**meta, "wcs": wcs}}).write_to(content)
+    with _AT_WORK:
+        _asdf().AsdfFile({"meta": {**meta, "wcs": wcs}}).write_to(content)
     return content.getvalue()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import numpy as np
 
 from mirific import io
 from mirific.execute import Executor, Threads
+from mirific.execute.memory import return_freed_memory
 from mirific.exposure import Image, ImageSet, Metadata, Mosaic, StepRecord
 from mirific.io.names import Name
 from mirific.io.products import write_table
@@ -26,9 +26,6 @@ from mirific.spool import Spool, SpooledImages
 from mirific.step import References, Step
 
 __all__ = ["MosaicJob", "MosaicResult", "combine"]
-
-#: Images that are being read at a time, or wait to be taken.
-_AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -105,13 +102,11 @@ def combine(job: MosaicJob) -> MosaicResult:
     with Threads(job.workers) as threads:
         images = _followed(_read(job, threads), job)
         handled, found, left = (images, (), ()) if job.settings.parity else _handle_issues(images, job, threads)
-        mosaic, flagged, still = _combined(handled, job, threads)
-        written = threads.map(lambda k: _write_member(mosaic.members[k], job), range(len(mosaic.members)))
-        mosaic = _catalogued(mosaic, job)
-        members = list(written)
-    products = _write(mosaic, job)
-    products |= {f"crf {k}": path for k, (path, _) in enumerate(members)}
-    flags = tuple(count for _, counts in members for count in counts)
+        return_freed_memory()
+        combined, flagged, still = _combined(handled, job, threads)
+        return_freed_memory()
+        mosaic = _catalogued(combined, job)
+        products, flags = _write(mosaic, job, threads)
     seen = (*found, *flagged), (*left, *still)
     return MosaicResult(job.plan.root, products, *seen, _picture(mosaic), mosaic.history, flags)
 
@@ -126,23 +121,12 @@ def _picture(mosaic: Mosaic) -> Picture:
 
 def _read(job: MosaicJob, threads: Executor) -> ImageSet:
     """Read the images, a few at a time, into a file without a name: memory is for those at work."""
-    images = _few_at_a_time(
-        threads, lambda root: io.read_image(job.images[root], dict(job.settings.metadata)), job.plan.members
-    )
     name = Name(job.plan.root, "i2d").file
     table = {"asn.table_name": job.plan.association} if job.plan.association else {}
-    return ImageSet(SpooledImages(Spool(job.output), images), Metadata({"filename": name, **table}))
-
-
-def _few_at_a_time(threads: Executor, function: Callable[[str], Image], roots: Sequence[str]) -> Iterator[Image]:
-    """Apply a function to each root; up to three are at work or wait to be taken."""
-    begun: deque[Iterator[Image]] = deque()
-    for root in roots:
-        begun.append(threads.map(function, (root,)))
-        if len(begun) == _AHEAD:
-            yield next(begun.popleft())
-    while begun:
-        yield next(begun.popleft())
+    overrides = dict(job.settings.metadata)
+    paths = [job.images[root] for root in job.plan.members]
+    images = SpooledImages.made(Spool(job.output), lambda path: io.read_image(path, overrides), paths, threads.map)
+    return ImageSet(images, Metadata({"filename": name, **table}))
 
 
 def _configured(step: Step[Any], images: ImageSet, job: MosaicJob) -> Step[Any]:
@@ -236,15 +220,18 @@ def _write_member(image: Image, job: MosaicJob) -> tuple[Path, tuple[FlagCount, 
     return io.write(named, job.output / name), count_flags(named)
 
 
-def _write(mosaic: Mosaic, job: MosaicJob) -> dict[str, Path]:
-    """Write the mosaic, last, and its catalogue under their standard names."""
+def _write(mosaic: Mosaic, job: MosaicJob, threads: Executor) -> tuple[dict[str, Path], tuple[FlagCount, ...]]:
+    """Write the members, the catalogue and, last, the mosaic under their standard names; count the members' flags."""
+    written = threads.map(lambda k: _write_member(mosaic.members[k], job), range(len(mosaic.members)))
     products: dict[str, Path] = {}
     if mosaic.catalog is not None:
         path = job.output / f"{job.plan.root}_cat.ecsv"
         products["cat"] = write_table(mosaic.catalog, path)
     if mosaic.segmentation is not None:
         products["segm"] = io.write_segmentation(mosaic, job.output / Name(job.plan.root, "segm").file)
+    members = list(written)
+    products |= {f"crf {k}": path for k, (path, _) in enumerate(members)}
     name = Name(job.plan.root, "i2d").file
     marked = mosaic.with_meta({"filename": name, "mirific.run_key": job.run_key, **made_by(job.references)})
     products["i2d"] = io.write(marked, job.output / name)
-    return products
+    return products, tuple(count for _, counts in members for count in counts)
