@@ -110,7 +110,8 @@ class Detector1:
             shared = references.parameters(meta, step.parameters_from) if step.parameters_from else {}
             started = step.configured({name: value for name, value in shared.items() if name in known})
             steps.append(configure(started, meta, references))
-        return replace(self, steps=tuple(steps), save_calibrated_ramp=options.save_calibrated_ramp)
+        asked = self.save_calibrated_ramp or options.save_calibrated_ramp
+        return replace(self, steps=tuple(steps), save_calibrated_ramp=asked)
 
     def run(
         self, ramp: Ramp, references: References, map: Callable[..., Iterable[Any]] = map, scratch: Path | None = None
