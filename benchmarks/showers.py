@@ -26,6 +26,7 @@ import tempfile
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,7 @@ class Score:
     stars: list[float] = field(default_factory=list)
     sky: list[float] = field(default_factory=list)
 
-    def row(self) -> dict[str, object]:
+    def row(self) -> dict[str, Any]:
         """The figures as plain values."""
         values = np.array(self.events)
         bright, distinct = (values[values[:, k] >= 10.0] for k in (0, 1))
@@ -214,7 +215,7 @@ def harm(score: Score, frame: Frame, after: NDArray[np.float32], before: NDArray
             score.stars.append(float(abs(change / source[box].sum())))
 
 
-def table(rows: dict[str, dict[str, object]]) -> str:
+def table(rows: dict[str, dict[str, Any]]) -> str:
     """Markdown."""
     head = [f"found {low:g}-{high:g}" for low, high in itertools.pairwise(BINS)]
     lines = [
@@ -223,10 +224,10 @@ def table(rows: dict[str, dict[str, object]]) -> str:
         "|---" * (len(head) + 8) + "|",
     ]
     for name, row in rows.items():
-        found = " | ".join(f"{hit}/{total}" for hit, total in row["found"].values())  # type: ignore[attr-defined]
+        found = " | ".join(f"{hit}/{total}" for hit, total in row["found"].values())
         lines.append(
             f"| {name} | {found} | {row['complete']:.0%} of {row['events']} | {row['flagged']:.0%} |"
-            f" {row['distinct'][0] / row['distinct'][1]:.0%} of {row['distinct'][1]} | {row['flagged_distinct']:.0%} |"  # type: ignore[index]
+            f" {row['distinct'][0] / row['distinct'][1]:.0%} of {row['distinct'][1]} | {row['flagged_distinct']:.0%} |"
             f" {row['false_mean']:.3%} ({row['false_max']:.3%}) | {row['stars']:.2%} | {row['sky']:.3%} |"
         )
     return "\n".join(lines)
