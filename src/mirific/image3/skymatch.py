@@ -14,6 +14,7 @@ from mirific.exposure import Image, ImageSet
 from mirific.image3 import official
 from mirific.image3.drizzling import usable
 from mirific.image3.sets import SetStep, outcome
+from mirific.image3.tangent_plane import common_centre
 from mirific.instrument import regions
 from mirific.step import param
 
@@ -150,7 +151,7 @@ class SkyMatch(SetStep):
         """Background of each image on one lattice of cells of eight pixels."""
         from mirific.image3 import overlaps
 
-        centre = _common_centre(images)
+        centre = tuple(np.radians(common_centre(images)))
         cells = self.each(lambda image: (overlaps.cells(image.data, self._sky(image)), _places(image, centre)), images)
         held = list(cells)
         low = np.floor(np.min([places.min(axis=(1, 2)) for _, places in held], axis=0)) - 1
@@ -199,17 +200,6 @@ def exposure_groups(images: Sequence[Image]) -> list[list[int]]:
         key = tuple(image.meta.get(f"observation.{name}") for name in (*names, "exposure_number"))
         groups.setdefault(k if None in key else key, []).append(k)
     return list(groups.values())
-
-
-def _common_centre(images: Sequence[Image]) -> tuple[float, float]:
-    """Mean direction of the middles of the images: right ascension and declination, radians."""
-    vectors = []
-    for image in images:
-        ny, nx = image.data.shape
-        ra, dec = np.radians(image.wcs(nx / 2, ny / 2, with_bounding_box=False))  # type: ignore[misc]
-        vectors.append([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])
-    x, y, z = np.mean(vectors, axis=0)
-    return float(np.arctan2(y, x)), float(np.arctan2(z, np.hypot(x, y)))
 
 
 def _places(image: Image, centre: tuple[float, float]) -> _Floats:
