@@ -271,7 +271,7 @@ class Cubes(_Carrier):
     model : str
         Name of its data model in ``stdatamodels``.
     arrays : mapping
-        FITS extension to array, in the order of the file; large ones wait on disk (``mirific.io.spool``).
+        FITS extension to array, in the order of the file; large ones wait on disk (``mirific.io.plane_spool``).
     """
 
     model: str

@@ -13,7 +13,7 @@ from jwst import datamodels
 from mirific import io
 from mirific.errors import BrokenWcs, InputError, MirificError, NotMiriImaging, OutputError
 from mirific.exposure import DQ, Image, Mosaic, Ramp, StepRecord
-from mirific.io.spool import Spool
+from mirific.io.plane_spool import PlaneSpool
 from tests.test_exposure import make_image
 
 MIRI = {
@@ -228,7 +228,7 @@ def test_reading_leaves_the_file_as_it_was(rate, tmp_path):
 
 def test_what_waits_on_disk_is_written_like_what_is_in_memory(rate, tmp_path):
     stacks = {name: np.stack([getattr(rate, name)] * 3) for name in ("data", "err", "var_poisson", "var_rnoise", "dq")}
-    spool = Spool(tmp_path)
+    spool = PlaneSpool(tmp_path)
     waiting = {name: spool.planes(array.shape, array.dtype) for name, array in stacks.items()}
     for name, array in stacks.items():
         waiting[name].write(0, array)

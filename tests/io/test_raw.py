@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirific.errors import InputError
+from mirific.fits_samples import SampleCode
 from mirific.io.raw import ArrayRamp, FitsRamp
 
 
 def _write(path, cube):
     fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(cube, name="SCI")]).writeto(path, overwrite=True)
     with fits.open(path) as hdus:
-        return FitsRamp(path, hdus["SCI"].fileinfo()["datLoc"], cube.shape, hdus["SCI"].header["BITPIX"])
+        return FitsRamp(path, hdus["SCI"].fileinfo()["datLoc"], cube.shape, SampleCode.of(hdus["SCI"].header))
 
 
 @settings(max_examples=25, deadline=None)

@@ -20,7 +20,7 @@ from mirific.detector1.band import Band, BandStep, Census, Exposure, Field
 from mirific.detector1.ramp_fit import FitConstants, RampFit
 from mirific.errors import InputError, ParameterError
 from mirific.exposure import DQ
-from mirific.io.spool import Spool, SpooledPlanes
+from mirific.io.plane_spool import PlaneSpool, SpooledPlanes
 from mirific.step import NotApplicable, param
 
 __all__ = ["CleanFlickerNoise", "FlickerConstants", "Stripes"]
@@ -130,7 +130,7 @@ class CleanFlickerNoise(BandStep):
         count = ngroups if self.by_median else ngroups - 1
         flat = references["flat"]
         return FlickerConstants(
-            frames=Spool(Path(tempfile.gettempdir())).planes((nints, count, ny, nx), np.float32),
+            frames=PlaneSpool(Path(tempfile.gettempdir())).planes((nints, count, ny, nx), np.float32),
             flat=_response(flat) if self.apply_flat_field and flat is not None else np.empty((0, 0), dtype=np.float32),
             no_science=_useless(flat) if self.mask_science_regions and flat is not None else None,
             fit=RampFit().prepare(exposure, references),

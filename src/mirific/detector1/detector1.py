@@ -27,7 +27,7 @@ from mirific.detector1.rscd import Rscd
 from mirific.detector1.saturation import Saturation
 from mirific.detector1.showers import Showers
 from mirific.exposure import Image, Metadata, Ramp
-from mirific.io.spool import Spool
+from mirific.io.plane_spool import PlaneSpool
 from mirific.step import Configurable, References, param, parameters_of
 
 __all__ = ["STEPS", "Detector1", "Detector1Options"]
@@ -143,6 +143,6 @@ class Detector1:
         """
         from mirific.detector1.engine import stream
 
-        spool = None if scratch is None else Spool(scratch)
+        spool = None if scratch is None else PlaneSpool(scratch)
         byproducts = (CALIBRATED_RAMP,) if self.save_calibrated_ramp else ()
         return stream(ramp, self.steps, references, self.parity, map, spool, byproducts)

@@ -25,8 +25,8 @@ from mirific.detector1.band import Band, BandStep, Byproduct, Census, Exposure, 
 from mirific.detector1.row_reader import RowReader
 from mirific.errors import InputError
 from mirific.exposure import DQ, Cubes, FlagProvenance, Image, Ramp, StepRecord
-from mirific.io.raw import FitsRamp, RawRamp
-from mirific.io.spool import Spool, SpooledPlanes
+from mirific.io.plane_spool import PlaneSpool, SpooledPlanes
+from mirific.io.raw import UNSIGNED, FitsRamp, RawRamp
 from mirific.step import NotApplicable, References
 
 __all__ = ["Prepared", "Strip", "ramps", "stream"]
@@ -123,7 +123,7 @@ class _Raw:
         from mirific.detector1 import elementwise_kernels
 
         target = rows.arrays["data"][start - rows.first : stop - rows.first]
-        if "raw" not in rows.readers and isinstance(self.raw, FitsRamp) and self.raw.bitpix == 16:
+        if "raw" not in rows.readers and isinstance(self.raw, FitsRamp) and self.raw.code == UNSIGNED:
             rows.readers["raw"] = _raw_reader(self.raw, rows.stop)
         if "raw" in rows.readers:
             elementwise_kernels.decode(rows.readers["raw"].take(start, stop), target)
@@ -208,7 +208,7 @@ class Rates:
     Parameters
     ----------
     exposure : Exposure
-    spool : Spool, optional
+    spool : PlaneSpool, optional
         Where the latter wait.
     wanted : tuple of Byproduct
         Optional products, beside those of the steps.
@@ -224,7 +224,7 @@ class Rates:
     """
 
     exposure: Exposure
-    spool: Spool | None
+    spool: PlaneSpool | None
     wanted: tuple[Byproduct, ...] = ()
     combined: dict[str, Any] = field(default_factory=dict)
     single: dict[str, Any] = field(default_factory=dict)
@@ -454,7 +454,7 @@ def stream(
     references: References,
     parity: bool,
     map: Callable[..., Iterable[Any]],
-    spool: Spool | None = None,
+    spool: PlaneSpool | None = None,
     byproducts: tuple[Byproduct, ...] = (),
 ) -> Image:
     """Run the steps on an exposure.
@@ -469,7 +469,7 @@ def stream(
         Compute what ``jwst`` 3.0 computes, its known defects included.
     map : callable
         Ordered map that spreads the strips over workers, which share this process's memory.
-    spool : Spool, optional
+    spool : PlaneSpool, optional
         Where what grows with the number of integrations waits to be written; by default it stays in memory.
     byproducts : tuple of Byproduct
         Optional products, beside those that the parameters of steps ask for.

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.errors import InputError
+from mirific.fits_samples import SampleCode
 
 if TYPE_CHECKING:
     from astropy.io.fits import Header
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["FitsFile", "open_fits"]
 
 _GZIP = b"\x1f\x8b"
-
-#: FITS code of the numbers in an image to how they are stored (FITS standard 4.0, table 8).
-_STORED = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}
 
 
 @dataclass(frozen=True)
@@ -60,25 +58,13 @@ class FitsFile:
             return None
         if name in self.loaded:
             return np.array(self.loaded[name], dtype=dtype)
-        header = self.headers[name]
-        stored = np.fromfile(
-            self.path, _STORED[header["BITPIX"]], count=int(np.prod(shape)), offset=self.offsets[name]
-        ).reshape(shape)
-        zero, scale = header.get("BZERO", 0), header.get("BSCALE", 1)
-        if scale == 1 and zero == 2 ** (abs(header["BITPIX"]) - 1) and header["BITPIX"] > 8:
-            stored = _unsigned(stored)
-        elif (scale, zero) != (1, 0):
-            stored = stored * np.float64(scale) + zero
-        native: NDArray[Any] = stored.astype(dtype, copy=False)
-        return native
+        code = self.code(name)
+        stored = np.fromfile(self.path, code.stored, count=int(np.prod(shape)), offset=self.offsets[name])
+        return code.native(stored.reshape(shape), dtype)
 
-
-def _unsigned(stored: NDArray[Any]) -> NDArray[Any]:
-    """Integers that are stored with an offset of half their range: flip the sign bit."""
-    size = stored.dtype.itemsize
-    native = stored.view(f">u{size}").astype(f"u{size}")
-    native ^= native.dtype.type(1 << (8 * size - 1))
-    return native
+    def code(self, name: str) -> SampleCode:
+        """How the samples of an image are stored."""
+        return SampleCode.of(self.headers[name])
 
 
 def open_fits(path: Path) -> FitsFile:

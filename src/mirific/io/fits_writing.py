@@ -19,7 +19,7 @@ from mirific.exposure import Cubes, Image, Mosaic
 from mirific.io.embedded_asdf import ASDF, asdf_bytes
 from mirific.io.extensions import FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_image, steps_table
 from mirific.io.headers import header_cards, nested
-from mirific.io.spool import SpooledPlanes
+from mirific.io.plane_spool import SpooledPlanes
 
 if TYPE_CHECKING:
     from gwcs import WCS

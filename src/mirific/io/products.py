@@ -23,7 +23,7 @@ from mirific.io.extensions import FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_from,
 from mirific.io.fits_reading import FitsFile, open_fits
 from mirific.io.fits_writing import Extension, cubes_extensions, image_extensions, mosaic_extensions, write_fits
 from mirific.io.headers import check_values, metadata_from
-from mirific.io.raw import ArrayRamp, FitsRamp, RawRamp
+from mirific.io.raw import FLOATS, UNSIGNED, ArrayRamp, FitsRamp, RawRamp
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -129,10 +129,11 @@ def _raw(file: FitsFile) -> RawRamp:
         raise InputError("no four-dimensional SCI image", where=file.path, todo="give a raw (_uncal) exposure")
     if "SCI" in file.loaded:
         return ArrayRamp(file.loaded["SCI"])
-    bitpix = file.headers["SCI"]["BITPIX"]
-    if bitpix not in {16, -32}:
-        raise InputError(f"samples of BITPIX {bitpix}", where=file.path, todo="give 16-bit or float samples")
-    return FitsRamp(file.path, file.offsets["SCI"], (shape[0], shape[1], shape[2], shape[3]), bitpix)
+    code = file.code("SCI")
+    if code not in {UNSIGNED, FLOATS}:
+        what = f"samples of BITPIX {code.bitpix}, BZERO {code.zero:g}, BSCALE {code.scale:g}"
+        raise InputError(what, where=file.path, todo="give unsigned 16-bit integers, or floats")
+    return FitsRamp(file.path, file.offsets["SCI"], (shape[0], shape[1], shape[2], shape[3]), code)
 
 
 def _with_timing(meta: Metadata, raw: RawRamp, path: Path) -> Metadata:

@@ -17,8 +17,12 @@ from numpy.typing import NDArray
 
 from mirific.errors import InputError
 from mirific.exposure import RawRamp
+from mirific.fits_samples import SampleCode
 
-__all__ = ["ArrayRamp", "FitsRamp", "RawRamp"]
+__all__ = ["FLOATS", "UNSIGNED", "ArrayRamp", "FitsRamp", "RawRamp"]
+
+#: What raw samples are: unsigned 16-bit integers as the telescope sends them, or 32-bit floats.
+UNSIGNED, FLOATS = SampleCode(16, zero=32768.0), SampleCode(-32)
 
 
 @dataclass(frozen=True)
@@ -50,14 +54,14 @@ class FitsRamp:
         Where the pixels start, bytes.
     shape : tuple of int
         (nints, ngroups, ny, nx).
-    bitpix : {16, -32}
-        FITS code of the samples: integers offset by 32768, or floats.
+    code : SampleCode
+        How the samples are stored: :data:`UNSIGNED` or :data:`FLOATS`.
     """
 
     path: Path
     offset: int
     shape: tuple[int, int, int, int]
-    bitpix: int
+    code: SampleCode
 
     def band(self, y0: int, y1: int) -> NDArray[Any]:
         """Read rows y0 to y1 - 1: (nints, ngroups, y1 - y0, nx), uint16 or float32, native.
@@ -68,23 +72,13 @@ class FitsRamp:
             If the file ends before the rows do.
         """
         nints, ngroups, ny, nx = self.shape
-        size = abs(self.bitpix) // 8
-        stored = np.empty((nints * ngroups, y1 - y0, nx), dtype=">i2" if self.bitpix == 16 else ">f4")
+        stored = np.empty((nints * ngroups, y1 - y0, nx), dtype=self.code.stored)
         descriptor = os.open(self.path, os.O_RDONLY)
         try:
             for group, piece in enumerate(stored):
-                start = self.offset + (group * ny + y0) * nx * size
+                start = self.offset + (group * ny + y0) * nx * stored.itemsize
                 if os.preadv(descriptor, [piece.data.cast("B")], start) != piece.nbytes:
                     raise InputError("the file ends before its pixels do", where=self.path, todo="fetch it again")
         finally:
             os.close(descriptor)
-        return _native(stored).reshape(nints, ngroups, y1 - y0, nx)
-
-
-def _native(stored: NDArray[Any]) -> NDArray[Any]:
-    """Samples as FITS stores them to uint16 (adding 32768 is flipping the sign bit) or float32."""
-    if stored.dtype == np.dtype(">i2"):
-        samples = stored.view(">u2").astype(np.uint16)
-        samples ^= np.uint16(0x8000)
-        return samples
-    return stored.astype(np.float32)
+        return self.code.native(stored).reshape(nints, ngroups, y1 - y0, nx)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from mirific.errors import ReferenceMissing
 from mirific.exposure import DQ
+from mirific.fits_samples import SampleCode
 from mirific.instrument.detector import SHAPE
 from mirific.instrument.subarrays import subarray_of
 
@@ -58,10 +59,8 @@ class _Plane:
     """Where the samples of one image extension lie in the file."""
 
     offset: int
-    dtype: str
+    code: SampleCode
     shape: tuple[int, ...]
-    zero: float
-    scale: float
 
 
 @dataclass(frozen=True)
@@ -154,14 +153,14 @@ class ReferenceFile:
         if plane is None:
             raise ReferenceMissing(f"extension {extname} is not an image", where=self.path)
         if len(plane.shape) < 2:
-            return _native(self._pieces(plane, np.zeros(1, dtype=np.int64), plane.shape), plane)
+            return plane.code.native(self._pieces(plane, np.zeros(1, dtype=np.int64), plane.shape))
         y, x = self._corner(plane.shape)
         chosen = range(*rows.indices(self.window.ysize))
         frames = np.arange(math.prod(plane.shape[:-2])).reshape(plane.shape[:-2])[planes]
         starts = (frames.ravel() * plane.shape[-2] + y + chosen.start) * plane.shape[-1]
         samples = self._pieces(plane, starts, (len(range(chosen.start, chosen.stop)), plane.shape[-1]))
         cut = samples[..., :: chosen.step, x : x + self.window.xsize]
-        values = _native(cut.reshape(*frames.shape, *cut.shape[1:]), plane)
+        values = plane.code.native(cut.reshape(*frames.shape, *cut.shape[1:]))
         return self._standard_bits(values) if extname == "DQ" and self.has("DQ_DEF") else values
 
     def image(self, extname: str) -> NDArray[np.float32]:
@@ -182,17 +181,17 @@ class ReferenceFile:
         _, plane = self._extension(extname)
         if plane is None or len(plane.shape) < 3 or self.path.endswith(".gz"):
             return None
-        if plane.dtype != ">f4" or (plane.zero, plane.scale) != (0.0, 1.0) or plane.shape[-1] != self.window.xsize:
+        if plane.code != SampleCode(-32) or plane.shape[-1] != self.window.xsize:
             return None
         y, _ = self._corner(plane.shape)
-        return plane.offset + y * plane.shape[-1] * np.dtype(plane.dtype).itemsize, plane.shape
+        return plane.offset + y * plane.shape[-1] * plane.code.stored.itemsize, plane.shape
 
     def _pieces(self, plane: _Plane, starts: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[Any]:
         """Stored samples of pieces of this shape that begin at the given samples of the extension.
 
         They are read, not mapped: pages of a mapped file count as memory in use.
         """
-        stored = np.empty((len(starts), *shape), dtype=plane.dtype)
+        stored = np.empty((len(starts), *shape), dtype=plane.code.stored)
         if self.path.endswith(".gz"):
             whole = self._unpacked(plane)
             for piece, start in zip(stored, starts, strict=True):
@@ -218,7 +217,7 @@ class ReferenceFile:
             with gzip.open(self.path) as contents:
                 contents.seek(plane.offset)
                 count = math.prod(plane.shape)
-                stored = np.frombuffer(contents.read(count * np.dtype(plane.dtype).itemsize), dtype=plane.dtype)
+                stored = np.frombuffer(contents.read(count * plane.code.stored.itemsize), dtype=plane.code.stored)
             self._unpacked_images[plane.offset] = stored
         return self._unpacked_images[plane.offset]
 
@@ -338,23 +337,7 @@ def _plane(hdu: Any) -> _Plane | None:
     """Describe the samples of an image extension; None for tables and empty extensions."""
     if not getattr(hdu, "is_image", False) or not hdu.shape:
         return None
-    header = hdu.header
-    sample = {8: ">u1", 16: ">i2", 32: ">i4", 64: ">i8", -32: ">f4", -64: ">f8"}[header["BITPIX"]]
-    zero, scale = float(header.get("BZERO", 0.0)), float(header.get("BSCALE", 1.0))
-    return _Plane(hdu.fileinfo()["datLoc"], sample, tuple(hdu.shape), zero, scale)
-
-
-def _native(samples: NDArray[Any], plane: _Plane) -> NDArray[Any]:
-    """Copy to native byte order and apply BZERO, BSCALE; a BZERO of half the range means unsigned integers."""
-    dtype = np.dtype(plane.dtype).newbyteorder("=")
-    values = np.array(samples, dtype=dtype, order="C")
-    if plane.zero == 0.0 and plane.scale == 1.0:
-        return values
-    if dtype.kind == "i" and plane.scale == 1.0 and plane.zero == 2.0 ** (8 * dtype.itemsize - 1):
-        unsigned = values.view(f"u{dtype.itemsize}")
-        unsigned ^= unsigned.dtype.type(1 << (8 * dtype.itemsize - 1))
-        return unsigned
-    return values * plane.scale + plane.zero
+    return _Plane(hdu.fileinfo()["datLoc"], SampleCode.of(hdu.header), tuple(hdu.shape))
 
 
 def _column(values: Any) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from mirific.errors import OutputError
 
-__all__ = ["Spool", "SpooledPlanes"]
+__all__ = ["PlaneSpool", "SpooledPlanes"]
 
 
 class _Unnamed:
@@ -32,7 +32,7 @@ class _Unnamed:
         os.unlink(path)
 
 
-class Spool:
+class PlaneSpool:
     """A temporary file without a name, which goes away with the last stack of planes that lies in it.
 
     Parameters
@@ -68,7 +68,7 @@ class Spool:
 
 @dataclass(frozen=True, eq=False)
 class SpooledPlanes:
-    """A stack of images in a :class:`Spool`: an array that is read when it is used.
+    """A stack of images in a :class:`PlaneSpool`: an array that is read when it is used.
 
     ``for part in stack`` gives images (ny, nx) of a three-dimensional stack, smaller stacks of others; :meth:`planes`
     gives all images one after the other, as FITS orders and stores them.

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mirific.errors import OutputError
-from mirific.io.spool import Spool
+from mirific.io.plane_spool import PlaneSpool
 
 CUBE = np.random.default_rng(1).normal(size=(3, 2, 10, 7)).astype(np.float32)
 
@@ -18,7 +18,7 @@ CUBE = np.random.default_rng(1).normal(size=(3, 2, 10, 7)).astype(np.float32)
 @given(st.lists(st.integers(1, 9), unique=True, max_size=4), st.sampled_from(["f4", "u4", "u1"]))
 def test_a_stack_written_in_bands_comes_back(tmp_path_factory, cuts, dtype):
     array = (100 + 20 * CUBE).astype(dtype)
-    spool = Spool(tmp_path_factory.getbasetemp())
+    spool = PlaneSpool(tmp_path_factory.getbasetemp())
     other, stack = spool.planes((2, 3, 4), np.float32), spool.planes(CUBE.shape, dtype)
     edges = [0, *sorted(cuts), 10]
     for first, last in itertools.pairwise(edges):
@@ -34,7 +34,7 @@ def test_a_stack_written_in_bands_comes_back(tmp_path_factory, cuts, dtype):
 
 
 def test_no_file_is_left_and_none_is_seen(tmp_path):
-    stack = Spool(tmp_path / "new").planes((2, 3, 4), np.float32)
+    stack = PlaneSpool(tmp_path / "new").planes((2, 3, 4), np.float32)
     assert list((tmp_path / "new").iterdir()) == []
     stack.write(0, np.ones((2, 3, 4)))
     assert np.asarray(stack).all()
@@ -43,14 +43,14 @@ def test_no_file_is_left_and_none_is_seen(tmp_path):
 def test_a_folder_that_cannot_be(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="no temporary file can be written"):
-        Spool(tmp_path / "file")
+        PlaneSpool(tmp_path / "file")
 
 
 def test_a_full_disk(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    stack = Spool(tmp_path).planes((1, 3, 4), np.float32)
+    stack = PlaneSpool(tmp_path).planes((1, 3, 4), np.float32)
     monkeypatch.setattr(os, "pwrite", full)
     with pytest.raises(OutputError, match="No space left"):
         stack.write(0, np.ones((1, 3, 4)))
