@@ -4,6 +4,8 @@ import itertools
 import os
 import pickle
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from mirific.errors import InputError, ReferenceMissing
 from mirific.instrument.filters import FILTERS
 from mirific.instrument.subarrays import IMAGING, SUBARRAYS
 from mirific.references import Crds, FixedReferences
+from mirific.references.crds_process import Refused, client_process
 from mirific.references.demo.mappings import CONTEXT
 
 from .conftest import exposure
@@ -75,10 +78,39 @@ def test_context_is_the_one_of_the_cache(crds):
     assert crds.context() == CONTEXT
 
 
-def test_the_environment_is_pointed_at_the_cache(crds, cache):
-    crds.open(exposure(), ("gain",))
+def test_official_steps_are_pointed_at_the_cache(crds, cache):
+    crds.activate()
     assert os.environ["CRDS_PATH"] == str(cache)
     assert os.environ["CRDS_CONTEXT"] == CONTEXT
+
+
+def test_asking_leaves_the_environment_and_the_client_of_this_process_alone(crds, cache):
+    program = (
+        "import os, sys; from mirific.references import Crds; before = dict(os.environ)\n"
+        f"print(Crds(path={str(cache)!r}).context(), 'crds' in sys.modules, dict(os.environ) == before)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == [CONTEXT, "False", "True"]
+    assert done.stderr == ""
+
+
+def test_a_client_that_died_is_replaced(crds):
+    first = client_process(crds.environment())
+    first.end()
+    assert crds.open(exposure(), ("gain",))["gain"] is not None
+    assert client_process(crds.environment()) is not first
+
+
+def test_what_a_dying_client_said_last_is_reported(crds):
+    client = client_process({**crds.environment(), "CRDS_TEST": "dies"})
+    with pytest.raises(Refused, match="KeyError"):
+        client.ask("nonsense")
+    assert not client.alive
+
+
+def test_few_clients_are_kept(crds):
+    processes = [client_process({**crds.environment(), "CRDS_TEST": str(k)}) for k in range(3)]
+    assert [process.alive for process in processes] == [False, True, True]
 
 
 def test_the_users_environment_is_enough(cache, monkeypatch):

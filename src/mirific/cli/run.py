@@ -65,13 +65,14 @@ class Request:
 def run_request(request: Request, *, dry_run: bool, quiet: bool) -> int:
     """Run, write the report, and say where things are."""
     settings = request.settings()
+    references = Crds(path=request.references)
+    if not dry_run:
+        references.start()
     plan = make_plan(request.inputs)
     if dry_run:
         _print_plan(plan, settings, request.output)
         return 0
     _check_writable(request.output)
-    references = Crds(path=request.references)
-    context = references.context()
     start = time.perf_counter()
     total = len(plan.sources) + (len(plan.mosaics) if settings.to == "i2d" else 0)
     with progress("mirific", total, quiet=quiet) as advance, request.executor() as executor:
@@ -86,7 +87,7 @@ def run_request(request: Request, *, dry_run: bool, quiet: bool) -> int:
             advance=advance,
         )
     results = summarise(
-        result, [source.path for source in plan.sources], settings, context, time.perf_counter() - start
+        result, [source.path for source in plan.sources], settings, references.context(), time.perf_counter() - start
     )
     write_report(results, request.output)
     if not quiet:

@@ -1,31 +1,24 @@
 """The real CRDS: which reference and parameter files belong to an exposure, and where they are.
 
 The ``crds`` client is configured by the user's environment (CRDS_PATH, CRDS_SERVER_URL, CRDS_CONTEXT), or by the folder
-of an offline cache. It is imported when first needed, and kept quiet: what goes wrong comes as one error of ours.
+of an offline cache. It runs in a process of its own (:mod:`mirific.references.crds_process`); what goes wrong there
+comes as one error of ours.
 """
 
 from __future__ import annotations
 
 import ast
-import contextlib
-import io
-import logging
 import os
-import threading
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mirific.errors import InputError, ReferenceMissing
+from mirific.references.crds_process import NO_SERVER, Refused, client_process
 from mirific.references.files import ReferenceFile, Window, window_of
 
 __all__ = ["Crds"]
-
-_ENVIRONMENT = threading.RLock()
-_heeded: tuple[str | None, ...] | None = None
-
-#: A server name that tells the client not to try (``crds: crds/client/proxy.py``).
-_NO_SERVER = "https://jwst-serverless-mode.stsci.edu"
 
 _NOT_APPLICABLE = "NOT FOUND N/A"
 
@@ -56,12 +49,12 @@ class Crds:
         The rules to choose by, such as ``jwst_1413.pmap``; else CRDS_CONTEXT, else what the server or cache says.
     path : path, optional
         A cache to use without a server, such as :func:`mirific.references.demo.build_cache` makes; else the
-        environment decides. As the client knows no other way, CRDS_PATH, CRDS_CONTEXT and CRDS_SERVER_URL of the
-        process are set to it when it is first used (:meth:`activate`).
+        environment decides.
     """
 
     def __init__(self, context: str | None = None, path: str | Path | None = None) -> None:
         self._given = context
+        self._context: str | None = None
         self._path = None if path is None else Path(path).absolute()
         self._chosen: dict[tuple[Any, ...], dict[str, str]] = {}
         self._opened: dict[tuple[str, Window], ReferenceFile] = {}
@@ -70,24 +63,42 @@ class Crds:
         return f"Crds(context={self._given!r}, path={self._path and str(self._path)!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_given": self._given, "_path": self._path, "_chosen": {}, "_opened": {}}
+        return {**vars(self), "_chosen": {}, "_opened": {}}
 
-    def activate(self) -> None:
-        """Point the process's environment at this cache, where one was given; the official steps then use it, too.
+    def start(self) -> None:
+        """Start the client, which takes a while, and do not wait for it.
 
         Raises
         ------
         InputError
-            If the folder is not a CRDS cache.
+            If the given folder is not a CRDS cache.
+        ReferenceMissing
+            If the environment names neither cache nor server.
         """
-        with _ENVIRONMENT:
-            if self._path is not None:
-                os.environ.update(self._wanted())
-            _heed_environment()
+        client_process(self.environment())
 
-    def _wanted(self) -> dict[str, str]:
-        """Environment that makes the client use the given cache and nothing else."""
-        config = (self._path or Path()) / "config" / "jwst" / "server_config"
+    def activate(self) -> None:
+        """Point this process's environment at the given cache, for official steps, which choose by themselves.
+
+        Raises
+        ------
+        InputError, ReferenceMissing
+            As from :meth:`start`.
+        """
+        os.environ.update(self.environment())
+        if "crds" in sys.modules:
+            from crds.client import api
+            from crds.core import utils
+
+            api.set_crds_server(os.environ.get("CRDS_SERVER_URL") or NO_SERVER)
+            utils.clear_function_caches()
+
+    def environment(self) -> dict[str, str]:
+        """Variables that make the client use the given cache and nothing else; none where none was given."""
+        if self._path is None:
+            _check_environment()
+            return {}
+        config = self._path / "config" / "jwst" / "server_config"
         if not config.is_file():
             raise InputError(
                 "not a CRDS cache: it has no config/jwst/server_config",
@@ -95,7 +106,7 @@ class Crds:
                 todo="make one by mirific cache build DIR",
             )
         context = self._given or str(ast.literal_eval(config.read_text())["operational_context"])
-        return {"CRDS_PATH": str(self._path), "CRDS_SERVER_URL": _NO_SERVER, "CRDS_CONTEXT": context}
+        return {"CRDS_PATH": str(self._path), "CRDS_SERVER_URL": NO_SERVER, "CRDS_CONTEXT": context}
 
     def context(self) -> str:
         """Name of the pmap in force, such as ``jwst_1413.pmap``.
@@ -105,10 +116,9 @@ class Crds:
         ReferenceMissing
             If neither a cache nor a server answers, or the context is unknown.
         """
-        from crds.core import heavy_client
-
-        with self._client("the context"):
-            return str(heavy_client.get_processing_mode("jwst", self._given)[1])
+        if self._context is None:
+            self._context = str(self._ask("the context", "context"))
+        return self._context
 
     def open(self, meta: Mapping[str, Any], types: tuple[str, ...]) -> dict[str, ReferenceFile | None]:
         """Open the best references of these types for an exposure.
@@ -180,23 +190,15 @@ class Crds:
         asked = {f"meta.{key}": value for key, value in meta.items() if isinstance(value, (str, int, float, bool))}
         key = (types, tuple(sorted((name, str(value)) for name, value in asked.items() if _selects(name))))
         if key not in self._chosen:
-            import crds
-
-            with self._client(", ".join(types)):
-                found = crds.getrecommendations(asked, reftypes=types, context=self._given, observatory="jwst")
-            self._chosen[key] = {kind: str(found.get(kind, _NOT_APPLICABLE)) for kind in types}
+            found = self._ask(", ".join(types), "recommend", parameters=asked, types=types)
+            self._chosen[key] = {kind: found.get(kind, _NOT_APPLICABLE) for kind in types}
         return self._chosen[key]
 
     def _fetched(self, names: Mapping[str, str]) -> dict[str, str]:
         """Paths of files in the cache; what is not there yet is fetched from the server."""
         if not names:
             return {}
-        from crds.client import api
-        from crds.core import heavy_client
-
-        with self._client(", ".join(names)):
-            context = heavy_client.get_processing_mode("jwst", self._given)[1]
-            paths = api.cache_references(context, dict(names))
+        paths: dict[str, str] = self._ask(", ".join(names), "fetch", names=dict(names))
         for kind, path in paths.items():
             if not os.path.isfile(path):
                 raise ReferenceMissing(
@@ -204,29 +206,19 @@ class Crds:
                     where=path,
                     todo="check CRDS_SERVER_URL and the network, or the references of the cache",
                 )
-        return {kind: str(path) for kind, path in paths.items()}
+        return paths
 
-    @contextlib.contextmanager
-    def _client(self, what: str) -> Iterator[None]:
-        """Talk to the client: configured, quiet, its errors turned into ours."""
-        from crds.core.exceptions import CrdsError
-
-        if self._path is None:
-            _check_environment()
-        self.activate()
+    def _ask(self, what: str, question: str, **arguments: Any) -> Any:
+        """Ask the client, and turn its refusal into an error of ours."""
         try:
-            with _ENVIRONMENT, _quiet():
-                yield
-        except (CrdsError, OSError, AssertionError) as error:
-            raise self._failure(what, str(error)) from error
-        except (AttributeError, SystemExit) as error:
-            # Both are how the client reacts to finding neither a server nor a cached configuration.
-            raise self._failure(what, "there is neither a server nor a cached configuration") from error
+            return client_process(self.environment()).ask(question, given=self._given, **arguments)
+        except Refused as refusal:
+            raise self._failure(what, str(refusal)) from refusal
 
     def _failure(self, what: str, reason: str) -> ReferenceMissing:
         place = self._given or os.environ.get("CRDS_CONTEXT") or os.environ.get("CRDS_PATH")
         return ReferenceMissing(
-            f"CRDS cannot answer for {what}: {' '.join(reason.split())[:300]}",
+            f"CRDS cannot answer for {what}: {reason[:300]}",
             where=place,
             todo="check CRDS_CONTEXT, CRDS_PATH, CRDS_SERVER_URL and the network",
         )
@@ -246,33 +238,6 @@ def _check_environment() -> None:
     path = os.environ.get("CRDS_PATH")
     if path and not server and not os.path.isfile(os.path.join(path, "config", "jwst", "server_config")):
         raise ReferenceMissing("CRDS_PATH holds no cache and no CRDS_SERVER_URL is set", where=path, todo=_BUILD_ONE)
-
-
-def _heed_environment() -> None:
-    """Let the client look at its environment anew where it changed; it remembers what it found there before."""
-    global _heeded
-    now = tuple(os.environ.get(name) for name in ("CRDS_PATH", "CRDS_SERVER_URL", "CRDS_CONTEXT"))
-    if now != _heeded:
-        from crds.client import api
-        from crds.core import utils
-
-        with _quiet():
-            api.set_crds_server(os.environ.get("CRDS_SERVER_URL") or _NO_SERVER)
-        utils.clear_function_caches()
-        _heeded = now
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the client's log and the tracebacks that it prints off the terminal."""
-    logger = logging.getLogger("CRDS")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        with contextlib.redirect_stderr(io.StringIO()):
-            yield
-    finally:
-        logger.setLevel(level)
 
 
 def _no_match(kind: str, meta: Mapping[str, Any]) -> ReferenceMissing:

@@ -1,0 +1,203 @@
+"""The ``crds`` client in a process of its own, which answers questions of one line each.
+
+Importing the client and its first answer take as long as a tenth of a whole exposure: here they run on another core
+while the run starts. The client keeps to itself what it prints, how it leaves a process that finds no server, and the
+environment that it reads but once.
+
+Questions and answers are JSON objects: ``{"ask": NAME, **arguments}`` is answered by ``{"answer": ...}``, or by
+``{"error": REASON}`` where the client refuses.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Mapping
+from typing import IO, Any
+
+__all__ = ["NO_SERVER", "ClientProcess", "Refused", "answer_questions", "client_process"]
+
+#: A server name that tells the client not to try (``crds: crds/client/proxy.py``).
+NO_SERVER = "https://jwst-serverless-mode.stsci.edu"
+
+#: Processes that are kept; each is for one environment, and a run needs one.
+_KEPT = 2
+
+#: Those that run, by the process that started them (one that was forked must not talk to them) and environment.
+_RUNNING: dict[tuple[int, tuple[tuple[str, str], ...]], ClientProcess] = {}
+_STARTING = threading.Lock()
+
+
+class Refused(Exception):
+    """The client cannot answer; the message is its reason."""
+
+
+class ClientProcess:
+    """A client that was started in an environment, and is asked from any thread.
+
+    Parameters
+    ----------
+    environment : mapping of str to str
+        All of its environment variables; the client heeds those that begin with ``CRDS``.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._lock = threading.Lock()
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", __spec__.name],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._complaints,
+            env=dict(environment),
+            text=True,
+        )
+
+    def ask(self, question: str, **arguments: Any) -> Any:
+        """Ask, and wait for the answer.
+
+        Parameters
+        ----------
+        question : str
+            One of the names in :data:`ANSWERS`.
+        **arguments
+            What its function takes; JSON can hold them.
+
+        Raises
+        ------
+        Refused
+            If the client has no answer, or is gone.
+        """
+        with self._lock:
+            try:
+                _stream(self._process.stdin).write(json.dumps({"ask": question, **arguments}) + "\n")
+                _stream(self._process.stdin).flush()
+                line = _stream(self._process.stdout).readline()
+            except BrokenPipeError:
+                line = ""
+        if not line:
+            raise Refused(f"the client ended: {self._last_words()}")
+        reply = json.loads(line)
+        if "error" in reply:
+            raise Refused(reply["error"])
+        return reply["answer"]
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still answers."""
+        return self._process.poll() is None
+
+    def end(self) -> None:
+        """End it; it holds nothing that could be lost."""
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout, self._complaints):
+            with contextlib.suppress(BrokenPipeError):
+                _stream(stream).close()
+
+    def _last_words(self) -> str:
+        self._process.wait()
+        self._complaints.seek(0)
+        words = self._complaints.read().decode(errors="replace").strip().splitlines()
+        return words[-1] if words else f"exit code {self._process.returncode}"
+
+
+def _stream(stream: Any) -> IO[Any]:
+    """Stream of a process that was started with pipes."""
+    assert stream is not None
+    return stream  # type: ignore[no-any-return]
+
+
+def client_process(changes: Mapping[str, str]) -> ClientProcess:
+    """Process for the present environment with these changes: one that runs, or a new one.
+
+    Parameters
+    ----------
+    changes : mapping of str to str
+        Environment variables that the client shall see.
+    """
+    environment = {**os.environ, **changes}
+    key = (os.getpid(), tuple(sorted(item for item in environment.items() if item[0].startswith("CRDS"))))
+    with _STARTING:
+        if key not in _RUNNING or not _RUNNING[key].alive:
+            for oldest in _own()[: 1 - _KEPT]:
+                _RUNNING.pop(oldest).end()
+            _RUNNING[key] = ClientProcess(environment)
+        return _RUNNING[key]
+
+
+def _own() -> list[tuple[int, tuple[tuple[str, str], ...]]]:
+    """Those that this very process started, the oldest first."""
+    return [key for key in _RUNNING if key[0] == os.getpid()]
+
+
+@atexit.register
+def _end_all() -> None:
+    for key in _own():
+        _RUNNING.pop(key).end()
+
+
+def context(given: str | None) -> str:
+    """Name of the pmap in force."""
+    from crds.core import heavy_client
+
+    return str(heavy_client.get_processing_mode("jwst", given)[1])
+
+
+def recommend(given: str | None, parameters: dict[str, Any], types: list[str]) -> dict[str, str]:
+    """Names of the best references by type, as ``crds.getrecommendations`` gives them."""
+    import crds
+
+    found = crds.getrecommendations(parameters, reftypes=types, context=given, observatory="jwst")
+    return {kind: str(name) for kind, name in found.items()}
+
+
+def fetch(given: str | None, names: dict[str, str]) -> dict[str, str]:
+    """Paths in the cache by type; what is not there yet is fetched from the server."""
+    from crds.client import api
+
+    return {kind: str(path) for kind, path in api.cache_references(context(given), names).items()}
+
+
+#: What can be asked.
+ANSWERS = {"context": context, "recommend": recommend, "fetch": fetch}
+
+
+def answer_questions() -> None:
+    """Answer the questions that come in, until no more can come."""
+    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    sys.stdout = sys.stderr
+    import logging
+
+    from crds.client import api
+
+    logging.getLogger("CRDS").setLevel(logging.CRITICAL + 1)
+    if not os.environ.get("CRDS_SERVER_URL"):
+        api.set_crds_server(NO_SERVER)
+    for line in sys.stdin:
+        question = json.loads(line)
+        replies.write(json.dumps(_reply(question.pop("ask"), question)) + "\n")
+        replies.flush()
+
+
+def _reply(question: str, arguments: dict[str, Any]) -> dict[str, Any]:
+    from crds.core.exceptions import CrdsError
+
+    try:
+        return {"answer": ANSWERS[question](**arguments)}
+    except (CrdsError, OSError, AssertionError) as error:
+        return {"error": " ".join(str(error).split())}
+    except (AttributeError, SystemExit):
+        # Both are how the client reacts to finding neither a server nor a cached configuration.
+        return {"error": "there is neither a server nor a cached configuration"}
+
+
+if __name__ == "__main__":
+    with contextlib.suppress(KeyboardInterrupt):
+        answer_questions()
