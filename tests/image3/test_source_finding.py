@@ -86,3 +86,40 @@ def test_a_spooled_exposure_is_looked_at_once(monkeypatch):
     monkeypatch.setattr(source_finding, "measured", None)  # a second look would call it
     np.testing.assert_array_equal(find_sources(images[0]).x, first.x)
     np.testing.assert_array_equal(find_sources(images.keep(images)[0]).x, first.x)
+
+
+@pytest.mark.parametrize("name", ["F770W", "F1000W", "F1500W", "F2550W"])
+def test_missing_pixels_do_not_move_a_centroid(name):
+    """A star at the edge of the array, one with a bad column, one with a bad pixel: mirror images gave 0.1 to 0.5."""
+    from mirific.instrument.filters import FILTERS
+    from mirific.simulate.light_kernels import add_stamp
+    from mirific.simulate.psf import point_spread
+
+    spread, sigma = point_spread(name), FILTERS[name].fwhm_px / 2.3548
+    for phase in (-0.4, 0.0, 0.3):
+        image = np.zeros((61, 61), dtype=np.float32)
+        add_stamp(image, spread.table, spread.half, spread.oversample, 30 + phase, 30 - phase, 1000.0)
+        for missing in (np.s_[:, :29], np.s_[:, 28], np.s_[32, 29]):
+            bad = np.zeros(image.shape, dtype=bool)
+            bad[missing] = True
+            seen = np.where(bad, np.float32(0), image)
+            fit = windowed_centroids(seen, bad, np.array([30.0]), np.array([30.0]), sigma)[0]
+            assert np.hypot(fit[0] - 30 - phase, fit[1] - 30 + phase) < 0.03
+            assert 0 < fit[3] < 0.4
+
+
+@pytest.mark.parametrize("wider", [1.0, 1.3, 1.6])
+def test_errors_are_those_of_what_is_seen(wider):
+    """Galaxies tell their place less well than stars; their errors say so."""
+    rng = np.random.default_rng(7)
+    y, x = (10.0 + 20.0 * axis.ravel() for axis in np.mgrid[:12, :12])
+    image, _ = star_field(seed=7, number=5)
+    data = np.zeros_like(image.data, dtype=float)
+    scenes._add_stars(data, x + 3.0, y + 3.0, np.full(x.size, 400.0 * wider**2), 3.0 * wider)
+    noisy = (data + rng.normal(0, 2.0, data.shape)).astype(np.float32)
+    found = find_sources(replace(image.with_meta({"instrument.filter": "F1000W"}), data=noisy))
+    pull = np.concatenate([((found.x - 13.0 + 10) % 20 - 10), ((found.y - 13.0 + 10) % 20 - 10)]) / np.tile(
+        found.error, 2
+    )
+    assert len(found) > 100
+    assert 0.75 < np.std(pull[np.abs(pull) < 5]) < 1.25

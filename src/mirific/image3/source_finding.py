@@ -27,6 +27,9 @@ _SHARPEST_STAR = 0.85
 #: Less than this fraction of the peak above what is 1.2 FWHM away is wider than a star: a knot of a nebula.
 _WIDEST_STAR = 0.6
 
+#: What the phase of the pixels leaves in a centroid, and what missing pixels do times their part of it, pixels.
+_UNDERSAMPLING, _MISSING = 0.02, 0.2
+
 
 @dataclass(frozen=True)
 class Sources:
@@ -182,10 +185,12 @@ def _centred(
     fit = windowed_centroids(image, bad, column.astype(float), row.astype(float), sigma)
     stays = np.isfinite(fit).all(axis=1) & (np.hypot(fit[:, 0] - column, fit[:, 1] - row) < fwhm)
     fit, spread = fit[stays], noise[row[stays], column[stays]]
-    peak = fit[:, 2] / fit[:, 3]
+    peak, lost, steepness = fit[:, 2], fit[:, 3], np.clip(fit[:, 4], 0.1, 1.0)
     snr = peak / spread
-    # a Gaussian in white noise (Cramér-Rao): sqrt(2 / pi) / snr of the peak; the floor is what undersampling leaves
-    error = np.hypot(np.sqrt(2.0 / np.pi) / np.maximum(snr, 1e-3), 0.02)
+    # a Gaussian in white noise (Cramér-Rao): sqrt(2 / pi) / snr of the peak; then what undersampling leaves, and what
+    # pixels that are missing do, since stars are no Gaussians
+    noise_error = np.sqrt(2.0 / np.pi) / np.maximum(snr, 1e-3) / np.sqrt(1.0 - np.minimum(lost, 0.9)) / steepness
+    error = np.hypot(noise_error, _UNDERSAMPLING + _MISSING * lost)
     flux = 2.0 * np.pi * sigma**2 * peak
     order = np.argsort(-flux)
     order = order[_first_at_its_place(fit[order, :2])]

@@ -86,27 +86,48 @@ def find_peaks(filtered: Any, noise: Any, threshold: float, radius: int) -> Any:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _value(image: Any, bad: Any, j: int, i: int, y: float, x: float) -> float:
-    """A pixel, or in place of a bad one its mirror image about (x, y); NaN where there is neither."""
+def _moments(image: Any, bad: Any, x: float, y: float, sigma: float, peak: float) -> tuple[float, ...]:
+    """Sum, first moments in x and y, sum of the second ones, peak of the Gaussian that fits, and what is missing.
+
+    All in its window about (x, y). Pixels that are missing count as those of a Gaussian of that ``peak``.
+    """
     ny, nx = image.shape
-    if 0 <= j < ny and 0 <= i < nx and not bad[j, i]:
-        return float(image[j, i])
-    v, u = int(np.rint(2.0 * y - j)), int(np.rint(2.0 * x - i))
-    if 0 <= v < ny and 0 <= u < nx and not bad[v, u]:
-        return float(image[v, u])
-    return np.nan
+    reach = int(np.ceil(4.0 * sigma))
+    column, row = int(np.rint(x)), int(np.rint(y))
+    total, mx, my, second = 0.0, 0.0, 0.0, 0.0
+    light, power, lost, lever = 0.0, 0.0, 0.0, 0.0
+    for j in range(row - reach, row + reach + 1):
+        for i in range(column - reach, column + reach + 1):
+            r2 = (i - x) ** 2 + (j - y) ** 2
+            weight = np.exp(-0.5 * r2 / sigma**2)
+            lever += weight * weight * r2
+            if 0 <= j < ny and 0 <= i < nx and not bad[j, i]:
+                value = float(image[j, i])
+                light += weight * value
+                power += weight * weight
+            else:
+                value = peak * weight
+                lost += weight * weight * r2
+            total += weight * value
+            mx += weight * value * (i - x)
+            my += weight * value * (j - y)
+            second += weight * value * r2
+    return total, mx, my, second, light / max(power, 1e-30), lost / lever
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def windowed_centroids(image: Any, bad: Any, x: Any, y: Any, sigma: float) -> Any:
     """Centroids weighted by a Gaussian that follows them (SExtractor's XWIN, YWIN).
 
+    Where pixels are missing, the Gaussian that fits the others stands in their place: a single one two pixels from a
+    star leaves 0.005 pixel of bias (0.1 if mirror images stood in), the edge of the array one pixel from it 0.02.
+
     Parameters
     ----------
     image : float32 array, shape (ny, nx)
         Without background.
     bad : bool array, shape (ny, nx)
-        Pixels whose mirror images count in their place.
+        Pixels that are missing.
     x, y : float arrays, shape (n,)
         First guesses, pixels.
     sigma : float
@@ -114,31 +135,22 @@ def windowed_centroids(image: Any, bad: Any, x: Any, y: Any, sigma: float) -> An
 
     Returns
     -------
-    float array, shape (n, 4)
-        x, y (NaN where there is no convergence), weighted sum of the light, sum of the squared weights that entered.
+    float array, shape (n, 5)
+        x, y (NaN where there is no convergence); peak of the Gaussian that fits best; part of what tells the position
+        that is missing, 0 to 1; by how much a shift moves the first moment, 1 for the Gaussian, less for what is wider.
     """
-    reach = int(np.ceil(4.0 * sigma))
-    result = np.full((x.size, 4), np.nan)
+    result = np.full((x.size, 5), np.nan)
     for k in range(x.size):
-        cx, cy = x[k], y[k]
-        for _ in range(20):
-            total, mx, my, power = 0.0, 0.0, 0.0, 0.0
-            for j in range(int(np.rint(cy)) - reach, int(np.rint(cy)) + reach + 1):
-                for i in range(int(np.rint(cx)) - reach, int(np.rint(cx)) + reach + 1):
-                    value = _value(image, bad, j, i, cy, cx)
-                    if np.isnan(value):
-                        continue
-                    weight = np.exp(-0.5 * ((i - cx) ** 2 + (j - cy) ** 2) / sigma**2)
-                    total += weight * value
-                    mx += weight * value * (i - cx)
-                    my += weight * value * (j - cy)
-                    power += weight * weight
+        cx, cy, peak = x[k], y[k], float(image[int(np.rint(y[k])), int(np.rint(x[k]))])
+        for _ in range(30):
+            total, mx, my, second, peak, lost = _moments(image, bad, cx, cy, sigma, peak)
             if total <= 0.0:
                 break
             cx, cy = cx + 2.0 * mx / total, cy + 2.0 * my / total
             if not (abs(cx - x[k]) < 2.0 * sigma + 1.0 and abs(cy - y[k]) < 2.0 * sigma + 1.0):
                 break
             if abs(mx) + abs(my) < 5e-5 * total:
-                result[k, 0], result[k, 1], result[k, 2], result[k, 3] = cx, cy, total, power
+                result[k, 0], result[k, 1], result[k, 2], result[k, 3] = cx, cy, peak, lost
+                result[k, 4] = 2.0 - second / (total * sigma**2)
                 break
     return result
