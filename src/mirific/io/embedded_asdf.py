@@ -1,40 +1,43 @@
 """The ASDF extension of JWST products: metadata that have no keyword, and the world coordinates.
 
-ASDF is YAML text followed by blocks of numbers (ASDF standard 1.6.0, "Low-level file layout"). Plain metadata are read
-and written as YAML, without the extensions of ``asdf``: loading these takes longer than reading a product.
+They are read and written by :mod:`mirific.asdf_files`, without the extensions of ``asdf``: loading these takes longer
+than reading a product. What that does not know, such as corrections of tweakwcs, goes through ``asdf``.
 """
 
 from __future__ import annotations
 
 import io
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, lru_cache
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import yaml
+
+from mirific.asdf_files import Document, Unsupported, plain, read_document, write_document
+from mirific.asdf_files.transforms import AT_WORK
 
 if TYPE_CHECKING:
     from gwcs import WCS
 
 __all__ = ["ASDF", "asdf_bytes", "asdf_metadata", "asdf_wcs"]
 
+log = logging.getLogger(__name__)
+
 #: Name of the extension.
 ASDF = "ASDF"
 
-_HEAD = b"""#ASDF 1.0.0
-#ASDF_STANDARD 1.6.0
-%YAML 1.1
-%TAG ! tag:stsci.edu:asdf/
---- !core/asdf-1.1.0
-"""
 
-_END = b"\n...\n"
+@lru_cache(maxsize=8)
+def _document(content: bytes) -> Document:
+    """The file, read once for all who ask for parts of it; shared, so do not change it."""
+    return read_document(content)
 
 
 def asdf_metadata(content: bytes) -> Mapping[str, Any]:
-    """``meta`` of an ASDF file; objects in it come as what they are made of.
+    """``meta`` of an ASDF file; objects in it come as what they are made of, world coordinates as a node.
 
     Parameters
     ----------
@@ -46,18 +49,13 @@ def asdf_metadata(content: bytes) -> Mapping[str, Any]:
     ValueError
         If it is not ASDF.
     """
-    from asdf.util import load_yaml
-
-    try:
-        tree = load_yaml(io.BytesIO(content))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ValueError(f"damaged ASDF extension: {error}") from error
-    meta = tree.get("meta") if isinstance(tree, dict) else None
-    return meta if isinstance(meta, dict) else {}
+    meta = _document(content).tree.get("meta")
+    if not isinstance(meta, dict):
+        return {}
+    return {key: value if key == "wcs" else plain(value) for key, value in meta.items()}
 
 
-#: Held by who is at work with ``asdf``: its lists are made once, and polynomials of ``astropy.modeling`` add to what is
-#: common to their class while they are made, so that two threads must not make them at the same time.
+#: Held by who is at work with ``asdf``: its lists are made once.
 _AT_WORK = Lock()
 
 
@@ -85,7 +83,14 @@ def _compiled_yaml() -> Iterator[None]:
 
 def asdf_wcs(content: bytes) -> WCS | None:
     """World coordinates of an ASDF file; None if it has none, or damaged ones."""
-    with _AT_WORK, _asdf().config_context() as config:
+    from mirific.asdf_files import coordinates
+
+    document = _document(content)
+    try:
+        return coordinates.wcs(document.tree["meta"].get("wcs"), document)
+    except Unsupported as reason:
+        log.debug("asdf reads the world coordinates: %s", reason)
+    with _AT_WORK, AT_WORK, _asdf().config_context() as config:
         config.validate_on_read = False
         file = _asdf().open(io.BytesIO(content))  # stays open: its arrays are loaded when they are used
         wcs = file.tree["meta"]["wcs"]
@@ -95,8 +100,13 @@ def asdf_wcs(content: bytes) -> WCS | None:
 def asdf_bytes(meta: Mapping[str, Any], wcs: WCS | None = None) -> bytes:
     """Make an ASDF file of a tree of plain metadata and world coordinates."""
     if wcs is None:
-        text: bytes = yaml.dump({"meta": meta}, Dumper=yaml.CSafeDumper, encoding="utf-8", sort_keys=False)
-        return _HEAD + text.rstrip() + _END
+        return write_document({"meta": meta})
+    from mirific.asdf_files import coordinates
+
+    try:
+        return write_document({"meta": {**meta, "wcs": coordinates.described_wcs(wcs)}})
+    except Unsupported as reason:
+        log.debug("asdf writes the world coordinates: %s", reason)
     content = io.BytesIO()
     with _AT_WORK:
         _asdf().AsdfFile({"meta": {**meta, "wcs": wcs}}).write_to(content)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mirific.asdf_files import Unsupported, plain, read_document
 from mirific.errors import ReferenceMissing
 from mirific.exposure import DQ
 from mirific.fits_samples import SampleCode
@@ -227,10 +228,12 @@ class ReferenceFile:
 
     def _standard_bits(self, dq: NDArray[Any]) -> NDArray[np.uint32]:
         """Translate the bits that the file's DQ_DEF table names; bits without a JWST name are dropped."""
-        pairs = [(int(row["value"]), DQ.get(str(row["name"]), 0)) for row in self._dq_def]
         stored = dq.astype(np.uint32, copy=False)
-        if not pairs:
+        if not len(self._dq_def):
             return stored
+        present = int(np.bitwise_or.reduce(stored, axis=None))
+        named = [(int(row["value"]), DQ.get(str(row["name"]), 0)) for row in self._dq_def]
+        pairs = [(own, standard) for own, standard in named if own & present]
         kept = functools.reduce(operator.or_, (own for own, standard in pairs if own == standard), 0)
         result: NDArray[np.uint32] = stored & np.uint32(kept)
         for own, standard in pairs:
@@ -296,15 +299,30 @@ class ReferenceFile:
 
     @cached_property
     def _tree(self) -> dict[str, Any]:
+        from mirific.asdf_files.transforms import contents
+
+        try:
+            document = read_document(Path(self.path).read_bytes())
+            return dict(contents(document.tree, document))
+        except Unsupported:
+            return self._tree_by_asdf()
+        except (OSError, ValueError) as error:
+            raise self._unreadable() from error
+
+    def _tree_by_asdf(self) -> dict[str, Any]:
+        """Contents of a file with objects that only ``asdf`` itself knows."""
         import asdf
 
         try:
-            with asdf.open(self.path, lazy_load=False, memmap=False) as contents:
-                return dict(contents.tree)
+            with asdf.open(self.path, lazy_load=False, memmap=False) as opened:
+                return dict(opened.tree)
         except (OSError, ValueError) as error:
-            raise ReferenceMissing(
-                "the reference file cannot be read", where=self.path, todo="remove it and let CRDS fetch it again"
-            ) from error
+            raise self._unreadable() from error
+
+    def _unreadable(self) -> ReferenceMissing:
+        return ReferenceMissing(
+            "the reference file cannot be read", where=self.path, todo="remove it and let CRDS fetch it again"
+        )
 
     def tree(self) -> dict[str, Any]:
         """Contents of an ASDF file; read once and shared, so do not change them."""
@@ -312,18 +330,15 @@ class ReferenceFile:
 
     @cached_property
     def _plain_tree(self) -> dict[str, Any]:
-        from asdf.util import load_yaml
-
         try:
-            return dict(load_yaml(self.path))
+            return dict(plain(read_document(Path(self.path).read_bytes()).tree))
         except (OSError, ValueError) as error:
             raise ReferenceMissing(f"cannot be read ({error})", where=self.path, todo="fetch it again") from error
 
     def plain_tree(self) -> dict[str, Any]:
         """Contents of an ASDF file of numbers, texts and lists, such as a parameter file.
 
-        Unlike :meth:`tree` this does without the extensions of ``asdf``, whose loading takes the better part of a
-        second. Read once and shared, so do not change them.
+        Unlike :meth:`tree` this leaves things as what they are made of. Read once and shared, so do not change them.
 
         Raises
         ------
