@@ -23,16 +23,17 @@ class Usage:
 
 
 def run(command: list[str], environment: Mapping[str, str], log: Path) -> Usage:
-    """Run a command to its end.
+    """Run a command to its end, with compiled bytecode as any installed program has it.
 
     Raises
     ------
     RuntimeError
         If it fails; its output is in ``log``.
     """
+    environment = {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
     start = time.perf_counter()
     with log.open("a", encoding="utf-8") as stream:
-        process = subprocess.Popen(command, env=dict(environment), stdout=stream, stderr=stream)
+        process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode != 0:

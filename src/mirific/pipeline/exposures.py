@@ -109,19 +109,22 @@ def _is_finished(path: Path, job: ExposureJob) -> bool:
 
 def _detector1(job: ExposureJob, result: ExposureResult) -> tuple[Image, ExposureResult]:
     """Stage 1, streamed; writes rate and rateints."""
-    from mirific.detector1 import Detector1
     from mirific.execute import Threads
+    from mirific.execute.compiler import load_compiler
+
+    load_compiler()
+    from mirific.detector1 import Detector1
 
     ramp = io.read_ramp(job.source.path, dict(job.settings.metadata))
     engine = Detector1(parity=job.settings.parity).configured(job.settings.configure, ramp.meta, job.references)
     start = time.perf_counter()
     with Threads(job.workers) as threads:
         rate = engine.run(ramp, job.references, threads.map, job.output)
-    done = time.perf_counter()
-    products = {"rate": _write(rate, "rate", job)}
-    if rate.integrations is not None:
-        products["rateints"] = _write(rate.integrations, "rateints", job)
-    products |= {suffix: _write(cubes, suffix, job) for suffix, cubes in rate.byproducts.items()}
+        done = time.perf_counter()
+        made = {"rate": rate, "rateints": rate.integrations, **rate.byproducts}
+        written = {suffix: product for suffix, product in made.items() if product is not None}
+        paths = threads.map(lambda suffix: _write(written[suffix], suffix, job), written)
+        products = dict(zip(written, paths, strict=True))
     seconds = {"detector1": done - start, "write rate": time.perf_counter() - done}
     new = replace(result, products=products, history=rate.history, seconds=seconds, flags=count_flags(rate))
     return replace(rate, integrations=None, byproducts={}), new

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from mirific.issues import Finding
 from mirific.report.results import Comparison, Results
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 __all__ = ["number", "print_comparisons", "print_text", "verdict"]
 
@@ -24,6 +27,8 @@ def number(value: float | None, unit: str = "") -> str:
 
 
 def _console() -> Console:
+    from rich.console import Console
+
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=160)
 
@@ -40,6 +45,8 @@ def print_text(results: Results) -> None:
 
 
 def _table(results: Results, findings: list[Finding]) -> Table:
+    from rich.table import Table
+
     table = Table(title=results.title, title_justify="left", show_lines=False)
     mitigated = bool(results.left)
     columns = ("issue", "where", "verdict", "value", "sigma", "threshold", *(("left",) if mitigated else ()), "action")
@@ -64,6 +71,8 @@ def _table(results: Results, findings: list[Finding]) -> Table:
 
 def print_comparisons(comparisons: tuple[Comparison, ...]) -> None:
     """Print the table injected / found / left."""
+    from rich.table import Table
+
     table = Table(title="Against the truth", title_justify="left")
     for column in ("issue", "injected", "found", "left", ""):
         table.add_column(column, overflow="fold")
