@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mirific.exposure import Image
+from mirific.image2.planes import divide_by_flat, usable_flat
 from mirific.step import NotApplicable, Step, param
 
 __all__ = ["FlatField"]
@@ -41,39 +42,28 @@ class FlatField(Step[Image]):
 
 
 def _planes(reference: Any) -> tuple[Any, Any, Any]:
-    """Flat, its error and its DQ as contiguous arrays of the science shape; zeros where the file lacks them."""
-    flat = np.ascontiguousarray(reference.array("SCI"), dtype=np.float32)
-    err = reference.array("ERR") if reference.has("ERR") else np.zeros_like(flat)
-    dq = reference.array("DQ") if reference.has("DQ") else np.zeros(flat.shape, dtype=np.uint32)
-    return flat, np.ascontiguousarray(err, dtype=np.float32), np.ascontiguousarray(dq, dtype=np.uint32)
+    """Flat, its error and its DQ in the science shape, shared by all exposures; zeros where the file lacks them."""
+    flat = reference.image("SCI")
+    err = reference.image("ERR") if reference.has("ERR") else np.zeros_like(flat)
+    dq = reference.bits("DQ") if reference.has("DQ") else np.zeros(flat.shape, dtype=np.uint32)
+    return flat, err, dq
 
 
 def _divided(exposure: Image, reference: Any) -> Image:
-    """Apply the kernel to 2-D images and to cubes alike."""
-    from mirific.image2 import kernels
-
-    flat, flat_err, flat_dq = _planes(reference)
+    """Divide a 2-D image, or each of a cube."""
+    flat = _planes(reference)
     shape = exposure.data.shape
-    cube = (-1, *shape[-2:])
-    out = np.empty((5, exposure.data.size // flat.size, *flat.shape), dtype=np.float32)
-    dq = np.empty(out.shape[1:], dtype=np.uint32)
-    kernels.flat_field(
-        exposure.data.reshape(cube),
-        exposure.var_poisson.reshape(cube),
-        exposure.var_rnoise.reshape(cube),
-        exposure.dq.reshape(cube),
-        flat,
-        flat_err,
-        flat_dq,
-        out,
-        dq,
-    )
-    data, err, var_poisson, var_rnoise, var_flat = out.reshape(5, *shape)
+    out = np.empty((5, *shape), dtype=np.float32)
+    dq = np.empty(shape, dtype=np.uint32)
+    planes = exposure.data, exposure.var_poisson, exposure.var_rnoise, exposure.dq
+    for index in np.ndindex(shape[:-2]):
+        divide_by_flat([plane[index] for plane in planes], flat, out[(slice(None), *index)], dq[index])
+    data, err, var_poisson, var_rnoise, var_flat = out
     return replace(
         exposure,
         data=data,
         err=err,
-        dq=dq.reshape(shape),
+        dq=dq,
         var_poisson=var_poisson,
         var_rnoise=var_rnoise,
         var_flat=var_flat,
@@ -84,8 +74,7 @@ def _divided(exposure: Image, reference: Any) -> Image:
 def _multiplied(exposure: Image, reference: Any) -> Image:
     """Undo the division; the variance due to the flat is dropped."""
     flat, _, flat_dq = _planes(reference)
-    bad = ~np.isfinite(flat) | (flat == 0) | ((flat_dq & np.uint32(1 | 1 << 18)) != 0)
-    flat = np.where(bad, np.float32(1), flat)
+    flat, _ = usable_flat(np.where(np.isfinite(flat), flat, np.float32(np.nan)), flat_dq)
     squared = flat * flat
     var_poisson, var_rnoise = exposure.var_poisson * squared, exposure.var_rnoise * squared
     return replace(

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mirific.errors import InputError, ReferenceMissing
 from mirific.exposure import Image, Metadata
+from mirific.image2.planes import scale
 from mirific.step import NotApplicable, Step, param
 
 __all__ = ["Conversion", "Photom", "conversion", "relative_throughput"]
@@ -73,7 +74,7 @@ class Photom(Step[Image]):
             "bunit_err": "MJy/sr",
             **_pixel_area(references),
         }
-        area = references["area"].array("SCI").astype(np.float32) if references["area"] is not None else None
+        area = references["area"].image("SCI") if references["area"] is not None else None
         scaled = _scaled(exposure, found.photmjsr)
         return replace(scaled, meta=scaled.meta.with_values(values), area=area, integrations=None)
 
@@ -182,13 +183,12 @@ def _pixel_area(references: Mapping[str, Any]) -> dict[str, float]:
 
 def _scaled(exposure: Image, factor: Any) -> Image:
     """Multiply data and errors by ``factor`` and variances by its square, in the precision of ``factor``."""
-    from mirific.image2 import kernels
-
     names = ["data", "err", "var_poisson", "var_rnoise"] + ([] if exposure.var_flat is None else ["var_flat"])
+    planes = [getattr(exposure, name) for name in names]
     shape = exposure.data.shape
-    planes = tuple(getattr(exposure, name).reshape(-1, *shape[-2:]) for name in names)
-    out = np.empty((len(names), *planes[0].shape), dtype=np.float32)
-    dq = np.empty(planes[0].shape, dtype=np.uint32)
-    kernels.scale(planes, exposure.dq.reshape(dq.shape), float(factor), float(factor * factor), out, dq)
-    arrays = dict(zip(names, out.reshape(len(names), *shape), strict=True))
-    return replace(exposure, dq=dq.reshape(shape), **arrays)
+    out, dq = np.empty((len(names), *shape), dtype=np.float32), np.empty(shape, dtype=np.uint32)
+    factors = float(factor), float(factor * factor)
+    for index in np.ndindex(shape[:-2]):
+        scale([plane[index] for plane in planes], exposure.dq[index], factors, out[(slice(None), *index)], dq[index])
+    arrays: dict[str, Any] = dict(zip(names, out, strict=True))
+    return replace(exposure, dq=dq, **arrays)

@@ -170,6 +170,16 @@ class ReferenceFile:
             self._images[extname] = self.array(extname).astype(np.float32, copy=False)
         return self._images[extname]
 
+    def bits(self, extname: str = "DQ") -> NDArray[np.uint32]:
+        """DQ image (ysize, xsize), cut to the window; read once and shared, so do not change it."""
+        if extname not in self._bits:
+            self._bits[extname] = self.array(extname).astype(np.uint32, copy=False)
+        return self._bits[extname]
+
+    @cached_property
+    def _bits(self) -> dict[str, NDArray[np.uint32]]:
+        return {}
+
     @cached_property
     def _images(self) -> dict[str, NDArray[np.float32]]:
         return {}
