@@ -59,7 +59,7 @@ def corrected(raw, dq, known):
 
 
 def with_jumps(data, dq, known):
-    """Group DQ with jumps and their neighbours: the single pass."""
+    """Group DQ with jumps and their neighbours: the single pass. And whether no deviation lies on a limit."""
     values = np.where(dq & (DNU | SATURATED), np.nan, data * known["gain"])
     differences = np.diff(values, axis=1)
     middle = np.nanmedian(differences, axis=(0, 1))
@@ -68,64 +68,83 @@ def with_jumps(data, dq, known):
     near = ndimage.binary_dilation((ratio > 10) & (ratio < 1000), ndimage.generate_binary_structure(2, 1)[None, None])
     marked = dq.copy()
     marked[:, 1:] |= np.where((ratio > 4) | near, JUMP, 0)
-    return np.where(dq & (DNU | SATURATED), dq, marked), np.abs(ratio - 4).min() > 1e-3
+    sure = min(np.abs(ratio / limit - 1).min() for limit in (4, 10, 1000)) > 3e-4
+    return np.where(dq & (DNU | SATURATED), dq, marked), sure
+
+
+def segments_of(dq):
+    """Groups of each segment of a ramp: a run without flags, with the jump that starts it.
+
+    If none is longer than one group, the first counts, else those of one group do not.
+    """
+    edges = [g for g in range(len(dq) + 1) if g == len(dq) or dq[g]]
+    runs, start = [], 0
+    for end in edges:
+        if end > start:
+            first = start - 1 if start and dq[start - 1] == JUMP else start
+            runs.append(np.arange(first, end))
+        start = end + 1
+    return [run for run in runs if len(run) > 1] or runs[:1]
 
 
 def fitted(ramp, dq, gain, noise, rate):
-    """Slope and the two variances of one ramp, from its segments; None without one."""
-    usable = dq & ~np.array(JUMP) == 0
-    edges = [g for g in range(len(dq) + 1) if g == len(dq) or not usable[g] or dq[g] & JUMP]
-    segments, start = [], 0
-    for end in edges:
-        segments.append(np.arange(start, end))
-        start = end if end < len(dq) and usable[end] else end + 1
-    segments = [s for s in segments if len(s) > 1]
+    """Slope and the two variances of one ramp, from its segments."""
+    if dq[0] & SATURATED or (dq & (DNU | SATURATED)).all():
+        return np.nan, 0.0, 0.0
     sums = np.zeros(3)
-    for s in segments:
+    for s in segments_of(dq):
         n, rise = len(s), ramp[s[-1]] - ramp[s[0]]
-        ratio = rise * gain / np.sqrt(max(noise**2 + rise * gain, 1e-9)) if noise**2 + rise * gain > 0 else 0.0
-        power = (0.0, 0.4, 1.0, 3.0, 6.0, 10.0)[np.searchsorted((5, 10, 20, 50, 100), ratio, side="right")]
-        weight = np.abs(2 * np.arange(n) / (n - 1) - 1) ** power
-        slope = np.polynomial.Polynomial.fit(s, ramp[s], 1, w=np.sqrt(weight)).convert().coef[1] / GROUP_TIME
+        signal = rise * gain / np.sqrt(noise**2 + rise * gain) if noise**2 + rise * gain > 0 else 0.0
+        power = (0.0, 0.4, 1.0, 3.0, 6.0, 10.0)[np.searchsorted((5, 10, 20, 50, 100), signal, side="right")]
+        weight = np.abs(2 * np.arange(n) / max(n - 1, 1) - 1) ** power
+        line = (
+            np.polynomial.Polynomial.fit(s, ramp[s], 1, w=np.sqrt(weight)).convert().coef
+            if n > 1
+            else (0.0, ramp[s[0]])
+        )
+        n = max(n, 2)
         read = 12 * (noise / GROUP_TIME / gain) ** 2 / (n**3 - n)
         poisson = (max(rate, 0.0) + CASE.average_dark) / (GROUP_TIME * gain * (n - 1))
-        sums += slope / read, 1 / poisson, 1 / read
-    return (sums[0] / sums[2], 1 / sums[1], 1 / sums[2]) if segments else None
+        sums += line[1] / GROUP_TIME / read, 1 / poisson, 1 / read
+    return (sums[0] / sums[2], 1 / sums[1], 1 / sums[2]) if sums[2] else (0.0, 0.0, 0.0)
+
+
+def typical_rates(data, dq):
+    """Mean over the integrations of the median difference, DN/s; of the first sample where there is no difference."""
+    lost = (dq[:, 1:] | dq[:, :-1] & ~JUMP) & (DNU | SATURATED | JUMP)
+    medians = np.nanmedian(np.where(lost, np.nan, np.diff(data, axis=1)), axis=1)
+    first = np.where(dq[:, 0] & (DNU | SATURATED), 0.0, data[:, 0])
+    return np.where(np.isnan(medians), first, medians).mean(axis=0) / GROUP_TIME
 
 
 def plain(raw, known):
-    """Slope and variances by integration, (3, nints, ny, nx), NaN where there is no segment.
-
-    Also where there are lone groups only, of which nothing is said here, and whether the jumps are sure.
-    """
+    """Slope and variances by integration, (3, nints, ny, nx), and whether the jumps are sure."""
     dq = flagged(raw, known)
     data = corrected(raw, dq, known)
     dq, sure = with_jumps(data, dq, known)
-    differences = np.where((dq[:, 1:] | dq[:, :-1] & ~JUMP) & (DNU | SATURATED | JUMP), np.nan, np.diff(data, axis=1))
-    rates = np.nan_to_num(np.nanmedian(differences, axis=1)).mean(axis=0) / GROUP_TIME
-    result = np.full((3, len(raw), *raw.shape[2:]), np.nan)
+    dq |= np.where((dq == 0).sum(axis=1, keepdims=True) == 1, DNU, 0)
+    usable = np.flatnonzero(((dq & DNU) == 0).any(axis=(0, 2, 3)))
+    data, dq = data[:, usable[0] : usable[-1] + 1], dq[:, usable[0] : usable[-1] + 1]
+    dq[:, 0] &= ~JUMP if usable[0] else ~0
+    rates = typical_rates(data, dq)
+    result = np.empty((3, len(raw), *raw.shape[2:]))
     for i, y, x in np.ndindex(len(raw), *raw.shape[2:]):
         gain, noise = known["gain"][y, x], known["readnoise"][y, x] * known["gain"][y, x] / np.sqrt(2)
-        found = fitted(data[i, :, y, x], dq[i, :, y, x], gain, noise, rates[y, x])
-        result[:, i, y, x] = np.nan if found is None else found
-    lone = np.isnan(result[0]) & ((dq & (DNU | SATURATED)) == 0).any(axis=1)
-    return result, lone, sure
+        result[:, i, y, x] = fitted(data[i, :, y, x], dq[i, :, y, x], gain, noise, rates[y, x])
+    return result, sure
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 2), st.integers(15, 24), st.sampled_from([10.0, 100.0, 1000.0]))
-@settings(deadline=None, max_examples=25, derandomize=True)
+@settings(deadline=5000, max_examples=25)
 @pytest.mark.filterwarnings("ignore:All-NaN slice:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of the references, in place of what failed
 def test_the_chain_is_what_it_says(references, seed, nints, ngroups, rate):
     files, known = references
     case = CASE.but(seed=seed, nints=nints, ngroups=ngroups, rate=rate, cosmic_rays=0.03, floor=0.01)
-    expected, lone, sure = plain(samples_of(case).astype(np.int64), known)
-    ours = Detector1(parity=True).run(ramp_of(case), fixed(files)).integrations
+    expected, sure = plain(samples_of(case).astype(np.int64), known)
     if not sure:
         return
-    said = np.broadcast_to(~lone.any(axis=0), ours.data.shape)  # a lone group enters the mean rate of all integrations
-    both = said & np.isfinite(expected[0]) & np.isfinite(ours.data)
-    assert (np.isfinite(expected[0]) == np.isfinite(ours.data))[said].all()
-    np.testing.assert_allclose(ours.data[both], expected[0][both], rtol=1e-4, atol=5e-3)
-    np.testing.assert_allclose(ours.var_poisson[both], expected[1][both], rtol=5e-3)
-    np.testing.assert_allclose(ours.var_rnoise[both], expected[2][both], rtol=1e-4)
+    ours = Detector1(parity=True).run(ramp_of(case), fixed(files)).integrations
+    np.testing.assert_allclose(ours.data, expected[0], rtol=1e-4, atol=5e-3)
+    np.testing.assert_allclose(ours.var_poisson, expected[1], rtol=5e-3)
+    np.testing.assert_allclose(ours.var_rnoise, expected[2], rtol=1e-4)

@@ -30,6 +30,7 @@ AVERAGED = {
 }
 CLIPPED = PLAIN.but(nints=30, ngroups=6, ny=12, nx=16, cosmic_rays=0.04)
 CASES = {
+    "one group": PLAIN.but(ngroups=1, nints=3, bright=0.4, nan_references=False),
     "two groups": PLAIN.but(ngroups=2),
     "three groups": PLAIN.but(ngroups=3),
     "four groups": PLAIN.but(ngroups=4),
@@ -77,6 +78,13 @@ CASES = {
     ),
     "sigma clipping, three groups": CLIPPED.but(ngroups=3, steps={"jump": {"minimum_sigclip_groups": 20}}),
     "averaged frames": PLAIN.but(ngroups=8, dark_groups=39, meta=AVERAGED),
+    "averaged frames, heavy saturation": PLAIN.but(ngroups=8, dark_groups=39, bright=0.4, floor=0.05, meta=AVERAGED),
+    "averaged frames, wide growth": PLAIN.but(
+        ngroups=8, dark_groups=39, bright=0.1, meta=AVERAGED, steps={"saturation": {"n_pix_grow_sat": 2}}
+    ),
+    "averaged frames, saturation as if they were not": PLAIN.but(
+        ngroups=8, dark_groups=39, bright=0.4, meta=AVERAGED, steps={"saturation": {"use_readpatt": False}}
+    ),
     "averaged frames, a short dark": PLAIN.but(ngroups=8, dark_groups=21, meta=AVERAGED),
     "averaged frames, maximum likelihood": PLAIN.but(
         ngroups=15, dark_groups=74, cosmic_rays=0.01, meta=AVERAGED, steps={"ramp_fit": {"algorithm": "LIKELY"}}

@@ -34,7 +34,7 @@ def test_saturation_spreads_and_stays(seed, grow):
     data[rng.random(data.shape) < 0.01] = 0.0
     first = np.empty((9, 2, 20), dtype=np.int16)
     saturation_kernels.find(data, groupdq, threshold, first)
-    saturation_kernels.flag(data, groupdq, threshold, first, 0, grow, False)
+    saturation_kernels.flag(data, groupdq, threshold, first, 0, grow, 0)
     over = np.logical_or.accumulate(data >= threshold[:, None, None], axis=2)
     box = np.ones((2 * grow + 1, 1, 1, 2 * grow + 1), dtype=bool)
     expected = np.where(ndimage.binary_dilation(over, box), SATURATED, 0) | np.where(data <= 0, FLOOR | DNU, 0)

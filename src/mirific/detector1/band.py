@@ -331,7 +331,9 @@ class Band:
         new = bits[inside]
         if new.any():
             low, high = self.buffers.inside
-            frame = self.buffers.credits.setdefault(source, np.zeros((high - low, new.shape[1]), dtype=np.uint32))
+            if source not in self.buffers.credits:
+                self.buffers.credits[source] = np.zeros((high - low, new.shape[1]), dtype=np.uint32)
+            frame = self.buffers.credits[source]
             start = self.first + inside.start - low
             frame[start : start + new.shape[0]] |= new
 
@@ -397,7 +399,7 @@ class BandStep(Step[Image]):
     group_flags: ClassVar[tuple[str, ...]] = ()
     uses_census: ClassVar[bool] = False
 
-    def reach(self) -> int:
+    def reach(self, exposure: Exposure) -> int:
         """Rows above and below a row that decide what happens to it."""
         return 0
 

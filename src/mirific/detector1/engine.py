@@ -281,7 +281,7 @@ class _Course:
     @property
     def lag(self) -> int:
         """Rows by which the last step is behind the first."""
-        return sum(item.step.reach() for item in self.steps)
+        return sum(item.step.reach(self.exposure) for item in self.steps)
 
     def strips(self) -> list[tuple[int, int]]:
         """First row and the one after the last, of each strip."""
@@ -326,7 +326,7 @@ class _Passage:
             self._deliver(0, read, stop)
             read = stop
             self._advance(read)
-            reaches = [item.step.reach() for item in self.course.steps]
+            reaches = [item.step.reach(self.course.exposure) for item in self.course.steps]
             needed = min((done - reach for done, reach in zip(self.done, reaches, strict=True)), default=read)
             self.buffers.roll(max(self.top, needed), read)
         buffers = self.buffers
@@ -352,7 +352,7 @@ class _Passage:
         """Let every step catch up with the rows that the step before has finished."""
         for k, item in enumerate(self.course.steps):
             clock = time.perf_counter()
-            reach = item.step.reach()
+            reach = item.step.reach(self.course.exposure)
             if available > self.looked[k]:
                 item.step.look(Band(self.buffers, self.looked[k], available, available), item.constants)
                 self.looked[k] = available
@@ -403,7 +403,7 @@ class _Collected:
         """Put a strip into its place."""
         rows = slice(strip.first, strip.last)
         for name, bits in strip.credits.items():
-            self.credits.setdefault(name, np.zeros((ny, bits.shape[1]), dtype=np.uint32))[rows] |= bits
+            self._credit(name, (ny, bits.shape[1]))[rows] |= bits
         self._add_sums(strip.tallies, strip.seconds)
         for name, groups in strip.whole.items():
             self.whole[name] = self.whole.get(name, True) & groups
@@ -412,9 +412,14 @@ class _Collected:
     def amend(self, strip: Strip, ny: int, fresh: Collection[str]) -> None:
         """Take the flags and the time of rows that ran again, and sums that were not there the first time."""
         for name, bits in strip.credits.items():
-            frame = self.credits.setdefault(name, np.zeros((ny, bits.shape[1]), dtype=np.uint32))
-            frame[strip.first : strip.last] = bits
+            self._credit(name, (ny, bits.shape[1]))[strip.first : strip.last] = bits
         self._add_sums({name: value for name, value in strip.tallies.items() if name in fresh}, strip.seconds)
+
+    def _credit(self, name: str, shape: tuple[int, int]) -> NDArray[np.uint32]:
+        """Frame of the bits that a step set."""
+        if name not in self.credits:
+            self.credits[name] = np.zeros(shape, dtype=np.uint32)
+        return self.credits[name]
 
     def _add_sums(self, tallies: Mapping[str, float], seconds: Mapping[str, float]) -> None:
         for total, part in ((self.tallies, tallies), (self.seconds, seconds)):

@@ -60,7 +60,7 @@ class Ipc(BandStep):
 
     skip: bool = param(True, "Leave the data as they are.")
 
-    def reach(self) -> int:
+    def reach(self, exposure: Exposure) -> int:
         """Rows to which a kernel may reach."""
         return _REACH
 

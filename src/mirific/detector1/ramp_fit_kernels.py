@@ -264,10 +264,10 @@ def _median_rates(timing: Any, suppress: bool, room: Any) -> None:
         if ngroups > 1:
             sort_lanes(ordered, keep_numbers(differences, ordered, counts))
         for k in range(lanes):
-            alone = ngroups == 1 or _is_alone(room[1], i, k, suppress, flags[i, 0, k])
-            if alone or counts[k] == 0:
-                usable = not flags[i, 0, k] & (_SATURATED if alone else _INVALID)
-                rate = np.float64(samples[i, 0, k]) / timing[1 if alone else 0] if usable else np.nan
+            if ngroups == 1 or _is_alone(room[1], i, k, suppress, flags[i, 0, k]):
+                rate = np.nan if flags[i, 0, k] & _SATURATED else np.float64(samples[i, 0, k]) / timing[1]
+            elif counts[k] == 0:
+                rate = np.nan if flags[i, 0, k] & _INVALID else np.float64(samples[i, 0, k]) / timing[0]
             else:
                 rate = lane_median(ordered, k, counts[k]) / timing[0]
             rates[k] += 0.0 if np.isnan(rate) and ngroups > 1 else rate
@@ -551,7 +551,7 @@ def fit_segment(
         slope = _weighted_slope(samples, i, lane, start, end, gain, read_noise, table)
     slope /= time
     steps = np.float64(max(n, 2))
-    var_p = (max(rate, 0.0) + dark) / (time * gain * (steps - 1.0))
+    var_p = ((rate if rate > 0.0 else 0.0) + dark) / (time * gain * (steps - 1.0))
     noise = read_noise / time
     var_r = 12.0 * noise * noise / ((steps * steps * steps - steps) * gain * gain)
     if n > 2 and not gain > 0.0:

@@ -234,7 +234,7 @@ class _Marking(BandStep):
     threshold: float = 0.0
     half: int = 0
 
-    def reach(self) -> int:
+    def reach(self, exposure: Exposure) -> int:
         """Half the height of the ring."""
         return self.half
 
@@ -259,7 +259,7 @@ class _Marking(BandStep):
         """Smooth it and note where it exceeds the threshold."""
         from mirific.detector1 import showers_official_kernels
 
-        above, below = band.margins(self.reach())
+        above, below = band.margins(self.half)
         marks = np.zeros(band.data.shape, dtype=np.uint8)
         deviation = band.field("deviation", above, below)
         showers_official_kernels.smooth(deviation, above, constants.offsets, self.threshold, marks)
