@@ -7,7 +7,7 @@ import pytest
 
 from mirific.detector1 import Detector1
 from mirific.exposure import DQ
-from tests.detector1.cases import Case, configured, fixed, official, ramp_of, references_of
+from tests.detector1.cases import GROUP_TIME, Case, configured, fixed, official, ramp_of, references_of
 
 CASE = Case(ngroups=12, nan_references=False)
 
@@ -35,6 +35,22 @@ def test_an_image_of_the_average_dark_current_enters_the_variance(tmp_path):
     assert (parity.var_poisson[good] <= without.var_poisson[good]).all()
     assert np.median(default.var_poisson[good] / parity.var_poisson[good]) > 1.5
     np.testing.assert_array_equal(default.data, parity.data)
+
+
+@pytest.mark.oracle
+@pytest.mark.filterwarnings("ignore")
+def test_ramps_without_a_difference_are_unusable(tmp_path):
+    """Samples at the converter's floor leave lone groups: ``jwst`` 3.0 gives their level for a slope, or zero."""
+    case = CASE.but(ngroups=9, floor=0.3, skip_int1=0, skip_int2=0)
+    files, ramp = references_of(case, tmp_path), ramp_of(case)
+    _, theirs = official(case, files, ramp)
+    parity, default = (Detector1(parity=mode).run(ramp, fixed(files)).integrations for mode in (True, False))
+    np.testing.assert_array_equal(parity.data, theirs.data)
+    changed = (default.dq & ~parity.dq & DQ["DO_NOT_USE"]) != 0
+    assert changed.sum() > 100
+    assert ((theirs.data[changed] == 0.0) | (theirs.data[changed] > 9000.0 / GROUP_TIME)).all()
+    assert np.isnan(default.data[changed]).all()
+    assert not ((default.data == 0.0) & ((default.dq & DQ["DO_NOT_USE"]) == 0)).any()
 
 
 @pytest.mark.oracle

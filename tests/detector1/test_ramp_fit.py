@@ -15,7 +15,7 @@ TIME, GAIN, NOISE = 2.5, 4.0, 20.0
 SINGLE = np.array(POWERS, dtype=np.float32)
 
 
-def fit(data, groupdq, *, pixeldq=0, noise=NOISE, dark=0.0, suppress=True, low=0, high=None):
+def fit(data, groupdq, *, pixeldq=0, noise=NOISE, dark=0.0, suppress=True, low=0, high=None, official=False):
     """Fit one pixel: data and flags are (nints, ngroups); returns slope, error, variances and DQ, combined first."""
     data = np.asarray(data, dtype=np.float32)[None, :, :, None]
     groupdq = np.asarray(groupdq, dtype=np.uint8)[None, :, :, None]
@@ -25,7 +25,7 @@ def fit(data, groupdq, *, pixeldq=0, noise=NOISE, dark=0.0, suppress=True, low=0
     dq = np.empty((1, 1 + nints, 1), dtype=np.uint32)
     table = kernels.pair_coefficients(ngroups, SINGLE)
     rates = np.empty((1, 1))
-    options = (suppress, low, ngroups if high is None else high)
+    options = (suppress, low, ngroups if high is None else high, official)
     one = np.full((1, 1), pixeldq, dtype=np.uint32)
     kernels.fit(
         data, groupdq, one, images, (TIME, TIME), table, options, (values, dq, rates), np.zeros(1, dtype=np.int64)
@@ -99,6 +99,33 @@ def test_one_group_is_too_few_unless_asked_for():
     np.testing.assert_array_equal(dq, SATURATED)
 
 
+@pytest.mark.parametrize(
+    ("flags", "officially"),
+    [([DNU, 0, DNU, 0, SATURATED, SATURATED], 75.0 / TIME), ([DNU, JUMP, JUMP, DNU, DNU, DNU], 0.0)],
+    ids=["lone groups", "nothing but jumps"],
+)
+def test_a_ramp_without_a_difference_has_no_slope(flags, officially):
+    """Officially a sample is taken for a difference, or the slope is zero without any error, and all that is usable."""
+    values, dq = fit([np.full(6, 75.0)], [flags], official=True)
+    np.testing.assert_allclose(values[0], officially)
+    assert not (dq & DNU).any()
+    values, dq = fit([np.full(6, 75.0)], [flags])
+    assert np.isnan(values[0]).all()
+    np.testing.assert_array_equal(values[1:], 0.0)
+    assert (dq & DNU).all()
+
+
+def test_a_lost_integration_does_not_thin_the_light_of_the_others():
+    """The Poisson variance of the integration that is left is that of its rate, officially of half of it."""
+    ramp = 40.0 * TIME * np.arange(8)
+    flags = np.zeros((2, 8))
+    flags[0] = DNU
+    expected = 40.0 / (TIME * GAIN * 7)
+    for official, share in ((True, 0.5), (False, 1.0)):
+        values, _ = fit([ramp, ramp], flags, official=official)
+        np.testing.assert_allclose(values[2, [0, 2]], share * expected, rtol=1e-5)
+
+
 def test_a_lost_integration_leaves_the_other():
     good = 20.0 * TIME * np.arange(8)
     flags = np.zeros((2, 8))
@@ -141,7 +168,7 @@ def test_errors_are_those_of_the_scatter(seed):
     table = kernels.pair_coefficients(ngroups, SINGLE)
     flags, nothing = np.zeros(data.shape, dtype=np.uint8), np.zeros((1, nx), dtype=np.uint32)
     sensitive, out = np.zeros(1, dtype=np.int64), (values, dq, np.empty((1, nx)))
-    kernels.fit(data, flags, nothing, images, (TIME, TIME), table, (True, 0, ngroups), out, sensitive)
+    kernels.fit(data, flags, nothing, images, (TIME, TIME), table, (True, 0, ngroups, False), out, sensitive)
     pull = (values[0, 0, 0] - rate) / values[0, 1, 0]
     assert abs(pull.mean()) < 0.08
     assert pull.std() == pytest.approx(1.0, abs=0.12)

@@ -39,7 +39,7 @@ class FitConstants:
         Coefficients of the slopes (:func:`mirific.detector1.ramp_fit_kernels.pair_coefficients`), or covariance of the
         differences.
     options : tuple
-        Whether to suppress ramps of one usable group; first group and last but one to fit.
+        Whether to suppress ramps of one usable group; first group and last but one to fit; whether in parity mode.
     dropped : tuple of int
         Groups that the user leaves out.
     gain_factor : float, optional
@@ -50,7 +50,7 @@ class FitConstants:
     read_noise: NDArray[Any]
     timing: tuple[float, float]
     table: NDArray[np.float64]
-    options: tuple[bool, int, int]
+    options: tuple[bool, int, int, bool]
     dropped: tuple[int, ...]
     gain_factor: float | None
 
@@ -124,7 +124,7 @@ class RampFit(BandStep):
             read_noise=read_noise,
             timing=(float(np.float32(exposure.group_time)), alone),
             table=ramp_fit_kernels.pair_coefficients(high - low, np.array(POWERS, dtype=np.float32)),
-            options=(self.suppress_one_group and exposure.ngroups > 1, low, high),
+            options=(self.suppress_one_group and exposure.ngroups > 1, low, high, exposure.parity),
             dropped=self._dropped(exposure.ngroups),
             gain_factor=references["gain"].header().get("GAINFACT"),
         )
@@ -137,7 +137,7 @@ class RampFit(BandStep):
             read_noise=(readnoise / np.sqrt(2.0)).astype(np.float64),
             timing=(0.0, 0.0),
             table=_covariance(exposure),
-            options=(False, 0, exposure.ngroups),
+            options=(False, 0, exposure.ngroups, exposure.parity),
             dropped=self._dropped(exposure.ngroups),
             gain_factor=references["gain"].header().get("GAINFACT"),
         )
@@ -205,7 +205,7 @@ class RampFit(BandStep):
             band.pixeldq,
             noise,
             constants.table,
-            constants.options[1:],
+            constants.options[1:3],
             (band.field("rate"), band.field("rate_dq"), band.field("chi2")),
         )
 
@@ -225,14 +225,14 @@ class RampFit(BandStep):
             noise,
             constants.timing,
             constants.table,
-            constants.options,
+            constants.options[:3],
             first_time,
             tuple(band.field(name) for name in ("segments", "jumps", "pedestals", "counts")),
         )
 
     def same_course(self, assumed: FitConstants, found: FitConstants, tallies: Mapping[str, float]) -> bool:
         """Whether the same groups were fitted, or leaving off the unusable ones at the start changes nothing."""
-        (_, low, high), (_, true_low, true_high) = assumed.options, found.options
+        (_, low, high, _), (_, true_low, true_high, _) = assumed.options, found.options
         indifferent = low < true_low and not tallies.get("ramps that depend on their first group")
         return high == true_high and (low == true_low or indifferent)
 

@@ -89,7 +89,9 @@ def fit(
         :func:`pair_coefficients`.
     options : tuple
         Whether to suppress ramps of one usable group; first group to fit and the one after the last. A jump in the
-        first one is forgotten if groups before it are left off.
+        first one is forgotten if groups before it are left off. Then whether to do as the official fit where it takes
+        samples for differences: ramps of lone groups (a slope of zero, or of the sample itself) are suppressed
+        otherwise, and integrations without a difference do not count in the median rate.
     out : tuple of float32 (rows, 4, 1 + nints, nx), uint32 (rows, 1 + nints, nx) and float64 (rows, nx) arrays
         Receive slope and error (DN/s), Poisson and read-noise variance (DN²/s²), combined, then by integration; the
         pixel DQ; the median rate that the Poisson variance comes from (DN/s).
@@ -97,7 +99,8 @@ def fit(
         Receives the number of ramps that would fare differently if unusable groups at the start were left off.
     """
     rows, nints, _, nx = data.shape
-    suppress, low, high = options
+    suppress, low, high, official = options
+    strict = suppress and not official
     room = _workspace(nints, high - low, lane_width(nx))
     samples, flags = room[0]
     width = flags.shape[2]
@@ -109,9 +112,9 @@ def fit(
             _gather(data, groupdq, r, start, stop, low, samples, flags)
             _gather_noise(pixeldq, noise, r, start, stop, room[5], room[6])
             _look_over(flags, room[1])
-            _median_rates(timing, suppress, room)
+            _median_rates(timing, suppress, official, room)
             for i in range(nints):
-                _fit_integration(i, timing, table, suppress, room)
+                _fit_integration(i, timing, table, suppress, strict, room)
                 sensitive[r] += _count_sensitive(flags, room[1], i, stop - start, suppress)
             _combine(room[4], room[6], nints)
             out[2][r][start:stop] = room[5][3][: stop - start]
@@ -130,7 +133,7 @@ def _workspace(nints: int, ngroups: int, width: int) -> Any:
     2. numbers of usable differences, (nints, lanes);
     3. differences, and the same sorted, (ngroups - 1, lanes);
     4. slope, error, the two variances, and sums over segments or integrations, (1 + nints, 8, lanes);
-    5. gain, read noise, dark current, median rate, working space, (8, lanes);
+    5. gain, read noise, dark current, median rate, working space, integrations with a rate, (8, lanes);
     6. pixel DQ, combined and by integration; numbers of unusable and of saturated integrations, SATURATED in some,
        (4 + nints, lanes).
     """
@@ -247,16 +250,19 @@ def _is_alone(seen: Any, i: int, lane: int, suppress: bool, first_flags: Any) ->
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _median_rates(timing: Any, suppress: bool, room: Any) -> None:
+def _median_rates(timing: Any, suppress: bool, official: bool, room: Any) -> None:
     """Mean over the integrations of the median difference of usable groups without a jump, DN/s.
 
-    A ramp without such a difference counts with its first sample, if usable.
+    A ramp without such a difference is left out; officially it counts with its first sample if that is usable, else
+    with zero.
     """
     samples, flags = room[0]
     differences, ordered = room[3]
     rates = room[5][3]
     nints, ngroups, lanes = flags.shape
+    known = room[5][7]
     rates[:] = 0.0
+    known[:] = 0.0
     for i in range(nints):
         for g in range(ngroups - 1):
             _difference(samples[i, g], samples[i, g + 1], flags[i, g], flags[i, g + 1], differences[g])
@@ -267,11 +273,14 @@ def _median_rates(timing: Any, suppress: bool, room: Any) -> None:
             if ngroups == 1 or _is_alone(room[1], i, k, suppress, flags[i, 0, k]):
                 rate = np.nan if flags[i, 0, k] & _SATURATED else np.float64(samples[i, 0, k]) / timing[1]
             elif counts[k] == 0:
-                rate = np.nan if flags[i, 0, k] & _INVALID else np.float64(samples[i, 0, k]) / timing[0]
+                usable = official and not flags[i, 0, k] & _INVALID
+                rate = np.float64(samples[i, 0, k]) / timing[0] if usable else np.nan
             else:
                 rate = lane_median(ordered, k, counts[k]) / timing[0]
             rates[k] += 0.0 if np.isnan(rate) and ngroups > 1 else rate
-    rates /= nints
+            known[k] += 1.0 if official or not np.isnan(rate) else 0.0
+    for k in range(lanes):
+        rates[k] /= max(known[k], 1.0)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -312,7 +321,7 @@ def _depends_on_start(flags: Any, i: int, lane: int, good: int, suppress: bool) 
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fit_integration(i: int, timing: Any, table: Any, suppress: bool, room: Any) -> None:
+def _fit_integration(i: int, timing: Any, table: Any, suppress: bool, strict: bool, room: Any) -> None:
     """Fit the ramps of one integration of a block, and add to the sums of its pixels.
 
     Ramps that are one segment with the block's most common ends are fitted together, the others one by one.
@@ -325,9 +334,9 @@ def _fit_integration(i: int, timing: Any, table: Any, suppress: bool, room: Any)
         _fit_together(room[0][0][i], low, high, timing[0], table, pixels, values)
     for lane in range(lanes):
         if not _is_plain(seen[i], room[2][i], lane, low, high):
-            _fit_alone(i, lane, timing, table, suppress, room)
+            _fit_alone(i, lane, timing, table, suppress, strict, room)
     _finish(values)
-    _settle(room[0][1][i, 0], seen[i], i, room[0][1].shape[1], values, bits)
+    _settle(room[0][1][i, 0], seen[i], i, room[0][1].shape[1], strict, values, bits)
     _add_up(values, room[4][0], i == 0)
 
 
@@ -404,11 +413,11 @@ def _weigh(n: float, time: float, pixels: Any, inverse_p: Any, inverse_r: Any, i
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fit_alone(i: int, lane: int, timing: Any, table: Any, suppress: bool, room: Any) -> None:
+def _fit_alone(i: int, lane: int, timing: Any, table: Any, suppress: bool, strict: bool, room: Any) -> None:
     """Sums over the segments of one ramp.
 
     Segments are runs of good groups, each with the jump that starts it. Those of one group count only if there is no
-    longer one, and then only the first.
+    longer one, and then only the first; if ``strict``, not even that.
     """
     samples, flags = room[0]
     seen, pixels, values = room[1], room[5], room[4][i + 1]
@@ -417,7 +426,7 @@ def _fit_alone(i: int, lane: int, timing: Any, table: Any, suppress: bool, room:
     pixel = (pixels[0, lane], pixels[1, lane], pixels[2, lane])
     alone = _is_alone(seen, i, lane, suppress, flags[i, 0, lane])
     most = longest(flags, i, lane)
-    lost = seen[i, 0, lane] == 0 or flags[i, 0, lane] & _SATURATED
+    lost = most < (2 if strict else 1) or flags[i, 0, lane] & _SATURATED
     end, done = (ngroups if lost else 0), False
     while end < ngroups and not done:
         start, end = next_segment(flags, i, lane, end)
@@ -451,7 +460,7 @@ def _finish(values: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _settle(first_flags: Any, seen: Any, i: int, ngroups: int, values: Any, bits: Any) -> None:
+def _settle(first_flags: Any, seen: Any, i: int, ngroups: int, strict: bool, values: Any, bits: Any) -> None:
     """DQ of each ramp; NaN and zeros where it cannot be used. Counts unusable and saturated ramps by pixel."""
     unusable, lost, partly = bits[-3], bits[-2], bits[-1]
     for k in range(first_flags.size):
@@ -461,6 +470,8 @@ def _settle(first_flags: Any, seen: Any, i: int, ngroups: int, values: Any, bits
             own |= _INVALID
         if seen[3, k] == ngroups:
             own |= _INVALID if seen[4, k] == ngroups else _DO_NOT_USE
+        if strict and values[5, k] == 0.0:
+            own |= _DO_NOT_USE
         unusable[k] += own & _DO_NOT_USE
         lost[k] += (own & _SATURATED) >> np.uint32(1)
         if own & _INVALID:

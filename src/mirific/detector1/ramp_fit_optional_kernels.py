@@ -33,7 +33,7 @@ def describe(
     rates : tuple of float32 array, shape (rows, nints, nx), and float64 array, shape (rows, nx)
         Slope of each integration and median rate of each pixel, DN/s.
     noise, timing, table, options
-        As :func:`mirific.detector1.ramp_fit_kernels.fit` takes them.
+        As :func:`mirific.detector1.ramp_fit_kernels.fit` takes them; of the options the first three.
     first_time : float
         Time from the start of an integration to the middle of its first group, in groups.
     out : tuple of arrays
