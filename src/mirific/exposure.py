@@ -192,21 +192,36 @@ class FlagProvenance:
         """One ``source:BIT_NAME`` for each entry, in the order in which they were made."""
         return tuple(f"{source}:{_NAME_OF_BIT[bit]}" for source, bit in self.entries)
 
+    def count(self, source: str, bit: int) -> int:
+        """Number of pixels in which ``source`` set ``bit``."""
+        packed = self.entries.get((source, bit))
+        return 0 if packed is None else int(np.bitwise_count(packed).sum())
+
     def as_planes(self) -> NDArray[np.uint32]:
         """Code the entries as bits: plane ``k // 32``, bit ``k % 32`` is entry ``k``; (nplanes, ny, nx)."""
-        planes = np.zeros((max(1, -(-len(self.entries) // 32)), *self.shape), dtype=np.uint32)
-        for k, (source, bit) in enumerate(self.entries):
-            planes[k // 32] |= self.where(source, bit).astype(np.uint32) << np.uint32(k % 32)
-        return planes
+        size = self.shape[0] * self.shape[1]
+        planes = np.zeros((max(1, -(-len(self.entries) // 32)), size), dtype=np.uint32)
+        packed = list(self.entries.values())
+        for first in range(0, len(packed), 8):
+            lane = np.zeros(size, dtype=np.uint8)
+            for k, entry in enumerate(packed[first : first + 8]):
+                lane |= np.unpackbits(entry, count=size) << np.uint8(k)
+            planes[first // 32] |= lane.astype(np.uint32) << np.uint32(first % 32)
+        return planes.reshape(-1, *self.shape)
 
     @classmethod
     def from_planes(cls, planes: NDArray[np.uint32], labels: tuple[str, ...]) -> FlagProvenance:
         """Undo :meth:`as_planes`, given the :meth:`labels`."""
-        flags = cls(shape=(planes.shape[-2], planes.shape[-1]))
+        stored = np.ascontiguousarray(planes, dtype="<u4").view(np.uint8).reshape(len(planes), -1, 4)
+        entries: dict[tuple[str, int], NDArray[np.uint8]] = {}
         for k, label in enumerate(labels):
+            if k % 8 == 0:
+                lane = np.ascontiguousarray(stored[k // 32, :, k % 32 // 8])
             source, _, name = label.rpartition(":")
-            flags = flags.add(source, DQ[name], (planes[k // 32] >> np.uint32(k % 32)) & 1 == 1)
-        return flags
+            bit, packed = DQ[name], np.packbits(lane & np.uint8(1 << k % 8))
+            if packed.any():
+                entries[source, bit] = packed
+        return cls((planes.shape[-2], planes.shape[-1]), entries)
 
 
 class _Carrier:

@@ -8,14 +8,13 @@ which any later correction uses.
 from __future__ import annotations
 
 import math
-import threading
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from mirific.errors import BrokenWcs, ReferenceMissing
 from mirific.exposure import Image, Metadata
+from mirific.image2.sip import USUAL, SipFit, fit_keywords
 from mirific.step import Step, param
 
 if TYPE_CHECKING:
@@ -23,33 +22,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AssignWcs", "SipFit", "build_wcs", "pointing_transform", "shift_pointing", "with_wcs"]
 
-#: Largest degree of the SIP polynomials that is tried, as in ``jwst: assign_wcs/util.py``.
-MAX_SIP_DEGREE = 5
-
-_SIP_LOCK = threading.Lock()
-
+#: Keywords of a fit, beside its terms, that another fit may lack.
 _STALE = ("cdelt1", "cdelt2", "pc1_1", "pc1_2", "pc2_1", "pc2_2", "a_order", "b_order", "ap_order", "bp_order")
-
-
-@dataclass(frozen=True)
-class SipFit:
-    """How the SIP approximation is made.
-
-    Parameters
-    ----------
-    max_pix_error, max_inv_pix_error : float
-        Accuracy wanted of pixel → sky and sky → pixel, pixel.
-    degree, inv_degree : int, optional
-        Degrees of the polynomials; None for the lowest one that is accurate enough.
-    npoints : int
-        Points per axis at which the fit is made.
-    """
-
-    max_pix_error: float = 0.01
-    degree: int | None = None
-    max_inv_pix_error: float = 0.01
-    inv_degree: int | None = None
-    npoints: int = 12
 
 
 @dataclass(frozen=True)
@@ -233,7 +207,7 @@ def _pointing(meta: Metadata, name: str) -> float:
     return float(value)
 
 
-def with_wcs(image: Image, wcs: WCS, sip: SipFit | None = SipFit()) -> Image:
+def with_wcs(image: Image, wcs: WCS, sip: SipFit | None = USUAL) -> Image:
     """Return a copy whose GWCS, S_REGION and SIP keywords all describe ``wcs``.
 
     Parameters
@@ -244,61 +218,29 @@ def with_wcs(image: Image, wcs: WCS, sip: SipFit | None = SipFit()) -> Image:
     sip : SipFit, optional
         None to leave the FITS keywords alone.
     """
-    values: dict[str, Any] = {"wcsinfo.s_region": _s_region(wcs, image.data.shape)}
+    found = fit_keywords(wcs, image.data.shape, sip, _reference_pixel(image.meta))
+    region = "POLYGON ICRS  " + " ".join(f"{ra % 360:.9f} {dec:.9f}" for ra, dec in found.corners)
+    values: dict[str, Any] = {"wcsinfo.s_region": region}
     if sip is not None:
-        values |= _sip_keywords(wcs, image.meta, sip)
+        values |= {name: None for name in image.meta if _is_stale(name)}
+        values |= {f"wcsinfo.{name}": value for name, value in found.cards.items()}
     return replace(image, wcs=wcs, meta=image.meta.with_values(values))
 
 
-def _s_region(wcs: WCS, shape: tuple[int, ...]) -> str:
-    """Footprint of the outer edges of the pixels, as S_REGION writes it."""
-    bounds = wcs.bounding_box or ((-0.5, shape[-1] - 0.5), (-0.5, shape[-2] - 0.5))
-    corners = wcs.footprint(bounds, center=False, axis_type="spatial")[:, :2]
-    return "POLYGON ICRS  " + " ".join(f"{ra % 360:.9f} {dec:.9f}" for ra, dec in corners)
-
-
-def _sip_keywords(wcs: WCS, meta: Metadata, sip: SipFit) -> dict[str, Any]:
-    """FITS keywords of the TAN-SIP approximation; None for those that an earlier fit left behind."""
-    header = _sip_header(wcs, meta, sip)
-    prefix = "wcsinfo."
-    stale = {name: None for name in meta if name.startswith(prefix) and _is_stale(name.removeprefix(prefix))}
-    fresh = {prefix + card.lower(): value for card, value in header.items() if not card.startswith("NAXIS")}
-    return {**stale, **fresh}
+def _reference_pixel(meta: Metadata) -> tuple[float, float] | None:
+    x, y = meta.get("wcsinfo.crpix1"), meta.get("wcsinfo.crpix2")
+    return None if x is None or y is None else (float(x), float(y))
 
 
 def _is_stale(name: str) -> bool:
+    """Whether an earlier fit of the FITS keywords left this behind."""
+    prefix, _, name = name.partition(".")
     kind, *indices = name.split("_")
-    return name in _STALE or (kind in {"a", "b", "ap", "bp"} and len(indices) == 2 and all(map(str.isdigit, indices)))
+    polynomial = kind in {"a", "b", "ap", "bp"} and len(indices) == 2 and all(map(str.isdigit, indices))
+    return prefix == "wcsinfo" and (name in _STALE or polynomial)
 
 
-def _sip_header(wcs: WCS, meta: Metadata, sip: SipFit) -> Any:
-    """Fit the polynomials with the settings of ``jwst: assign_wcs/util.py``.
-
-    The best inverse of degree 5 misses the 0.01 pixel wanted by half of it over the whole imager; gwcs warns of that,
-    and SIPIVERR tells it. The lock keeps apart the changes that gwcs makes to the filters of warnings.
-    """
-    from numpy.linalg import LinAlgError
-    from scipy.linalg import LinAlgWarning
-
-    crpix = [meta.get("wcsinfo.crpix1"), meta.get("wcsinfo.crpix2")]
-    degrees = range(1, MAX_SIP_DEGREE + 1)
-    with _SIP_LOCK, warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Failed to achieve requested SIP", category=LinAlgWarning)
-        warnings.filterwarnings("ignore", message="Double sampling check FAILED", category=UserWarning)
-        try:
-            return wcs.to_fits_sip(
-                max_pix_error=sip.max_pix_error,
-                degree=degrees if sip.degree is None else sip.degree,
-                max_inv_pix_error=sip.max_inv_pix_error,
-                inv_degree=degrees if sip.inv_degree is None else sip.inv_degree,
-                npoints=sip.npoints,
-                crpix=None if None in crpix else crpix,
-            )
-        except (ValueError, LinAlgError) as error:
-            raise BrokenWcs(f"no SIP fit ({error})", where=meta.get("filename"), todo="set sip_approx=false") from error
-
-
-def shift_pointing(image: Image, dra: float, ddec: float, sip: SipFit | None = SipFit(), droll: float = 0.0) -> Image:
+def shift_pointing(image: Image, dra: float, ddec: float, sip: SipFit | None = USUAL, droll: float = 0.0) -> Image:
     """Move the pointing of an exposure on the sky.
 
     RA_REF and DEC_REF change, and ROLL_REF by ``droll``; a world coordinate system, where there is one, is rebuilt

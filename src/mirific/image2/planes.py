@@ -1,8 +1,8 @@
 """Arithmetic of stage 2 on whole planes: arrays and numbers in, arrays out.
 
 The order and the precision (float32) of the operations are those of ``jwst`` 3.0, so that results agree to the
-last bit (flatfield/flat_field.py, photom/photom.py, lib/pipe_utils.py there). NumPy does it, in strips of rows that stay
-in the cache of a core: compiled loops would save 6 ms of an exposure, and cost 250 ms when they are loaded.
+last bit (flatfield/flat_field.py, photom/photom.py, lib/pipe_utils.py there). NumPy does it, in strips of rows that
+stay in the cache of a core: compiled loops would save 6 ms of an exposure, and cost 250 ms when they are loaded.
 """
 
 from __future__ import annotations
