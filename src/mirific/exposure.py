@@ -200,14 +200,16 @@ class FlagProvenance:
     def as_planes(self) -> NDArray[np.uint32]:
         """Code the entries as bits: plane ``k // 32``, bit ``k % 32`` is entry ``k``; (nplanes, ny, nx)."""
         size = self.shape[0] * self.shape[1]
-        planes = np.zeros((max(1, -(-len(self.entries) // 32)), size), dtype=np.uint32)
+        planes = np.zeros((max(1, -(-len(self.entries) // 32)), size), dtype="<u4")
+        lanes = planes.view(np.uint8).reshape(-1, size, 4)
         packed = list(self.entries.values())
         for first in range(0, len(packed), 8):
             lane = np.zeros(size, dtype=np.uint8)
             for k, entry in enumerate(packed[first : first + 8]):
-                lane |= np.unpackbits(entry, count=size) << np.uint8(k)
-            planes[first // 32] |= lane.astype(np.uint32) << np.uint32(first % 32)
-        return planes.reshape(-1, *self.shape)
+                bits = np.unpackbits(entry, count=size)
+                lane |= np.left_shift(bits, np.uint8(k), out=bits)
+            lanes[first // 32, :, first % 32 // 8] = lane
+        return planes.reshape(-1, *self.shape).astype(np.uint32, copy=False)
 
     @classmethod
     def from_planes(cls, planes: NDArray[np.uint32], labels: tuple[str, ...]) -> FlagProvenance:
