@@ -6,9 +6,12 @@ Exit codes: 0 done (of ``diagnose``: nothing found), 1 findings (``diagnose`` on
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import logging
 import os
 import sys
+from typing import NoReturn
 
 __all__ = ["main"]
 
@@ -48,5 +51,17 @@ def main(arguments: list[str] | None = None) -> int:
         sys.stderr.write(f"mirific: {error}\n")
         code = 2
     if arguments is None:
-        sys.exit(code)
+        _leave(code)
     return code
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process at once: taking everything apart piece by piece costs a tenth of a run, for nothing.
+
+    All that must be finished was: files are closed, workers have ended.
+    """
+    logging.shutdown()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)

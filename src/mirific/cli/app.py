@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import sys
 from collections.abc import Callable
@@ -48,6 +49,15 @@ def _exits(command: Callable[..., int]) -> Callable[..., None]:
         raise typer.Exit(code)
 
     return wrapper
+
+
+def _start_crds(references: Path | None) -> None:
+    """Let the CRDS client get ready while the rest is imported; what is wrong with it, the run will say in its turn."""
+    from mirific.errors import MirificError
+    from mirific.references.crds_process import client_process, crds_environment
+
+    with contextlib.suppress(MirificError):
+        client_process(crds_environment(references))
 
 
 def _print_version(asked: bool) -> None:
@@ -104,6 +114,8 @@ def run(
 ) -> int:
     """Reduce exposures: raw ramps, rates or cals to mosaics, catalogues and a report."""
     set_up_logging(verbose, quiet)
+    if not dry_run:
+        _start_crds(references)
     from mirific.cli.run import Request, run_request
 
     request = Request(

@@ -65,14 +65,12 @@ class Request:
 def run_request(request: Request, *, dry_run: bool, quiet: bool) -> int:
     """Run, write the report, and say where things are."""
     settings = request.settings()
-    references = Crds(path=request.references)
-    if not dry_run:
-        references.start()
     plan = make_plan(request.inputs)
     if dry_run:
         _print_plan(plan, settings, request.output)
         return 0
     _check_writable(request.output)
+    references = Crds(path=request.references)
     start = time.perf_counter()
     total = len(plan.sources) + (len(plan.mosaics) if settings.to == "i2d" else 0)
     with progress("mirific", total, quiet=quiet) as advance, request.executor() as executor:

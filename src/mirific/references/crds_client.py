@@ -7,15 +7,14 @@ comes as one error of ours.
 
 from __future__ import annotations
 
-import ast
 import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mirific.errors import InputError, ReferenceMissing
-from mirific.references.crds_process import NO_SERVER, Refused, client_process
+from mirific.errors import ReferenceMissing
+from mirific.references.crds_process import NO_SERVER, Refused, client_process, crds_environment
 from mirific.references.files import ReferenceFile, Window, window_of
 
 __all__ = ["Crds"]
@@ -34,10 +33,6 @@ _STEPS_OF = {
 
 #: Steps whose class is not named after them.
 _CLASS_OF = {"bkg_subtract": "background", "background": "background"}
-
-_BUILD_ONE = (
-    "set CRDS_PATH and CRDS_SERVER_URL, or give --references DIR (mirific cache build DIR makes an assumed one)"
-)
 
 
 class Crds:
@@ -65,25 +60,13 @@ class Crds:
     def __getstate__(self) -> dict[str, Any]:
         return {**vars(self), "_chosen": {}, "_opened": {}}
 
-    def start(self) -> None:
-        """Start the client, which takes a while, and do not wait for it.
-
-        Raises
-        ------
-        InputError
-            If the given folder is not a CRDS cache.
-        ReferenceMissing
-            If the environment names neither cache nor server.
-        """
-        client_process(self.environment())
-
     def activate(self) -> None:
         """Point this process's environment at the given cache, for official steps, which choose by themselves.
 
         Raises
         ------
         InputError, ReferenceMissing
-            As from :meth:`start`.
+            As from :meth:`environment`.
         """
         os.environ.update(self.environment())
         if "crds" in sys.modules:
@@ -94,19 +77,14 @@ class Crds:
             utils.clear_function_caches()
 
     def environment(self) -> dict[str, str]:
-        """Variables that make the client use the given cache and nothing else; none where none was given."""
-        if self._path is None:
-            _check_environment()
-            return {}
-        config = self._path / "config" / "jwst" / "server_config"
-        if not config.is_file():
-            raise InputError(
-                "not a CRDS cache: it has no config/jwst/server_config",
-                where=self._path,
-                todo="make one by mirific cache build DIR",
-            )
-        context = self._given or str(ast.literal_eval(config.read_text())["operational_context"])
-        return {"CRDS_PATH": str(self._path), "CRDS_SERVER_URL": NO_SERVER, "CRDS_CONTEXT": context}
+        """Variables that make the client use the given cache and nothing else; none where none was given.
+
+        Raises
+        ------
+        InputError, ReferenceMissing
+            As from :func:`mirific.references.crds_process.crds_environment`.
+        """
+        return crds_environment(self._path, self._given)
 
     def context(self) -> str:
         """Name of the pmap in force, such as ``jwst_1413.pmap``.
@@ -227,17 +205,6 @@ class Crds:
 def _selects(name: str) -> bool:
     """Whether CRDS may choose by this name: not by pointing, times of day and file names."""
     return name.startswith(("meta.instrument.", "meta.exposure.", "meta.subarray.", "meta.observation.", "meta.visit."))
-
-
-def _check_environment() -> None:
-    """Refuse early where the client would find neither cache nor server and leave the process."""
-    names = ("CRDS_PATH", "CRDS_PATH_SINGLE", "CRDS_CFGPATH", "CRDS_CONFIG_URI")
-    server = os.environ.get("CRDS_SERVER_URL", "")
-    if not any(os.environ.get(name) for name in names) and not server:
-        raise ReferenceMissing("neither CRDS_PATH nor CRDS_SERVER_URL is set", todo=_BUILD_ONE)
-    path = os.environ.get("CRDS_PATH")
-    if path and not server and not os.path.isfile(os.path.join(path, "config", "jwst", "server_config")):
-        raise ReferenceMissing("CRDS_PATH holds no cache and no CRDS_SERVER_URL is set", where=path, todo=_BUILD_ONE)
 
 
 def _no_match(kind: str, meta: Mapping[str, Any]) -> ReferenceMissing:

@@ -1,8 +1,8 @@
 """The ``crds`` client in a process of its own, which answers questions of one line each.
 
-Importing the client and its first answer take as long as a tenth of a whole exposure: here they run on another core
-while the run starts. The client keeps to itself what it prints, how it leaves a process that finds no server, and the
-environment that it reads but once.
+Importing the client and its first answer take as long as a fifth of a whole exposure: here they run on another core
+while the run starts, as soon as the command line is read (so this module imports next to nothing). The client keeps
+to itself what it prints, how it leaves a process that finds no server, and the environment that it reads but once.
 
 Questions and answers are JSON objects: ``{"ask": NAME, **arguments}`` is answered by ``{"answer": ...}``, or by
 ``{"error": REASON}`` where the client refuses.
@@ -10,6 +10,7 @@ Questions and answers are JSON objects: ``{"ask": NAME, **arguments}`` is answer
 
 from __future__ import annotations
 
+import ast
 import atexit
 import contextlib
 import json
@@ -18,10 +19,13 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import IO, Any
 
-__all__ = ["NO_SERVER", "ClientProcess", "Refused", "answer_questions", "client_process"]
+from mirific.errors import InputError, ReferenceMissing
+
+__all__ = ["NO_SERVER", "ClientProcess", "Refused", "answer_questions", "client_process", "crds_environment"]
 
 #: A server name that tells the client not to try (``crds: crds/client/proxy.py``).
 NO_SERVER = "https://jwst-serverless-mode.stsci.edu"
@@ -32,6 +36,53 @@ _KEPT = 2
 #: Those that run, by the process that started them (one that was forked must not talk to them) and environment.
 _RUNNING: dict[tuple[int, tuple[tuple[str, str], ...]], ClientProcess] = {}
 _STARTING = threading.Lock()
+
+
+_BUILD_ONE = (
+    "set CRDS_PATH and CRDS_SERVER_URL, or give --references DIR (mirific cache build DIR makes an assumed one)"
+)
+
+
+def crds_environment(path: Path | None, context: str | None = None) -> dict[str, str]:
+    """Variables that make the client use a cache and nothing else; none where no cache is given.
+
+    Parameters
+    ----------
+    path : Path, optional
+        A cache to use without a server; else the environment decides.
+    context : str, optional
+        Rules to choose by, such as ``jwst_1413.pmap``; else those that the cache says.
+
+    Raises
+    ------
+    InputError
+        If the folder is not a CRDS cache.
+    ReferenceMissing
+        If no cache is given, and the environment names neither cache nor server.
+    """
+    if path is None:
+        _check_environment()
+        return {}
+    config = path / "config" / "jwst" / "server_config"
+    if not config.is_file():
+        raise InputError(
+            "not a CRDS cache: it has no config/jwst/server_config",
+            where=path,
+            todo="make one by mirific cache build DIR",
+        )
+    chosen = context or str(ast.literal_eval(config.read_text())["operational_context"])
+    return {"CRDS_PATH": str(path.absolute()), "CRDS_SERVER_URL": NO_SERVER, "CRDS_CONTEXT": chosen}
+
+
+def _check_environment() -> None:
+    """Refuse early where the client would find neither cache nor server and leave the process."""
+    names = ("CRDS_PATH", "CRDS_PATH_SINGLE", "CRDS_CFGPATH", "CRDS_CONFIG_URI")
+    server = os.environ.get("CRDS_SERVER_URL", "")
+    if not any(os.environ.get(name) for name in names) and not server:
+        raise ReferenceMissing("neither CRDS_PATH nor CRDS_SERVER_URL is set", todo=_BUILD_ONE)
+    path = os.environ.get("CRDS_PATH")
+    if path and not server and not os.path.isfile(os.path.join(path, "config", "jwst", "server_config")):
+        raise ReferenceMissing("CRDS_PATH holds no cache and no CRDS_SERVER_URL is set", where=path, todo=_BUILD_ONE)
 
 
 class Refused(Exception):
@@ -166,7 +217,7 @@ def fetch(given: str | None, names: dict[str, str]) -> dict[str, str]:
 
 
 #: What can be asked.
-ANSWERS = {"context": context, "recommend": recommend, "fetch": fetch}
+ANSWERS: dict[str, Callable[..., Any]] = {"context": context, "recommend": recommend, "fetch": fetch}
 
 
 def answer_questions() -> None:
@@ -201,3 +252,4 @@ def _reply(question: str, arguments: dict[str, Any]) -> dict[str, Any]:
 if __name__ == "__main__":
     with contextlib.suppress(KeyboardInterrupt):
         answer_questions()
+    os._exit(0)  # nothing is left to be said or tidied up
