@@ -49,7 +49,6 @@ CASES = {
     "ramps of one group are used": PLAIN.but(
         ngroups=6, bright=0.5, floor=0.1, steps={"ramp_fit": {"suppress_one_group": False}}
     ),
-    "single pass with few groups": PLAIN.but(ngroups=6, steps={"jump": {"min_diffs_single_pass": 2}}),
     "iterative with many groups": PLAIN.but(
         ngroups=25, cosmic_rays=0.05, steps={"jump": {"min_diffs_single_pass": 40}}
     ),
@@ -64,10 +63,8 @@ CASES = {
             }
         },
     ),
-    "no neighbours": PLAIN.but(steps={"jump": {"flag_4_neighbors": False}, "saturation": {"n_pix_grow_sat": 0}}),
     "wide growth": PLAIN.but(bright=0.01, steps={"saturation": {"n_pix_grow_sat": 3}}),
     "chosen groups": PLAIN.but(ngroups=15, steps={"ramp_fit": {"firstgroup": 6, "lastgroup": 12}}),
-    "average dark current": PLAIN.but(steps={"dark_current": {"average_dark_current": 5.0}}),
     "a hundred integrations": PLAIN.but(nints=100, ngroups=5, ny=12, nx=16, cosmic_rays=0.03),
     "sigma clipping from a few integrations": CLIPPED.but(steps={"jump": {"minimum_sigclip_groups": 20}}),
     "sigma clipping over groups": CLIPPED.but(
