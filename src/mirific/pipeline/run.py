@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from mirific.execute import Executor
+from mirific.execute import Executor, Serial, Threads, available_cores
 from mirific.pipeline.exposures import ExposureJob, ExposureResult, reduce_exposure
 from mirific.pipeline.plan import Plan
 from mirific.pipeline.settings import Settings
@@ -60,9 +61,10 @@ def run_plan(
     """
     jobs = [ExposureJob(source, settings, references, output, workers, resume) for source in plan.sources]
     exposures: list[ExposureResult] = []
-    for exposure in executor.map(reduce_exposure, jobs):
-        exposures.append(exposure)
-        advance(exposure.root)
+    with _threads(jobs, executor, workers) as threads:
+        for exposure in (threads or executor).map(reduce_exposure, jobs):
+            exposures.append(exposure)
+            advance(exposure.root)
     if settings.to != "i2d":
         return RunResult(tuple(exposures), ())
     from mirific.pipeline.mosaics import MosaicJob, combine
@@ -74,3 +76,15 @@ def run_plan(
         mosaics.append(mosaic)
         advance(mosaic.root)
     return RunResult(tuple(exposures), tuple(mosaics))
+
+
+#: Exposures that are worked on at the same time by the threads of this process; each takes some 120 MB.
+_AT_ONCE = 4
+
+
+def _threads(jobs: Sequence[ExposureJob], executor: Executor, workers: int | None) -> AbstractContextManager[Any]:
+    """Threads for the exposures of this process if all are past stage 1, which takes all cores itself; else None."""
+    past = all(job.source.level != "uncal" for job in jobs)
+    if isinstance(executor, Serial) and len(jobs) > 1 and past:
+        return Threads(min(workers or available_cores(), _AT_ONCE))
+    return nullcontext()

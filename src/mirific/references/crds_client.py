@@ -53,12 +53,13 @@ class Crds:
         self._path = None if path is None else Path(path).absolute()
         self._chosen: dict[tuple[Any, ...], dict[str, str]] = {}
         self._opened: dict[tuple[str, Window], ReferenceFile] = {}
+        self._paths: dict[str, str] = {}
 
     def __repr__(self) -> str:
         return f"Crds(context={self._given!r}, path={self._path and str(self._path)!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_chosen": {}, "_opened": {}}
+        return {**vars(self), "_chosen": {}, "_opened": {}, "_paths": {}}
 
     def activate(self) -> None:
         """Point this process's environment at the given cache, for official steps, which choose by themselves.
@@ -176,7 +177,8 @@ class Crds:
         """Paths of files in the cache; what is not there yet is fetched from the server."""
         if not names:
             return {}
-        paths: dict[str, str] = self._ask(", ".join(names), "fetch", names=dict(names))
+        new = {kind: name for kind, name in names.items() if name not in self._paths}
+        paths: dict[str, str] = self._ask(", ".join(new), "fetch", names=new) if new else {}
         for kind, path in paths.items():
             if not os.path.isfile(path):
                 raise ReferenceMissing(
@@ -184,7 +186,8 @@ class Crds:
                     where=path,
                     todo="check CRDS_SERVER_URL and the network, or the references of the cache",
                 )
-        return paths
+            self._paths[new[kind]] = path
+        return {kind: self._paths[name] for kind, name in names.items()}
 
     def _ask(self, what: str, question: str, **arguments: Any) -> Any:
         """Ask the client, and turn its refusal into an error of ours."""
