@@ -5,6 +5,7 @@ Beside them an ASDF extension holds what no keyword can: the world coordinates a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -35,6 +36,9 @@ _CODES: Mapping[str, tuple[int, str, int]] = {
     "u4": (32, ">u4", 1 << 31),
     "u1": (8, ">u1", 0),
 }
+
+#: Type of the samples of a column to the letter of its TFORM.
+_FORMS: Mapping[str, str] = {"b1": "L", "u1": "B", "i2": "I", "i4": "J", "i8": "K", "f4": "E", "f8": "D"}
 
 
 @dataclass(frozen=True)
@@ -169,14 +173,32 @@ def _planes(data: Any) -> Iterable[NDArray[Any]]:
 
 
 def _write_table(stream: BinaryIO, extension: Extension) -> None:
-    from astropy.io import fits
-
-    table = fits.BinTableHDU(extension.data, name=extension.name)
-    header = table.header
-    _write_header(stream, [(card.keyword, card.value, card.comment) for card in header.cards])
     rows = _stored_rows(extension.data)
+    cards = _table_cards(extension.data.dtype, rows)
+    _write_header(stream, [*cards, ("EXTNAME", extension.name, "extension name")])
     stream.write(rows.tobytes())
     stream.write(b"\0" * (-rows.nbytes % _BLOCK))
+
+
+def _table_cards(kind: np.dtype[Any], rows: NDArray[Any]) -> Iterator[tuple[str, Any, str]]:
+    """Describe a binary table of this type, which is stored as these rows (FITS standard 4.0, 7.3)."""
+    names = kind.names or ()
+    yield "XTENSION", "BINTABLE", "binary table extension"
+    yield "BITPIX", 8, "array data type"
+    yield "NAXIS", 2, "number of array dimensions"
+    yield "NAXIS1", rows.itemsize, "bytes of a row"
+    yield "NAXIS2", rows.size, "number of rows"
+    yield "PCOUNT", 0, "number of group parameters"
+    yield "GCOUNT", 1, "number of groups"
+    yield "TFIELDS", len(names), "number of columns"
+    for k, name in enumerate(names, start=1):
+        sample, shape = kind[name].base, kind[name].shape
+        count = math.prod(shape)
+        form = f"{count * sample.itemsize}A" if sample.kind == "S" else f"{count}{_FORMS[sample.str[1:]]}"
+        yield f"TTYPE{k}", name, ""
+        yield f"TFORM{k}", form, ""
+        if len(shape) > 1:
+            yield f"TDIM{k}", f"({','.join(map(str, reversed(shape)))})", ""
 
 
 def _stored_rows(table: NDArray[Any]) -> NDArray[Any]:
