@@ -6,12 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mirific.detector1 import STEPS, Detector1, engine
 from mirific.errors import InputError, ParameterError, ReferenceMissing
 from mirific.exposure import DQ
 from mirific.step import parameters_of
-from tests.detector1.cases import Case, fixed, ramp_of, references_of
+from tests.detector1.cases import Case, configured, fixed, ramp_of, references_of
 
 CASE = Case(ngroups=14, nints=2, cosmic_rays=0.05, bright=0.1)
 
@@ -58,6 +60,44 @@ def test_results_that_wait_on_disk_are_the_same(files, whole, tmp_path, monkeypa
 def test_workers_do_not_show(files, whole):
     with ThreadPoolExecutor(3) as pool:
         assert_identical(Detector1().run(ramp_of(CASE), fixed(files), pool.map), whole)
+
+
+#: All that looks at neighbouring rows, and averaged frames.
+WIDE = CASE.but(
+    ny=23,
+    nx=26,
+    bright=0.2,
+    dark_groups=70,
+    meta={"exposure.nframes": 4, "exposure.groupgap": 1, "exposure.frame_divisor": 2, "exposure.group_time": 13.8752},
+    steps={"saturation": {"n_pix_grow_sat": 2}, "ipc": {}, "jump": {"find_showers": True}},
+)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    files = references_of(WIDE, tmp_path_factory.mktemp("wide"))
+    return files, configured(Detector1(parity=True), WIDE).run(ramp_of(WIDE), fixed(files))
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    strip_rows=st.integers(1, 30),
+    fewest_strips=st.integers(1, 5),
+    window_rows=st.integers(1, 30),
+    bytes_per_row=st.integers(1, 20000),
+    workers=st.integers(1, 4),
+)
+def test_no_cut_and_no_number_of_workers_shows(wide, strip_rows, fewest_strips, window_rows, bytes_per_row, workers):
+    files, expected = wide
+    with pytest.MonkeyPatch.context() as patch, ThreadPoolExecutor(workers) as pool:
+        patch.setattr(engine, "STRIP_ROWS", strip_rows)
+        patch.setattr(engine, "_FEWEST_STRIPS", fewest_strips)
+        patch.setattr(engine, "WINDOW_ROWS", window_rows)
+        patch.setattr(engine, "WINDOW_BYTES", bytes_per_row * window_rows)
+        cut = configured(Detector1(parity=True), WIDE).run(ramp_of(WIDE), fixed(files), pool.map)
+    assert_identical(cut, expected)
+    assert_identical(cut.integrations, expected.integrations)
+    assert set(cut.flags.labels()) == set(expected.flags.labels())
 
 
 def test_wide_growth_is_cut_well(files, monkeypatch):
