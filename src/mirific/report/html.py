@@ -1,4 +1,4 @@
-"""The report as one self-contained page: inline style, embedded pictures, nothing fetched."""
+"""The report as one self-contained page: inline style and drawings, nothing fetched."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 from mirific.issues import SLUGS, Evidence, Finding, explain
-from mirific.report.figures import chart_png, picture_png
+from mirific.report.figures import chart_svg, picture_svg
 from mirific.report.results import Results
 from mirific.report.text import number, verdict
 
@@ -75,6 +75,6 @@ def as_html(results: Results) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(number=number, verdict=verdict, picture=picture_png, chart=chart_png)
+    environment.filters.update(number=number, verdict=verdict, picture=picture_svg, chart=chart_svg)
     page = environment.get_template("report.html")
     return page.render(results=results, sections=_sections(results.findings))
