@@ -203,10 +203,11 @@ def _table_cards(kind: np.dtype[Any], rows: NDArray[Any]) -> Iterator[tuple[str,
 
 def _stored_rows(table: NDArray[Any]) -> NDArray[Any]:
     """Rows as FITS stores them: big-endian, truth values as the letters T and F (FITS standard 4.0, 7.3.3)."""
-    kinds = [(name, "S1" if table.dtype[name] == np.bool_ else table.dtype[name]) for name in table.dtype.names or ()]
-    rows = np.empty(table.shape, dtype=np.dtype(kinds).newbyteorder(">"))
-    for name, kind in kinds:
-        rows[name] = np.where(table[name], b"T", b"F") if kind == "S1" else table[name]
+    kinds = {name: table.dtype[name] for name in table.dtype.names or ()}
+    stored = [(name, "S1" if kind.base == np.bool_ else kind.base, kind.shape) for name, kind in kinds.items()]
+    rows = np.empty(table.shape, dtype=np.dtype(stored).newbyteorder(">"))
+    for name, kind in kinds.items():
+        rows[name] = np.where(table[name], b"T", b"F") if kind.base == np.bool_ else table[name]
     return rows
 
 
