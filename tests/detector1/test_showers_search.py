@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mirific.detector1 import block_cube, showers_series
 from mirific.detector1 import showers_search_kernels as kernels
-from mirific.detector1.showers_search import Blocks, Rules, find
+from mirific.detector1.block_cube import BlockCube
+from mirific.detector1.showers_search import Rules, find
+from mirific.detector1.showers_series import Blocks, Series, keep
 
 SECONDS = 2.775
 FRAME = (24, 26)
@@ -39,7 +45,8 @@ def template(onset: tuple[int, int], decay: float, gap: float, starts: np.ndarra
 @pytest.mark.parametrize("onset", [(0, 2), (0, 7), (1, 3), (1, 4)])
 def test_a_matched_decay_is_the_generalised_least_squares_estimate(onset):
     """Signal to noise of a decay fitted together with a constant, integrations with unlike starts."""
-    ngroups, decay, gap, rho = 9, 0.8, 3.0, -0.4
+    ngroups, gap, grade = 9, 3.0, 12
+    decay, rho = np.exp(-SECONDS / 12.0), -grade * 0.45 / 14
     starts = np.array([1, 3])
     noise = np.random.default_rng(4).standard_normal((2, ngroups))
     used = np.array([[g >= start for g in range(ngroups)] for start in starts])
@@ -52,15 +59,24 @@ def test_a_matched_decay_is_the_generalised_least_squares_estimate(onset):
     normal = np.linalg.inv(design @ weight @ design.T)
     expected = (normal @ design @ weight @ noise.ravel())[0] / np.sqrt(normal[0, 0])
 
-    values = (weight @ noise.ravel()).reshape(2, ngroups, 1).astype(np.float32)
-    both, constant = np.empty((2, 2, ngroups)), np.empty((2, 2, ngroups))
-    kernels.projections(rho, decay, gap, starts, both)
-    kernels.projections(rho, 1.0, 0.0, starts, constant)
-    square = constant[0, 0, starts[0]]
-    norm = np.sqrt(np.maximum(both[0] - both[1] ** 2 / square, 1e-9))[None].astype(np.float32)
-    out, level = np.empty_like(values), values.sum(axis=(0, 1))
-    kernels.matched(values, decay, gap, starts, level, np.zeros(1, int), norm, (both[1:] / square).astype("f4"), out)
-    assert out[onset][0] == pytest.approx(expected, rel=1e-3)
+    values = (weight @ noise.ravel()).reshape(2, ngroups, 1, 1).astype(np.float32)
+    one = np.ones((1, 1), dtype=np.float32)
+    series = Series(values, values.sum(axis=(0, 1)), one, np.array([[grade]]), starts, gap, SECONDS, release=keep)
+    (found,) = series.at(12.0, onset[0], slice(onset[1], onset[1] + 1))
+    assert found[0, 0] == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize("piece", [5 * 24 * 26, 7 * 24 * 26])
+def test_series_are_matched_in_pieces(monkeypatch, piece):
+    """As they are in one piece."""
+    made, usable = blocks(3, nints=2)
+    with_shower(made, 3.0)
+    expected = find(made, usable, SECONDS, Rules())
+    monkeypatch.setattr(showers_series, "_PIECE", piece)
+    found = find(made, usable, SECONDS, Rules())
+    assert len(found) == len(expected) == 1
+    assert found[0].significance == pytest.approx(expected[0].significance, rel=1e-5)
+    np.testing.assert_allclose(found[0].shape, expected[0].shape, atol=1e-5)
 
 
 @pytest.mark.parametrize("half", [0, 1, 3, 9])
@@ -194,3 +210,63 @@ def test_short_ramps_and_empty_fields_do_no_harm(ngroups):
     assert find(made, usable, SECONDS, Rules()) == []
     blind = Blocks(made.excess, np.zeros(FRAME, dtype=np.float32), made.level, made.correlation)
     assert find(blind, usable, SECONDS, Rules()) == []
+
+
+@pytest.mark.parametrize("in_memory", [0, 10**9])
+def test_a_search_on_disk_is_a_search_in_memory(monkeypatch, in_memory):
+    monkeypatch.setattr(block_cube, "IN_MEMORY", in_memory)
+    made, usable = blocks(5, nints=2)
+    with_shower(made, 3.0, 0, 5, efold=8.0)
+    with_shower(made, 3.0, 1, 15, efold=8.0)
+    found = find(made, usable, SECONDS, Rules())
+    assert sorted((s.integration, s.group) for s in found) == [(0, 5), (1, 15)]
+
+
+def test_a_cube_on_disk_keeps_its_values(monkeypatch):
+    monkeypatch.setattr(block_cube, "IN_MEMORY", 0)
+    cube = BlockCube((2, 3, 4, 5))
+    assert not cube.values.any()
+    values = np.random.default_rng(1).random((2, 3, 4, 5), dtype=np.float32)
+    for part in cube.frames():
+        cube.values[part] = values[part]
+        cube.release(10**9)
+    np.testing.assert_array_equal(cube.values, values)
+    np.testing.assert_array_equal(cube.rows[1], values[:, :, 1])
+
+
+def test_without_room_on_disk_a_cube_is_in_memory(monkeypatch, tmp_path):
+    monkeypatch.setattr(block_cube, "IN_MEMORY", 0)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    cube = BlockCube((1, 2, 3, 4))
+    cube.values[...] = 1.0
+    cube.release(10**9)
+    assert cube.values.all()
+
+
+def _peak_of_search(nints: int, ngroups: int, cube: BlockCube) -> int:
+    """Most memory that Python's allocators gave out during a search of noise with a few showers, bytes."""
+    generator = np.random.default_rng(2)
+    for i, part in cube.frames():
+        cube.values[i, part] = generator.standard_normal(cube.values[i, part].shape)
+    cube.values[0, 5:, 10:15, 10:15] += 3.0 * np.exp(-np.arange(ngroups - 5) / 5.0)[:, None, None]
+    usable = np.ones((nints, ngroups), dtype=bool)
+    usable[:, 0] = False
+    flat = np.ones(cube.shape[2:], dtype=np.float32)
+    made = Blocks(cube.values, 0.04 * flat, 400.0 * flat, 0.0 * flat)
+    tracemalloc.start()
+    try:
+        assert find(made, usable, SECONDS, Rules())
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_the_memory_of_a_search_does_not_grow_with_groups_and_integrations(monkeypatch):
+    """Six times the groups; one copy of them alone is 11 MB."""
+    for module, name, value in ((block_cube, "IN_MEMORY", 0), (block_cube, "PIECE", 200_000)):
+        monkeypatch.setattr(module, name, value)
+    monkeypatch.setattr(showers_series, "_PIECE", 50_000)
+    few = _peak_of_search(1, 200, BlockCube((1, 200, 48, 49)))
+    many = _peak_of_search(4, 300, BlockCube((4, 300, 48, 49)))
+    assert many < 1.4 * few
+    assert many < 0.4 * 4 * 4 * 300 * 48 * 49

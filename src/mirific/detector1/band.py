@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -183,6 +183,18 @@ class Ramps:
     NAMES: ClassVar[tuple[str, ...]] = ("data", "groupdq", "pixeldq", "average_dark")
 
 
+#: Rows of a tile; strips begin where tiles do.
+TILE_ROWS = 8
+
+
+class Tile(Protocol):
+    """What a survey gathers from a few rows."""
+
+    def close(self) -> NDArray[Any]:
+        """Return the note, of length 1 along its first axis."""
+        ...
+
+
 @dataclass
 class Rows:
     """Buffers of one strip of rows: a short window that rolls down the detector.
@@ -214,6 +226,7 @@ class Rows:
     whole: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     credits: dict[str, NDArray[np.uint32]] = field(default_factory=dict)
     notes: list[NDArray[Any]] = field(default_factory=list)
+    tile: Tile | None = None
 
     def __post_init__(self) -> None:
         nx = self.exposure.shape[3]
@@ -351,21 +364,22 @@ class Band:
         total: NDArray[np.float64] = self.buffers.notes[0][0]
         return total
 
-    def tiles(self, height: int, make: Callable[[int, int], NDArray[Any]]) -> Iterator[tuple[slice, NDArray[Any]]]:
-        """Share the rows of :meth:`inside` out to tiles of ``height`` rows, counted from the start of the strip.
+    def tiles(self, make: Callable[[int, int], Tile]) -> Iterator[tuple[slice, Tile]]:
+        """Share the rows of :meth:`inside` out to tiles of :data:`TILE_ROWS` rows of the detector.
 
-        Gives the rows of each tile, as an index into the band, and its note, to be added to. The note is
-        ``make(first row, row after the last)`` when the first of its rows comes.
+        Gives the rows of each tile, as an index into the band, and the tile: ``make(first row, row after the last)``
+        when the first of its rows comes. What it says when it is closed, behind the last of them, is noted.
         """
-        low, high = self.buffers.inside
+        high = self.buffers.inside[1]
         inside = self.inside()
         start, stop = self.first + inside.start, self.first + inside.stop
         while start < stop:
-            top = start - (start - low) % height
-            end = min(top + height, high)
-            if start == top:
-                self.buffers.notes.append(make(top, end))
-            yield slice(start - self.first, min(end, stop) - self.first), self.buffers.notes[-1]
+            end = min(start - start % TILE_ROWS + TILE_ROWS, high)
+            tile = self.buffers.tile or make(start, end)
+            yield slice(start - self.first, min(end, stop) - self.first), tile
+            self.buffers.tile = tile if stop < end else None
+            if self.buffers.tile is None:
+                self.buffers.notes.append(tile.close())
             start = end
 
     def whole(self, name: str) -> NDArray[np.bool_]:

@@ -21,7 +21,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mirific.detector1.band import Band, BandStep, Byproduct, Census, Exposure, Ramps, Rows, all_fields
+from mirific.detector1.band import TILE_ROWS, Band, BandStep, Byproduct, Census, Exposure, Ramps, Rows, all_fields
 from mirific.detector1.row_reader import RowReader
 from mirific.errors import InputError
 from mirific.exposure import DQ, Cubes, FlagProvenance, Image, Ramp, StepRecord
@@ -287,8 +287,8 @@ class _Course:
         """First row and the one after the last, of each strip."""
         ny = self.exposure.shape[2]
         count = max(1, round(ny / STRIP_ROWS), min(_FEWEST_STRIPS, ny // WINDOW_ROWS))
-        edges = [ny * k // count for k in range(count + 1)]
-        return list(itertools.pairwise(edges))
+        edges = {ny * k // count // TILE_ROWS * TILE_ROWS for k in range(count)}
+        return list(itertools.pairwise(sorted(edges | {ny})))
 
     def new_rows(self) -> int:
         """Rows to read at a time, so that the window stays in cache."""

@@ -7,26 +7,32 @@ charge are flagged. In parity mode the search is the official one (:mod:`mirific
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.detector1.band import Band, BandStep, Census, Exposure, Field
+from mirific.detector1.band import TILE_ROWS, Band, BandStep, Census, Exposure, Field
+from mirific.detector1.block_cube import BlockCube
 from mirific.detector1.jump import noise_images
 from mirific.exposure import DQ
 from mirific.step import NotApplicable, param
 
 if TYPE_CHECKING:
     from mirific.detector1.showers_official import OfficialSearch
-    from mirific.detector1.showers_search import Blocks, Rules, Shower
+    from mirific.detector1.showers_search import Rules, Shower
+    from mirific.detector1.showers_series import Blocks
 
 __all__ = ["ShowerSearch", "Showers"]
 
 #: Side of a block, pixels.
-SIDE = 8
+SIDE = TILE_ROWS
+
+#: Groups of pixels that one piece of work with what showers release takes.
+_PIECE = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -134,6 +140,8 @@ class ShowerSearch:
         e/DN.
     read_variance : float32 array, shape (ny, nx)
         Variance of a difference due to read noise, e².
+    excess : Excess
+        What the first pass gathers.
     showers : tuple of Shower
         What the first pass found; None before.
     places : float arrays
@@ -144,6 +152,7 @@ class ShowerSearch:
     gain: NDArray[np.float32]
     read_variance: NDArray[np.float32]
     seconds: float
+    excess: Excess
     showers: tuple[Shower, ...] | None = None
     places: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
 
@@ -156,7 +165,7 @@ class ShowerSearch:
         gain, readnoise = noise_images(references)
         noise = readnoise * gain
         variance = (noise * noise / np.float32(exposure.number("exposure.nframes"))).astype(np.float32)
-        return cls(rules, gain, variance, exposure.group_time)
+        return cls(rules, gain, variance, exposure.group_time, Excess(exposure.shape))
 
     def survey(self) -> BandStep | None:
         """Return the first pass; None once it has been made."""
@@ -168,14 +177,14 @@ class ShowerSearch:
         """Return the search with the showers that are in the notes of the first pass."""
         from mirific.detector1 import showers_search
 
-        blocks = blocks_of(notes)
+        blocks = blocks_of(notes, self.excess.cube)
         rules = replace(self.rules, largest=self.rules.largest * float(np.nanmedian(self.gain)))
         found = showers_search.find(blocks, usable_differences(census.before_jump), exposure.group_time, rules, map)
         ny, nx = exposure.shape[2:]
         centres = 0.5 * (notes["first"] + notes["last"] - 1)
         rows = np.interp(np.arange(ny), centres, np.arange(centres.size))
         columns = np.clip((np.arange(nx) - 0.5 * (SIDE - 1)) / SIDE, 0, blocks.weight.shape[1] - 1)
-        return replace(self, showers=tuple(found), places=(rows, columns))
+        return replace(self, excess=Excess(exposure.shape), showers=tuple(found), places=(rows, columns))
 
     def touched(self) -> NDArray[np.bool_]:
         """Rows (ny,) that showers touch; none before the first pass."""
@@ -197,12 +206,14 @@ class ShowerSearch:
         near = [shower for shower in self.showers or () if _meets(shower, rows)]
         if not near:
             return
-        strength = np.zeros(band.data.shape, dtype=np.float32)
-        for shower in near:
-            _release(shower, self.rules.fraction, self.seconds, rows, columns, strength)
         flagged, jumped = np.zeros((2, *band.pixeldq.shape), dtype=bool)
         before = band.groupdq[band.inside()] & np.uint8(DQ["JUMP_DET"])
-        showers_kernels.flag(band.groupdq, strength, self.rules.fraction, flagged, jumped)
+        for part in _pieces(band.groupdq.shape):
+            strength = np.zeros(band.groupdq[part].shape, dtype=np.float32)
+            for shower in near:
+                if _meets(shower, rows[part]):
+                    _release(shower, self.rules.fraction, self.seconds, rows[part], columns, strength)
+            showers_kernels.flag(band.groupdq[part], strength, self.rules.fraction, flagged[part], jumped[part])
         after = band.groupdq[band.inside()] & np.uint8(DQ["JUMP_DET"])
         band.tally(_FLAGGED, int(np.count_nonzero(after & ~before)))
         band.credit("showers", np.where(flagged, np.uint32(DQ["JUMP_DET"]), np.uint32(0)))
@@ -237,16 +248,24 @@ def usable_differences(unusable: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return usable
 
 
-def blocks_of(notes: NDArray[Any]) -> Blocks:
-    """Put the notes of the first pass together."""
-    from mirific.detector1.showers_search import Blocks
+def _pieces(shape: tuple[int, ...]) -> Iterator[slice]:
+    """Rows of a band, as many at a time as are a piece of work."""
+    rows, nints, ngroups, nx = shape
+    size = max(1, _PIECE // (nints * ngroups * nx))
+    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
+
+
+def blocks_of(notes: NDArray[Any], excess: BlockCube) -> Blocks:
+    """Put together what the first pass gathered."""
+    from mirific.detector1.showers_series import Blocks
 
     total = np.maximum(notes["total"], np.float32(1e-30))
     return Blocks(
-        excess=np.moveaxis(notes["excess"], 0, 2).astype(np.float32),
-        weight=notes["total"].copy(),
+        excess=excess.values,
+        weight=notes["total"],
         level=notes["level"] / total,
         correlation=-0.5 * notes["share"] / total,
+        release=excess.release,
     )
 
 
@@ -294,40 +313,60 @@ class _Gathering(BandStep):
         """Add these rows to their blocks."""
         from mirific.detector1 import showers_kernels
 
-        nints, ngroups, _, nx = band.exposure.shape
-        nblocks = -(-nx // SIDE)
-        kind = np.dtype(
-            [
-                ("first", np.int32),
-                ("last", np.int32),
-                ("excess", np.float32, (nints, ngroups, nblocks)),
-                ("weight", np.float32, (nints, ngroups, nblocks)),
-                ("total", np.float32, nblocks),
-                ("level", np.float32, nblocks),
-                ("share", np.float32, nblocks),
-            ]
-        )
-
-        def empty(first: int, last: int) -> NDArray[Any]:
-            note = np.zeros(1, dtype=kind)
-            note["first"], note["last"] = first, last
-            return note
-
+        cube = constants.excess.cube
         center = band.field("median_difference")
-        for rows, note in band.tiles(SIDE, empty):
+        for rows, tile in band.tiles(lambda first, last: _Tile(first, last, cube)):
+            assert isinstance(tile, _Tile)
             frame = slice(band.first + rows.start, band.first + rows.stop)
-            sums = tuple(note[name][0] for name in ("excess", "weight", "total", "level", "share"))
             showers_kernels.gather(
                 band.data[rows], band.groupdq[rows], band.pixeldq[rows], constants.gain[frame],
-                constants.read_variance[frame], center[rows], SIDE, sums,
+                constants.read_variance[frame], center[rows], SIDE, tile.sums,
             )  # fmt: skip
-            if frame.stop == note["last"][0]:
-                _close(note)
 
 
-def _close(note: NDArray[Any]) -> None:
-    """Express the excess of a finished row of blocks in units of its error; NaN where few pixels are left."""
-    weight = note["weight"]
-    few = weight < 0.6 * note["total"][:, None, None]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        note["excess"] = np.where(few | (weight <= 0), np.float32(np.nan), note["excess"] / np.sqrt(weight))
+class Excess:
+    """Excess of all blocks of an exposure, which takes room as soon as it is asked for.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the ramps, (nints, ngroups, ny, nx).
+    """
+
+    def __init__(self, shape: tuple[int, int, int, int]) -> None:
+        self._shape = (shape[0], shape[1], -(-shape[2] // SIDE), -(-shape[3] // SIDE))
+        self._lock = threading.Lock()
+        self._cube: BlockCube | None = None
+
+    @property
+    def cube(self) -> BlockCube:
+        """The cube; the same for all workers."""
+        with self._lock:
+            if self._cube is None:
+                self._cube = BlockCube(self._shape)
+            return self._cube
+
+
+class _Tile:
+    """A row of blocks, whose pixels add up row by row."""
+
+    def __init__(self, first: int, last: int, cube: BlockCube) -> None:
+        self.cube, self.excess = cube, cube.rows[first // SIDE]
+        self.weight = np.zeros(self.excess.shape, dtype=np.float32)
+        vector = (np.float32, self.excess.shape[-1:])
+        kind = [("first", np.int32), ("last", np.int32), ("total", *vector), ("level", *vector), ("share", *vector)]
+        self.note = np.zeros(1, dtype=np.dtype(kind))
+        self.note["first"], self.note["last"] = first, last
+
+    @property
+    def sums(self) -> tuple[NDArray[np.float32], ...]:
+        """What :func:`showers_kernels.gather` adds to."""
+        return (self.excess, self.weight, *(self.note[name][0] for name in ("total", "level", "share")))
+
+    def close(self) -> NDArray[Any]:
+        """Express the excess in units of its error, NaN where few pixels are left; return the note."""
+        few = (self.weight < 0.6 * self.note["total"][0]) | (self.weight <= 0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self.excess[...] = np.where(few, np.float32(np.nan), self.excess / np.sqrt(self.weight))
+        self.cube.release(self.excess.nbytes)
+        return self.note

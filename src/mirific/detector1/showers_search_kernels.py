@@ -74,64 +74,72 @@ def projections(rho: float, decay: float, gap: float, starts: Any, out: Any) -> 
         Receives the products with themselves and with a constant; 0 before the first usable group.
     """
     _, nints, ngroups = out.shape
-    root, ratio, constant = np.ones(ngroups), np.zeros(ngroups), np.ones(ngroups)
+    own, known = np.zeros((2, ngroups)), -1
     later_square, later_product, skipped = 0.0, 0.0, 0.0
     out[:] = 0.0
     for i in range(nints - 1, -1, -1):
-        root[starts[i]], ratio[starts[i]], constant[starts[i]] = 1.0, 0.0, 1.0
-        for g in range(starts[i] + 1, ngroups):
-            ratio[g] = rho / root[g - 1]
-            root[g] = np.sqrt(1.0 - ratio[g] * ratio[g])
-            constant[g] = (1.0 - ratio[g] * constant[g - 1]) / root[g]
-        for start in range(ngroups - 1, starts[i] - 1, -1):
-            template, level, square, product = 0.0, 1.0, 0.0, 0.0
-            for g in range(start, ngroups):
-                template = (level - ratio[g] * template) / root[g]
-                square += template * template
-                product += template * constant[g]
-                level *= decay
-            carried = level * skipped
-            out[0, i, start] = square + carried * carried * later_square
-            out[1, i, start] = product + carried * later_product
-        later_square, later_product = out[0, i, starts[i]], out[1, i, starts[i]]
-        skipped = decay ** (gap + starts[i])
+        if starts[i] != known:
+            known = starts[i]
+            _project(rho, decay, known, own)
+        carried = skipped
+        for start in range(ngroups - 1, known - 1, -1):
+            carried *= decay
+            out[0, i, start] = own[0, start] + carried * carried * later_square
+            out[1, i, start] = own[1, start] + carried * later_product
+        later_square, later_product = out[0, i, known], out[1, i, known]
+        skipped = decay ** (gap + known)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def matched(
-    values: Any, decay: float, gap: float, starts: Any, level: Any, grade: Any, norm: Any, product: Any, out: Any
-) -> None:
+def _project(rho: float, decay: float, first: int, out: Any) -> None:
+    """:func:`projections` (2, ngroups) of an integration by itself."""
+    ngroups = out.shape[1]
+    root, ratio, constant = np.ones(ngroups), np.zeros(ngroups), np.ones(ngroups)
+    for g in range(first + 1, ngroups):
+        ratio[g] = rho / root[g - 1]
+        root[g] = np.sqrt(1.0 - ratio[g] * ratio[g])
+        constant[g] = (1.0 - ratio[g] * constant[g - 1]) / root[g]
+    for start in range(first, ngroups):
+        template, level, square, product = 0.0, 1.0, 0.0, 0.0
+        for g in range(start, ngroups):
+            template = (level - ratio[g] * template) / root[g]
+            square += template * template
+            product += template * constant[g]
+            level *= decay
+        out[0, start], out[1, start] = square, product
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def matched(values: Any, decay: float, level: Any, grade: Any, norm: Any, product: Any, running: Any, out: Any) -> None:
     """Match a decay to series, for every onset; the constant rate of each block is projected out.
+
+    Works from the last group to the first: ``running`` carries what is known of later groups.
 
     Parameters
     ----------
-    values : float32 array, shape (nints, ngroups, nblocks)
-        From :func:`solve`.
-    decay, gap, starts
+    values : float32 array, shape (ngroups, nblocks)
+        From :func:`solve`; some groups of an integration.
+    decay : float
         As in :func:`projections`.
     level : float32 array, shape (nblocks,)
-        Sum of the values of each block.
+        Sum of the values of each block over the exposure.
     grade : int array, shape (nblocks,)
         Which row of the tables holds for it.
-    norm, product : float32 arrays, shape (grades, nints, ngroups)
+    norm, product : float32 arrays, shape (grades, ngroups)
         Root of the product of the template, freed of the constant, with itself; and its product with the constant
         over that of the constant with itself.
-    out : float32 array, shape (nints, ngroups, nblocks)
+    running : float32 array, shape (nblocks,)
+        Product of the template with the values behind these groups; then with these, too.
+    out : float32 array, shape (ngroups, nblocks)
         Receives the signal to noise.
     """
-    nints, ngroups, nblocks = values.shape
-    alpha, skipped = np.float32(decay), np.float32(0)
-    running = np.zeros(nblocks, dtype=np.float32)
-    out[:] = np.float32(0)
-    for i in range(nints - 1, -1, -1):
+    ngroups, nblocks = values.shape
+    alpha = np.float32(decay)
+    for g in range(ngroups - 1, -1, -1):
         for b in range(nblocks):
-            running[b] *= skipped
-        skipped = np.float32(decay ** (gap + starts[i]))
-        for g in range(ngroups - 1, starts[i] - 1, -1):
-            for b in range(nblocks):
-                running[b] = values[i, g, b] + alpha * running[b]
-                k = grade[b]
-                out[i, g, b] = (running[b] - product[k, i, g] * level[b]) / norm[k, i, g]
+            running[b] = values[g, b] + alpha * running[b]
+            k = grade[b]
+            out[g, b] = (running[b] - product[k, g] * level[b]) / norm[k, g]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -165,40 +173,87 @@ def box_sums(values: Any, half: int, out: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def best_sizes(correlated: Any, quality: Any, halves: Any, factors: Any, number: int, best: Any, which: Any) -> None:
-    """Combine blocks over squares of several sizes, and keep the largest signal to noise of all.
+def best_sizes(
+    correlated: Any, quality: Any, halves: Any, factors: Any, threshold: float, best: Any, which: Any
+) -> None:
+    """Combine blocks over squares of several sizes: the largest signal to noise of all sizes and decays.
+
+    Sums over squares are differences of sums over all blocks above and to the left of their corners.
 
     Parameters
     ----------
-    correlated : float32 array, shape (ngroups, ny, nx)
+    correlated : float32 array, shape (decays, ngroups, ny, nx)
         Signal to noise of single blocks.
     quality : float32 array, shape (ny, nx)
         Inverse noise.
     halves : int array, shape (sizes,)
         Half sizes of the squares.
-    factors : float32 array, shape (sizes, ny, nx)
+    factors : float32 array, shape (decays, sizes, ny, nx)
         What the sums are multiplied by.
-    number : int
-        Number of the first size.
+    threshold : float
+        Where less is reached, ``which`` stays as it is.
     best : float32 array, shape (ngroups, ny, nx)
-        Raised where a size gives more.
+        Receives the largest signal to noise.
     which : uint8 array, same shape
-        Receives the number of that size.
+        Receives the number of the decay and size that gave it.
     """
-    ngroups, ny, nx = correlated.shape
-    weighted, total = np.empty((ny, nx), dtype=np.float32), np.empty((ny, nx), dtype=np.float32)
+    decays, ngroups, ny, nx = correlated.shape
+    margin = halves.max() + 1
+    sums = np.zeros((decays, ny + 2 * margin, nx + 2 * margin))
     for g in range(ngroups):
+        best[g] = -np.inf
+        for t in range(decays):
+            _accumulate(correlated[t, g], quality, margin, sums[t])
+            for n in range(halves.size):
+                _raise(sums[t], margin, halves[n], factors[t, n], best[g])
         for y in range(ny):
             for x in range(nx):
-                weighted[y, x] = correlated[g, y, x] * quality[y, x]
-        for n in range(halves.size):
-            box_sums(weighted, halves[n], total)
-            for y in range(ny):
-                for x in range(nx):
-                    value = total[y, x] * factors[n, y, x]
-                    if value > best[g, y, x]:
-                        best[g, y, x] = value
-                        which[g, y, x] = np.uint8(number + n)
+                if best[g, y, x] >= threshold:
+                    which[g, y, x] = _first(sums, margin, halves, factors, best[g, y, x], y, x)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _raise(sums: Any, margin: int, half: int, factor: Any, best: Any) -> None:
+    """Raise ``best`` (ny, nx) to the sums over squares of one size times ``factor``, where these are larger."""
+    low, high = margin - half - 1, margin + half
+    ny, nx = best.shape
+    for y in range(ny):
+        above, before_above = sums[y + low, high : high + nx], sums[y + low, low : low + nx]
+        below, before_below = sums[y + high, high : high + nx], sums[y + high, low : low + nx]
+        scale, highest = factor[y], best[y]
+        for x in range(nx):
+            value = np.float32((below[x] - before_below[x]) - (above[x] - before_above[x])) * scale[x]
+            highest[x] = value if value > highest[x] else highest[x]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _first(sums: Any, margin: int, halves: Any, factors: Any, best: Any, y: int, x: int) -> Any:
+    """Number of the first decay and size that give the largest value."""
+    decays, sizes = factors.shape[:2]
+    for t in range(decays):
+        for n in range(sizes):
+            low, high = margin - halves[n] - 1, margin + halves[n]
+            above, below = sums[t, y + low], sums[t, y + high]
+            total = (below[x + high] - below[x + low]) - (above[x + high] - above[x + low])
+            if np.float32(total) * factors[t, n, y, x] >= best:
+                return np.uint8(t * sizes + n)
+    return np.uint8(0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _accumulate(values: Any, quality: Any, margin: int, sums: Any) -> None:
+    """Sums of ``values`` times ``quality`` (ny, nx) over all blocks up to a row and column, with a margin around."""
+    ny, nx = values.shape
+    for y in range(ny):
+        total = 0.0
+        row, above, before = sums[y + margin, margin:], sums[y + margin - 1, margin:], values[y]
+        for x in range(nx):
+            total += before[x] * quality[y, x]
+            row[x] = total
+        row[nx:] = total
+        for x in range(nx + margin):
+            row[x] += above[x]
+    sums[ny + margin :] = sums[ny + margin - 1]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
