@@ -20,7 +20,14 @@ What flows is in ``exposure``, what works on it in ``step``, numbers of the inst
 
 from __future__ import annotations
 
-from importlib.metadata import version as _version
+from typing import Any
 
-__version__ = _version("mirific")
 __all__ = ["__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("mirific")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import atexit
 import contextlib
+import gc
 import json
 import os
 import subprocess
@@ -222,6 +223,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {"context": context, "recommend": recom
 
 def answer_questions() -> None:
     """Answer the questions that come in, until no more can come."""
+    gc.disable()  # the imports leave no garbage, and the answers little
     replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     sys.stdout = sys.stderr
     import logging
