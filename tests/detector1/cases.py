@@ -243,6 +243,17 @@ def fixed(files: dict[str, str]) -> FixedReferences:
     return FixedReferences({**dict.fromkeys(("ipc", "flat"), None), **files})
 
 
+def quiet(case: Case, folder: Path) -> FixedReferences:
+    """References whose reset anomaly is that of the simulated ramps: none."""
+    from stdatamodels.jwst import datamodels
+
+    files = references_of(case, folder)
+    with datamodels.ResetModel(files["reset"]) as model:
+        model.data = np.zeros_like(model.data)
+        model.save(files["reset"])
+    return fixed(files)
+
+
 def configured(engine: Any, case: Case) -> Any:
     """The engine with the parameters of the case."""
     held = {name: {"skip": False, **values} for name, values in case.steps.items()}

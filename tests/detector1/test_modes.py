@@ -7,7 +7,7 @@ import pytest
 
 from mirific.detector1 import Detector1
 from mirific.exposure import DQ
-from tests.detector1.cases import GROUP_TIME, Case, configured, fixed, official, ramp_of, references_of
+from tests.detector1.cases import GROUP_TIME, Case, configured, fixed, official, quiet, ramp_of, references_of
 
 CASE = Case(ngroups=12, nan_references=False)
 
@@ -67,3 +67,17 @@ def test_the_amplitude_of_showers_is_the_parameter(tmp_path):
     files = references_of(case, tmp_path)
     assert flagged(True, 4.0) == flagged(True, 0.001) > 0
     assert flagged(False, 100.0) > 50 * flagged(False, 0.001)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("parity", [True, False])
+def test_a_patch_at_the_floor_of_the_converter_is_no_shower(parity, tmp_path):
+    """The official mask of showers compares AD_FLOOR for equality; the jump step has masked such groups before."""
+    case = CASE.but(ngroups=24, rate=10.0, bright=0.0, cosmic_rays=0.0, steps={"jump": {"find_showers": True}})
+    references, ramp = quiet(case, tmp_path), ramp_of(case)
+    ramp.raw.array[1, 14, 20:34, 30:44] = 0
+    theirs, _ = official(case, references.files, ramp)
+    ours = configured(Detector1(parity=parity), case).run(ramp, references)
+    patch = (slice(18, 36), slice(28, 46))
+    assert ((theirs.dq[patch] & DQ["JUMP_DET"]) != 0).mean() < 0.1
+    assert not ours.flags.where("showers", DQ["JUMP_DET"])[patch].any()

@@ -12,24 +12,13 @@ from mirific.detector1.showers import Showers
 from mirific.detector1.showers_kernels import flag, gather, release
 from mirific.detector1.showers_summary import ShowerSummary
 from mirific.exposure import DQ
-from tests.detector1.cases import Case, configured, fixed, ramp_of, references_of
+from tests.detector1.cases import Case, configured, quiet, ramp_of
 
 JUMP = DQ["JUMP_DET"]
 CASE = Case(
     nints=1, ngroups=30, ny=128, nx=136, seed=7, rate=20.0, bright=0.002, cosmic_rays=0.001, showers=3,
     nan_references=False,
 )  # fmt: skip
-
-
-def quiet(case, folder):
-    """References whose reset anomaly is that of the simulated ramps: none."""
-    from stdatamodels.jwst import datamodels
-
-    files = references_of(case, folder)
-    with datamodels.ResetModel(files["reset"]) as model:
-        model.data = np.zeros_like(model.data)
-        model.save(files["reset"])
-    return fixed(files)
 
 
 @pytest.fixture(scope="module")
