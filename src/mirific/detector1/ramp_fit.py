@@ -32,7 +32,7 @@ class FitConstants:
     Parameters
     ----------
     gain, read_noise : arrays, shape (ny, nx)
-        e/DN, and e per read (DN per read for the fit by maximum likelihood).
+        e/DN, and DN: of a difference, or of a read for the fit by maximum likelihood.
     timing : tuple of float
         Group time, and time of a first group that stands alone, s.
     table : float64 array
@@ -115,7 +115,7 @@ class RampFit(BandStep):
 
         if self._is_likely(exposure):
             return self._prepare_likely(exposure, references)
-        gain, read_noise = _noise(exposure, references)
+        gain, read_noise = noise_images(references)
         frames = exposure.number("exposure.nframes")
         alone = float(np.float32(frames + 1.0) * np.float32(exposure.number("exposure.frame_time")) / 2.0)
         low, high = self._window(exposure)
@@ -178,6 +178,7 @@ class RampFit(BandStep):
         if self._is_likely(band.exposure):
             self._fit_likely(band, constants, noise)
             return
+        noise = (noise[0], _per_read(*noise[:2], band.exposure.number("exposure.nframes")), noise[2])
         sensitive = np.zeros(band.pixeldq.shape[0], dtype=np.int64)
         ramp_fit_kernels.fit(
             band.data,
@@ -271,8 +272,7 @@ def _covariance(exposure: Exposure) -> NDArray[np.float64]:
     return table
 
 
-def _noise(exposure: Exposure, references: Mapping[str, Any]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Gain (e/DN) and read noise (e per read): the reference has that of a correlated double sample, in DN."""
-    gain, readnoise = noise_images(references)
-    scale = gain / np.sqrt(2.0 * np.float64(exposure.number("exposure.nframes")))
-    return gain, (readnoise * scale).astype(np.float32)
+def _per_read(gain: NDArray[np.float32], read_noise: NDArray[np.float32], nframes: float) -> NDArray[np.float32]:
+    """Read noise (e per read), where the reference has that of a correlated double sample, in DN."""
+    noise: NDArray[np.float32] = (read_noise * (gain / np.sqrt(2.0 * np.float64(nframes)))).astype(np.float32)
+    return noise
