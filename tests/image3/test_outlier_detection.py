@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mirific.errors import ParameterError
-from mirific.exposure import DQ
-from mirific.image3 import OutlierDetection, official
-from tests.image3 import scenes
+from mirific.errors import InputError, ParameterError
+from mirific.exposure import DQ, ImageSet, Metadata
+from mirific.image3 import OutlierDetection
+from tests.image3 import oracle, scenes
 
 #: The official drizzle leaves out pixels of exposures that stick out of the mosaic, unevenly; not so here.
 INSIDE = np.s_[3:-3, 3:-3]
@@ -20,11 +20,26 @@ ARRAYS = ("data", "err", "var_poisson", "var_rnoise", "var_flat")
 @pytest.mark.parametrize("parameters", [{}, {"snr": "4 3", "scale": "0.5 0.3", "weight_type": "exptime"}], ids=str)
 def test_flags_and_arrays_are_those_of_jwst(matched, parameters):
     step = OutlierDetection(**parameters)
-    ours, theirs = step.apply(matched, {}).images, official.without_outliers(matched.images, step)
+    ours, theirs = step.apply(matched, {}).images, oracle.without_outliers(matched.images, step)
     for mine, other in zip(ours, theirs, strict=True):
         assert ((other.dq & DQ["OUTLIER"]) != 0).sum() > 100
         for name in (*ARRAYS, "dq"):
             np.testing.assert_array_equal(getattr(mine, name)[INSIDE], getattr(other, name)[INSIDE])
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(
+    "parameters",
+    [{"kernel": "point"}, {"kernel": "turbo", "pixfrac": 0.7}, {"resample_data": False}],
+    ids=str,
+)
+def test_other_ways_flag_what_jwst_flags(matched, parameters):
+    step = OutlierDetection(**parameters)
+    ours, theirs = step.apply(matched, {}).images, oracle.without_outliers(matched.images, step)
+    for mine, other in zip(ours, theirs, strict=True):
+        found, expected = (((image.dq & DQ["OUTLIER"]) != 0)[INSIDE] for image in (mine, other))
+        assert expected.sum() > 100
+        assert (found & expected).sum() >= 0.999 * (found | expected).sum()
 
 
 def test_hits_are_found_and_stars_are_left(none):
@@ -65,6 +80,12 @@ def test_exposures_without_dither_need_no_drizzle(none):
     spoiled = exposure.with_images((replace(image, data=data, dq=image.dq & 0), *exposure.images[1:]))
     result = OutlierDetection(resample_data=False).run(spoiled, none)
     assert result.images[0].dq[40, 50] == DQ["OUTLIER"] | DQ["DO_NOT_USE"]
+
+
+def test_exposures_of_several_sizes_need_a_drizzle(none):
+    large, small = (scenes.exposures(seed=4, stars=5, subarray=name).images[0] for name in ("SUB128", "SUB64"))
+    with pytest.raises(InputError, match="size"):
+        OutlierDetection(resample_data=False).run(ImageSet((large, small), Metadata({})), none)
 
 
 def test_bad_parameters_are_refused(matched, none):

@@ -9,11 +9,11 @@ from astropy import wcs as fits_wcs
 from astropy.io import fits
 
 from mirific.errors import InputError, ParameterError
-from mirific.image3 import Resample, official
+from mirific.image3 import Resample
 from mirific.image3.drizzling import weights
 from mirific.image3.resample import GOOD_BITS
 from mirific.io.models import to_model
-from tests.image3 import scenes
+from tests.image3 import oracle, scenes
 
 VARIANCES = ("var_rnoise", "var_poisson", "var_flat")
 
@@ -35,7 +35,7 @@ def _worst(ours, theirs, scale, percentile=99.9):
 def test_the_mosaic_is_that_of_jwst(matched, parameters):
     """Bars: SCI within 1e-3 of ERR, WHT within 1e-5, in 99.9 % of the pixels; reached in all of them."""
     step = Resample(**parameters)
-    ours, theirs = step.apply(matched, {}), official.resampled(matched, step)
+    ours, theirs = step.apply(matched, {}), oracle.resampled(matched, step)
     np.testing.assert_array_equal(np.isnan(ours.data[INSIDE]), np.isnan(theirs.data[INSIDE]))
     assert _worst(ours.data, theirs.data, theirs.err, 100) < 1e-3
     assert _worst(ours.weight, theirs.weight, theirs.weight, 100) < 1e-5
@@ -48,8 +48,55 @@ def test_the_mosaic_is_that_of_jwst(matched, parameters):
 
 
 @pytest.mark.oracle
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"kernel": "point"},
+        {"kernel": "turbo"},
+        {"kernel": "turbo", "pixfrac": 0.6, "pixel_scale_ratio": 0.7},
+        {"kernel": "gaussian", "weight_type": "exptime"},
+        {"kernel": "lanczos2"},
+        {"kernel": "lanczos3", "pixel_scale_ratio": 0.8},
+    ],
+    ids=str,
+)
+def test_drops_of_other_shapes_are_those_of_jwst(matched, parameters):
+    step = Resample(**parameters)
+    ours, theirs = step.apply(matched, {}), oracle.resampled(matched, step)
+    inside = np.s_[8:-8, 8:-8]  # the official step leaves out more of these at the border
+    same = np.isfinite(ours.data[inside]) == np.isfinite(theirs.data[inside])
+    assert same.mean() > 0.999
+    weight = np.abs(theirs.weight[inside]).max()
+    assert _share(np.abs(ours.weight - theirs.weight)[inside] <= 1e-5 * weight) >= 0.999
+    known = np.isfinite(theirs.data[inside]) & np.isfinite(theirs.err[inside])
+    assert _share((np.abs(ours.data - theirs.data) <= 1e-3 * theirs.err)[inside][known]) >= 0.999
+    assert _share((np.abs(ours.err - theirs.err) <= 1e-3 * theirs.err)[inside][known]) >= 0.999
+    np.testing.assert_array_equal((ours.context[:, 8:-8, 8:-8] != 0), (theirs.context[:, 8:-8, 8:-8] != 0))
+
+
+def _share(where):
+    return float(np.mean(where))
+
+
+def test_squares_without_size_are_points(aligned, none):
+    none_left, points = (Resample(**given).run(aligned, none) for given in ({"pixfrac": 0.0}, {"kernel": "point"}))
+    np.testing.assert_array_equal(none_left.data, points.data)
+
+
+@pytest.mark.parametrize("kernel", ["point", "lanczos3"])
+def test_strips_of_other_shapes_leave_no_seams(aligned, none, kernel, monkeypatch):
+    from mirific.image3 import resample
+
+    whole = Resample(kernel=kernel, rotation=30.0).run(aligned, none)
+    monkeypatch.setattr(resample, "_STRIP", 37)
+    strips = Resample(kernel=kernel, rotation=30.0).run(aligned, none)
+    np.testing.assert_allclose(strips.weight, whole.weight, rtol=1e-4, atol=1e-6 * np.abs(whole.weight).max())
+    np.testing.assert_array_equal(strips.context, whole.context)
+
+
+@pytest.mark.oracle
 def test_the_metadata_are_those_of_jwst(matched):
-    ours, theirs = Resample().apply(matched, {}), official.resampled(matched, Resample())
+    ours, theirs = Resample().apply(matched, {}), oracle.resampled(matched, Resample())
     flat = [to_model(mosaic).to_flat_dict(include_arrays=False) for mosaic in (ours, theirs)]
     expected = {name for name in flat[1] if name.startswith("meta.")}
     expected -= {"meta.date", "meta.wcs", "meta.group_id", "meta.asn.exptype", "meta.cal_step.resample"}

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mirific.errors import ParameterError
 from mirific.exposure import DQ, Image
+from mirific.image3.drops import Drop, drop
 from mirific.image3.pixel_map import PixelMap
 
 if TYPE_CHECKING:
@@ -139,9 +140,9 @@ def sky_subtracted(image: Image) -> NDArray[np.float32]:
 
 
 def drizzle(
-    planes: NDArray[np.float32], weight: NDArray[np.float32], where: PixelMap, grid: Grid, pixfrac: float
+    planes: NDArray[np.float32], weight: NDArray[np.float32], where: PixelMap, grid: Grid, shape: Drop
 ) -> Drizzled:
-    """Drop the pixels of one exposure, as squares, onto the grid.
+    """Drop the pixels of one exposure onto the grid.
 
     Parameters
     ----------
@@ -151,15 +152,12 @@ def drizzle(
     where : PixelMap
         From the exposure to the grid.
     grid : Grid
-    pixfrac : float
-        Linear size of the drop relative to the pixel.
+    shape : Drop
     """
-    from mirific.image3 import kernels
-
-    across, down = where.corner_factors(weight.shape)
-    (x0, x1), (y0, y1) = (_touched(*limits) for limits in zip(_reach(across, down), grid.shape[::-1], strict=True))
+    footprint = Footprint.of(where, weight.shape, grid, shape)
+    (x0, x1), (y0, y1) = footprint.columns, footprint.all_rows
     sums = np.zeros((y1 - y0, x1 - x0, len(planes) + 1))
-    kernels.drop_squares(planes, weight, across, down, pixfrac, np.array([x0, y0], dtype=float), sums)
+    footprint.drop(planes, weight, slice(0, weight.shape[0]), (x0, y0), sums)
     return Drizzled(sums, y0, x0)
 
 
@@ -169,41 +167,78 @@ def _reach(across: NDArray[np.float64], down: NDArray[np.float64]) -> NDArray[np
     return np.stack([sides.min(axis=1), sides.max(axis=1)], axis=1)
 
 
-def _touched(reach: NDArray[np.float64], size: int) -> tuple[int, int]:
-    """First and last (exclusive) pixel of the mosaic that the places touch."""
-    low, high = int(np.floor(reach[0] + 0.5)), int(np.floor(reach[1] + 0.5)) + 1
+def _touched(reach: NDArray[np.float64], size: int, beyond: int) -> tuple[int, int]:
+    """First and last (exclusive) pixel of the mosaic that the places touch, or that are as far ``beyond`` them."""
+    low, high = int(np.floor(reach[0] + 0.5)) - beyond, int(np.floor(reach[1] + 0.5)) + 1 + beyond
     first = min(max(low, 0), size)
     return first, max(first, min(high, size))
 
 
+#: Rows that the library needs, at the least.
+_FEW = 3
+
+
 @dataclass(frozen=True)
 class Footprint:
-    """Where an exposure falls on the grid.
+    """Where an exposure falls on the grid, and how its pixels fall there.
 
     Parameters
     ----------
+    where : PixelMap
+        From the exposure to the grid.
     across : float array, shape (n, nx + 1)
     down : float array, shape (2, ny + 1, n)
         Their product gives column and row of the corners of its pixels.
-    columns : (int, int)
-        First and last (exclusive) column of the grid that it touches.
+    columns, all_rows : (int, int)
+        First and last (exclusive) column and row of the grid that it touches.
+    shape : Drop
     """
 
+    where: PixelMap
     across: NDArray[np.float64]
     down: NDArray[np.float64]
     columns: tuple[int, int]
+    all_rows: tuple[int, int]
+    shape: Drop
 
     @classmethod
-    def of(cls, where: PixelMap, shape: tuple[int, ...], grid: Grid) -> Footprint:
-        """Footprint of an image of this shape."""
-        across, down = where.corner_factors(shape)
-        return cls(across, down, _touched(_reach(across, down)[0], grid.shape[1]))
+    def of(cls, where: PixelMap, size: tuple[int, ...], grid: Grid, shape: Drop) -> Footprint:
+        """Footprint of an image of this size."""
+        across, down = where.corner_factors(size)
+        beyond = 0 if shape.is_square else shape.reach
+        reach = zip(_reach(across, down), grid.shape[::-1], strict=True)
+        columns, rows = (_touched(places, limit, beyond) for places, limit in reach)
+        return cls(where, across, down, columns, rows, shape)
 
     def rows(self, y0: int, y1: int) -> slice:
         """Rows of the image that may touch the rows y0 to y1 - 1 of the grid.
 
         Between the nodes, the places are within the extremes at the nodes by less than the two pixels added.
         """
+        beyond = 2 if self.shape.is_square else 2 + self.shape.reach
         low, high = self.down[1].min(axis=1), self.down[1].max(axis=1)
-        inside = np.flatnonzero((high > y0 - 2.5) & (low < y1 + 1.5))
-        return slice(max(0, int(inside[0]) - 1), int(inside[-1]) + 1) if inside.size else slice(0, 0)
+        inside = np.flatnonzero((high > y0 - 0.5 - beyond) & (low < y1 - 0.5 + beyond))
+        more = 0 if self.shape.is_square else _FEW
+        if not inside.size:
+            return slice(0, 0)
+        return slice(max(0, int(inside[0]) - 1 - more), int(inside[-1]) + 1 + more)
+
+    def drop(
+        self,
+        planes: NDArray[np.float32],
+        weight: NDArray[np.float32],
+        rows: slice,
+        begin: tuple[int, int],
+        sums: NDArray[np.float64],
+    ) -> None:
+        """Drop some rows of the image onto a window of the grid that begins at this column and row."""
+        from mirific.image3 import kernels
+
+        if self.shape.is_square:
+            down = self.down[:, rows.start : rows.stop + 1]
+            corner = np.array(begin, dtype=float)
+            kernels.drop_squares(planes, weight, self.across, down, self.shape.pixfrac, corner, sums)
+            return
+        columns = np.arange(weight.shape[1], dtype=float)
+        centres = self.where.on_grid(columns, rows.start + np.arange(weight.shape[0], dtype=float))
+        drop(planes, weight, centres, self.shape, begin, sums)

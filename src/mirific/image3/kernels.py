@@ -237,7 +237,7 @@ def add_to_mosaic(sums: Any, y0: int, x0: int, number: int, by_noise: bool, expt
     """Add one drizzled exposure to the mosaic.
 
     The errors of an exposure are drizzled as errors and combined with the weights 1 / var_rnoise (``by_noise``) or
-    the exposure time, as ``stcal: resample/resample.py`` does.
+    the exposure time, as ``stcal: resample/resample.py`` does. Weights of Lanczos kernels may be negative.
 
     Parameters
     ----------
@@ -260,7 +260,7 @@ def add_to_mosaic(sums: Any, y0: int, x0: int, number: int, by_noise: bool, expt
     for y in range(gy):
         for x in range(gx):
             w = sums[y, x, 0]
-            if not w > 0.0:
+            if w == 0.0:
                 continue
             weight[y0 + y, x0 + x] += w
             data[y0 + y, x0 + x] += sums[y, x, 1]
@@ -268,12 +268,12 @@ def add_to_mosaic(sums: Any, y0: int, x0: int, number: int, by_noise: bool, expt
             own = exptime
             if by_noise:
                 error = sums[y, x, 2] / w
-                own = 1.0 / (error * error) if error > 0.0 else 0.0
+                own = 1.0 / (error * error) if error * error > 0.0 else 0.0
             if not own > 0.0:
                 continue
             for k in range(3):
                 error = sums[y, x, 2 + k] / w
-                if error >= 0.0:
+                if error * error >= 0.0:
                     variance[0, k, y0 + y, x0 + x] += error * error * own * own
                     variance[1, k, y0 + y, x0 + x] += own
 
@@ -297,7 +297,7 @@ def finish_mosaic(weight: Any, data: Any, variance: Any, scaling: float, fillval
     for y in range(ny):
         for x in range(nx):
             w = weight[y, x]
-            out[0, y, x] = data[y, x] / w if w > 0.0 else fillval
+            out[0, y, x] = data[y, x] / w if w != 0.0 else fillval
             total, known = np.float32(0.0), False
             for k in range(3):
                 own = variance[1, k, y, x]

@@ -7,16 +7,14 @@ Everything works in memory on copies. What the official code logs stays in its o
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mirific.errors import ParameterError
-from mirific.exposure import DQ, Image, ImageSet, Mosaic
-from mirific.image3.output_grid import numbers
+from mirific.exposure import DQ, Image
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,11 +24,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "remote_catalog",
-    "resampled",
     "sky_levels",
     "sky_statistic",
     "stars",
-    "without_outliers",
 ]
 
 
@@ -43,21 +39,6 @@ def _expected_warnings() -> Iterator[None]:
         warnings.filterwarnings("ignore", message="No sources were found|Sources were found, but none pass")
         warnings.filterwarnings("ignore", message=".*deblend.*")
         yield
-
-
-def _detached(image: Image) -> Image:
-    """Copy the arrays that official steps write into."""
-    names = ("data", "err", "dq", "var_poisson", "var_rnoise", "var_flat")
-    arrays = {name: getattr(image, name).copy() for name in names if getattr(image, name) is not None}
-    return replace(image, **arrays)
-
-
-def _library(images: Sequence[Image]) -> Any:
-    from jwst.datamodels import ModelLibrary
-
-    from mirific.io.models import to_model
-
-    return ModelLibrary([to_model(_detached(image)) for image in images], on_disk=False)
 
 
 def stars(image: Image, step: Any) -> Table:
@@ -183,73 +164,3 @@ def _statistic(step: Any) -> Any:
         usig=step.usigma,
         binwidth=step.binwidth,
     )
-
-
-def _parameters(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: getattr(step, name) for name in names}
-
-
-def without_outliers(images: Sequence[Image], step: Any) -> tuple[Image, ...]:
-    """Flag outliers by the official step.
-
-    Parameters
-    ----------
-    images : tuple of Image
-    step : OutlierDetection
-        Its parameters.
-    """
-    from jwst.outlier_detection import OutlierDetectionStep
-
-    names = ("weight_type", "pixfrac", "kernel", "maskpt", "snr", "scale", "backg", "resample_data", "good_bits")
-    with _expected_warnings():
-        library = OutlierDetectionStep(**_parameters(step, names)).process(_library(images))
-    with library:
-        models = list(library)
-        flagged = tuple(_with_arrays(image, model) for image, model in zip(images, models, strict=True))
-        for index, model in enumerate(models):
-            library.shelve(model, index, modify=False)
-    return flagged
-
-
-def _with_arrays(image: Image, model: Any) -> Image:
-    """Take over the arrays that a step changed."""
-    names = ("data", "err", "dq", "var_poisson", "var_rnoise", "var_flat")
-    arrays: dict[str, Any] = {
-        name: np.asarray(getattr(model, name)) for name in names if getattr(image, name) is not None
-    }
-    return replace(image, **arrays)
-
-
-def resampled(exposure: ImageSet, step: Any) -> Mosaic:
-    """Mosaic by the official step.
-
-    Parameters
-    ----------
-    exposure : ImageSet
-    step : Resample
-        Its parameters.
-    """
-    from jwst.resample import ResampleStep
-
-    from mirific.io.models import from_model
-
-    names = (
-        "pixfrac",
-        "kernel",
-        "fillval",
-        "weight_type",
-        "rotation",
-        "pixel_scale_ratio",
-        "pixel_scale",
-        "output_wcs",
-    )
-    lists = {name: numbers(getattr(step, name), kind) for name, kind in _PAIRS.items()}
-    with _expected_warnings():
-        model = ResampleStep(**_parameters(step, names), **lists).process(_library(exposure.images))
-    mosaic = from_model(model)
-    assert isinstance(mosaic, Mosaic)
-    named: Mosaic = mosaic.with_meta({"filename": exposure.meta.get("filename", "mosaic_i2d.fits")})
-    return named
-
-
-_PAIRS: Mapping[str, type[Any]] = {"output_shape": int, "crpix": float, "crval": float}

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.errors import ParameterError
+from mirific.errors import InputError, ParameterError
 from mirific.exposure import DQ, Image, ImageSet
-from mirific.image3 import official
 from mirific.image3.drizzling import Grid, drizzle, sky_subtracted, weights
+from mirific.image3.drops import Drop
 from mirific.image3.output_grid import make_grid
 from mirific.image3.pixel_map import PixelMap, pixel_map
 from mirific.image3.resample import Resample
@@ -29,8 +29,8 @@ class OutlierDetection(SetStep):
     """Compare each exposure with the median of all, drizzled to a common grid and blotted back.
 
     Pixels with ``|image - blot| > scale1 gradient + snr1 ERR`` mark a neighbourhood of 3 by 3, in which the second,
-    lower pair of thresholds decides. They become OUTLIER and DO_NOT_USE, and NaN. Kernels other than ``square``, and
-    ``resample_data = false``, go through the official step.
+    lower pair of thresholds decides. They become OUTLIER and DO_NOT_USE, and NaN. Exposures without dither
+    (``resample_data = false``) are compared with their median pixel by pixel, by the first threshold alone.
     """
 
     name: ClassVar[str] = "outlier_detection"
@@ -52,12 +52,15 @@ class OutlierDetection(SetStep):
         ------
         ParameterError
             If ``snr`` or ``scale`` is not two numbers.
+        InputError
+            If exposures that are not to be drizzled differ in size.
         """
         if len(exposure.images) < 2:
             return NotApplicable("at least two exposures are needed")
-        if self.kernel != "square" or self.pixfrac == 0 or not self.resample_data:
-            return exposure.with_images(official.without_outliers(exposure.images, self))
         thresholds = _two(self.snr, "snr"), _two(self.scale, "scale")
+        if not self.resample_data:
+            still = self._still_median(exposure.images)
+            return exposure.with_images(self.each(lambda i: _compared(i, still, thresholds[0][0]), exposure.images))
         grid = make_grid(exposure.images, Resample())
         median = self._median(exposure.images, grid)
         cleaned = self.each(lambda image: self._cleaned(image, grid, median, *thresholds), exposure.images)
@@ -72,8 +75,32 @@ class OutlierDetection(SetStep):
 
         spool = Spool()
         windows = list(self.each(lambda image: _stored(*self._window(image, grid), spool), images))
-        starts = range(0, grid.shape[0], _STRIP)
-        strips = self.each(lambda y0: _strip_median(spool, windows, y0, min(_STRIP, grid.shape[0] - y0), grid), starts)
+        return self._median_of(windows, spool, grid.shape)
+
+    def _still_median(self, images: Sequence[Image]) -> NDArray[np.float32]:
+        """Median of exposures of the same place, as they are, shape of an exposure."""
+        from mirific.spool import Spool
+
+        first = images[0]
+        for image in images:
+            if image.data.shape != first.data.shape:
+                raise InputError(f"not of the size of {first.name}", where=image.name, todo="set resample_data=true")
+        spool = Spool()
+        windows = list(self.each(lambda image: _stored(self._well_weighted(image), 0, 0, spool), images))
+        return self._median_of(windows, spool, first.data.shape)
+
+    def _well_weighted(self, image: Image) -> NDArray[np.float32]:
+        """Values whose weight reaches ``maskpt`` of the mean; NaN elsewhere."""
+        weight = weights(image, self.weight_type, self.good_bits)
+        enough = weight >= self.maskpt * _clipped_mean(weight[weight > 0])
+        return np.where(enough, image.data, np.float32(np.nan))
+
+    def _median_of(
+        self, windows: list[tuple[Any, int, int]], spool: Any, shape: tuple[int, ...]
+    ) -> NDArray[np.float32]:
+        """Median of windows on a grid of this shape, in strips."""
+        starts = range(0, shape[0], _STRIP)
+        strips = self.each(lambda y0: _strip_median(spool, windows, y0, min(_STRIP, shape[0] - y0), shape[1]), starts)
         return np.concatenate(list(strips))
 
     def _window(self, image: Image, grid: Grid) -> tuple[NDArray[np.float32], int, int]:
@@ -81,11 +108,14 @@ class OutlierDetection(SetStep):
         from mirific.image3 import kernels
 
         weight = weights(image, self.weight_type, self.good_bits)
-        dropped = drizzle(sky_subtracted(image)[None], weight, _map(image, grid), grid, self.pixfrac)
+        dropped = drizzle(sky_subtracted(image)[None], weight, _map(image, grid), grid, self._drop(grid))
         total = dropped.sums[..., 0].astype(np.float32)
         values = np.empty(total.shape, dtype=np.float32)
         kernels.well_covered(dropped.sums, self.maskpt * _clipped_mean(total[total > 0]), values)
         return values, dropped.y0, dropped.x0
+
+    def _drop(self, grid: Grid) -> Drop:
+        return Drop(self.kernel, self.pixfrac, grid.pixel_scale_ratio)
 
     def _cleaned(
         self,
@@ -118,18 +148,23 @@ def _stored(values: NDArray[np.float32], y0: int, x0: int, spool: Any) -> tuple[
     return spool.store(values), y0, x0
 
 
-def _strip_median(spool: Any, windows: list[tuple[Any, int, int]], y0: int, rows: int, grid: Grid) -> Any:
+def _strip_median(spool: Any, windows: list[tuple[Any, int, int]], y0: int, rows: int, columns: int) -> Any:
     """Median of the windows over some rows of the grid."""
     from numba.typed import List
 
     from mirific.image3 import kernels
 
     touching = [w for w in windows if w[1] < y0 + rows and w[1] + w[0].shape[0] > y0]
-    median = np.full((rows, grid.shape[1]), np.nan, dtype=np.float32)
+    median = np.full((rows, columns), np.nan, dtype=np.float32)
     if touching:
         loaded = List([spool.load(block) for block, _, _ in touching])
         kernels.stack_median(loaded, np.array([corner for _, *corner in touching]), y0, median)
     return median
+
+
+def _compared(image: Image, median: NDArray[np.float32], snr: np.float32) -> Image:
+    """One exposure in which what differs from the median by more than ``snr`` errors is flagged."""
+    return _flagged(image, np.abs(image.data - median) > snr * np.nan_to_num(image.err))
 
 
 def _two(text: str, name: str) -> NDArray[np.float32]:

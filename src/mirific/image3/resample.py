@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from mirific.exposure import Image, ImageSet, Metadata, Mosaic
-from mirific.image3 import official
 from mirific.image3.blending import blended_metadata, headers_table
 from mirific.image3.drizzling import Footprint, Grid, measurement_time, obstacles, sky_level
+from mirific.image3.drops import Drop, without_reminders
 from mirific.image3.output_grid import make_grid
 from mirific.image3.pixel_map import PixelMap, pixel_map
 from mirific.image3.sets import ManyImages
@@ -36,8 +36,7 @@ class Resample(ManyImages):
     The mosaic is made in strips of rows, each from the rows of the exposures that fall on it, so that memory follows
     the mosaic and not the number of exposures. Data and the errors of the three variances are dropped together;
     positions are interpolated (:mod:`mirific.image3.pixel_map`) to far better than 0.002 pixel. Pixels that stick out
-    of the mosaic count with the part that is inside, where ``drizzle`` leaves some of them out. Kernels other than
-    ``square`` go through the official step.
+    of the mosaic count with the part that is inside, where the official step leaves some of them out.
 
     Parameters
     ----------
@@ -49,7 +48,9 @@ class Resample(ManyImages):
 
     pixfrac: float = param(1.0, "Size of the drop relative to the pixel.", ge=0, le=1)
     kernel: str = param(
-        "square", "Shape of the drop.", choices=("square", "gaussian", "point", "turbo", "lanczos2", "lanczos3")
+        "square",
+        "Shape of the drop; Gaussian and Lanczos do not conserve flux.",
+        choices=("square", "gaussian", "point", "turbo", "lanczos2", "lanczos3"),
     )
     fillval: str = param("NAN", "Value of pixels that no exposure covers.")
     weight_type: str = param("ivm", "Inverse read-noise variance or exposure time.", choices=("ivm", "exptime"))
@@ -74,16 +75,15 @@ class Resample(ManyImages):
 
     def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> Mosaic:
         """Return the mosaic; its members are the exposures as they came."""
-        if self.kernel != "square" or self.pixfrac == 0:
-            mosaic = official.resampled(exposure, self)
-        else:
+        with without_reminders():
             mosaic = self._drizzled(exposure)
         return replace(mosaic, members=exposure.images, history=exposure.history)
 
     def _drizzled(self, exposure: ImageSet) -> Mosaic:
         images = tuple(exposure.images)
         grid = self._grid(images)
-        footprints = [Footprint.of(_map(image, grid), image.data.shape, grid) for image in images]
+        shape = Drop(self.kernel, self.pixfrac, grid.pixel_scale_ratio)
+        footprints = [Footprint.of(_map(image, grid), image.data.shape, grid, shape) for image in images]
         strips = self.each(
             lambda y0: self._strip(exposure.images, footprints, grid, slice(y0, min(y0 + _STRIP, grid.shape[0]))),
             range(0, grid.shape[0], _STRIP),
@@ -135,9 +135,7 @@ class Resample(ManyImages):
         kernels.prepare(arrays, image.dq[of_image], obstacles(GOOD_BITS), sky_level(image), constant, planes, weight)
         x0, x1 = footprint.columns
         sums = np.zeros((rows.stop - rows.start, x1 - x0, 5))
-        down = footprint.down[:, of_image.start : of_image.stop + 1]
-        begin = np.array([x0, rows.start], dtype=float)
-        kernels.drop_squares(planes, weight, footprint.across, down, self.pixfrac, begin, sums)
+        footprint.drop(planes, weight, of_image, (x0, rows.start), sums)
         return sums
 
     def _grid(self, images: tuple[Image, ...]) -> Grid:

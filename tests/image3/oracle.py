@@ -1,0 +1,67 @@
+"""The official steps on our exposures: what the tests of parity compare with."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from mirific.exposure import Image, ImageSet, Mosaic
+from mirific.image3.output_grid import numbers
+from mirific.io.models import from_model, to_model
+
+ARRAYS = ("data", "err", "dq", "var_poisson", "var_rnoise", "var_flat")
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back what NaN pixels make the official steps warn of."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*(invalid value|divide by zero|All-NaN|Mean of empty).*")
+        warnings.filterwarnings("ignore", message=".*contains invalid values.*")
+        warnings.filterwarnings("ignore", message="Kernel .* is not a flux-conserving kernel")
+        yield
+
+
+def _library(images: Sequence[Image]) -> Any:
+    from jwst.datamodels import ModelLibrary
+
+    copies = (replace(image, **{name: getattr(image, name).copy() for name in ARRAYS}) for image in images)
+    return ModelLibrary([to_model(image) for image in copies], on_disk=False)
+
+
+def _parameters(step: Any, names: tuple[str, ...]) -> dict[str, Any]:
+    return {name: getattr(step, name) for name in names}
+
+
+def without_outliers(images: Sequence[Image], step: Any) -> tuple[Image, ...]:
+    """Flag outliers by the official step, with the parameters of ours."""
+    from jwst.outlier_detection import OutlierDetectionStep
+
+    names = ("weight_type", "pixfrac", "kernel", "maskpt", "snr", "scale", "backg", "resample_data", "good_bits")
+    with _quiet():
+        library = OutlierDetectionStep(**_parameters(step, names)).process(_library(images))
+    flagged = []
+    with library:
+        for index, image in enumerate(images):
+            model = library.borrow(index)
+            flagged.append(replace(image, **{name: np.array(getattr(model, name)) for name in ARRAYS}))
+            library.shelve(model, index, modify=False)
+    return tuple(flagged)
+
+
+def resampled(exposure: ImageSet, step: Any) -> Mosaic:
+    """Mosaic by the official step, with the parameters of ours."""
+    from jwst.resample import ResampleStep
+
+    names = ("pixfrac", "kernel", "fillval", "weight_type", "rotation", "pixel_scale_ratio", "pixel_scale")
+    kinds = {"output_shape": int, "crpix": float, "crval": float}
+    pairs = {name: numbers(getattr(step, name), kind) for name, kind in kinds.items()}
+    with _quiet():
+        mosaic = from_model(ResampleStep(**_parameters(step, names), **pairs).process(_library(exposure.images)))
+    assert isinstance(mosaic, Mosaic)
+    return mosaic.with_meta({"filename": exposure.meta["filename"]})
