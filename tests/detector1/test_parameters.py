@@ -8,8 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 
 from mirific.detector1 import STEPS, Detector1
+from mirific.errors import InputError
+from mirific.exposure import DQ
 from mirific.references import Crds
 from mirific.step import parameters_of
 from tests.detector1.cases import Case, configured, fixed, official, ramp_of, references_of
@@ -226,3 +229,27 @@ def test_a_parameter_means_the_same(name, theirs):
     before, after = theirs.rates(scene)[1], theirs.rates(case)[1]
     same = [np.array_equal(getattr(before, field), getattr(after, field)) for field in ("dq", "var_poisson")]
     assert not all(same)
+
+
+def test_bits_of_the_user_are_added_to_the_mask(theirs, tmp_path):
+    bits = np.zeros((LONG.ny, LONG.nx), dtype=np.uint32)
+    bits[3, 4:9], bits[20, 20] = DQ["DO_NOT_USE"] | DQ["HOT"], DQ["WARM"]
+    path = tmp_path / "bits.fits"
+    fits.HDUList([fits.PrimaryHDU(bits.astype(np.int32))]).writeto(path)
+    case = LONG.but(steps={"dq_init": {"user_supplied_dq": str(path)}})
+    ours = configured(Detector1(parity=True), case).run(ramp_of(case), fixed(theirs.references(case)))
+    rate, _ = theirs.rates(case)
+    np.testing.assert_array_equal(ours.dq, rate.dq)
+    np.testing.assert_array_equal(ours.data, rate.data)
+    assert np.isnan(rate.data[3, 4:9]).all()
+    assert ours.flags.where("dq_init", DQ["WARM"])[20, 20]
+
+
+@pytest.mark.parametrize(("shape", "reason"), [((3, 3), "DQ of shape"), (None, "cannot be read")])
+def test_bits_of_the_user_that_do_not_fit_are_refused(shape, reason, theirs, tmp_path):
+    path = tmp_path / "bits.fits"
+    if shape is not None:
+        fits.HDUList([fits.PrimaryHDU(np.zeros(shape, dtype=np.int16))]).writeto(path)
+    engine = configured(Detector1(), LONG.but(steps={"dq_init": {"user_supplied_dq": str(path)}}))
+    with pytest.raises(InputError, match=reason):
+        engine.run(ramp_of(LONG), fixed(theirs.references(LONG)))
