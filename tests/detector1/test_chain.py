@@ -18,8 +18,9 @@ CASE = Case(ny=6, nx=8, ngroups=20, nan_references=False, mask_bad=0.0, skip_int
 
 @pytest.fixture(scope="module")
 def references(tmp_path_factory):
-    """The files, and their arrays in float64."""
+    """The files, and their arrays in float64; the loops are compiled afterwards."""
     files = references_of(CASE, tmp_path_factory.mktemp("references"))
+    Detector1(parity=True).run(ramp_of(CASE), fixed(files))
     names = {
         "saturation": "SCI",
         "reset": "SCI",
@@ -135,7 +136,7 @@ def plain(raw, known):
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 2), st.integers(15, 24), st.sampled_from([10.0, 100.0, 1000.0]))
-@settings(deadline=5000, max_examples=25)
+@settings(deadline=20_000, max_examples=25)
 @pytest.mark.filterwarnings("ignore:All-NaN slice:RuntimeWarning")
 @pytest.mark.filterwarnings("ignore:Generating overly large repr")  # of the references, in place of what failed
 def test_the_chain_is_what_it_says(references, seed, nints, ngroups, rate):
