@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from astropy.io import fits
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
@@ -143,8 +143,7 @@ def test_the_chain_is_what_it_says(references, seed, nints, ngroups, rate):
     files, known = references
     case = CASE.but(seed=seed, nints=nints, ngroups=ngroups, rate=rate, cosmic_rays=0.03, floor=0.01)
     expected, sure = plain(samples_of(case).astype(np.int64), known)
-    if not sure:
-        return
+    assume(sure)
     ours = Detector1(parity=True).run(ramp_of(case), fixed(files)).integrations
     np.testing.assert_allclose(ours.data, expected[0], rtol=1e-4, atol=5e-3)
     np.testing.assert_allclose(ours.var_poisson, expected[1], rtol=5e-3)
