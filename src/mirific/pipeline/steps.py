@@ -17,8 +17,9 @@ def _detector1() -> Iterable[type[Configurable]]:
 
 def _image2() -> Iterable[type[Configurable]]:
     from mirific.image2 import AssignWcs, Background, FlatField, Photom
+    from mirific.image3 import ResampleSingle
 
-    return Background, AssignWcs, FlatField, Photom
+    return Background, AssignWcs, FlatField, Photom, ResampleSingle
 
 
 def _image3() -> Iterable[type[Configurable]]:
