@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mirific.errors import InputError
 from mirific.fits_samples import SampleCode
-
-if TYPE_CHECKING:
-    from astropy.io.fits import Header
+from mirific.io.fits_headers import Unit, read_units
 
 __all__ = ["FitsFile", "open_fits"]
 
 _GZIP = b"\x1f\x8b"
+
+#: Form of a column of texts or of bytes (FITS standard 4.0, table 18).
+_BYTES = re.compile(r"(\d*)([AB])")
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class FitsFile:
     ----------
     path : Path
     headers : mapping
-        Extension name to header, in the order of the file; the first of a name.
+        Extension name to its keywords and values, in the order of the file; the first of a name.
     offsets : mapping
         Extension name to where its data start, bytes; empty for compressed files.
     loaded : mapping
@@ -39,7 +41,7 @@ class FitsFile:
     """
 
     path: Path
-    headers: Mapping[str, Header]
+    headers: Mapping[str, Mapping[str, Any]]
     offsets: Mapping[str, int]
     loaded: Mapping[str, NDArray[Any]]
 
@@ -76,16 +78,61 @@ def open_fits(path: Path) -> FitsFile:
         If it is missing, not FITS, damaged or truncated.
     """
     _check_start(path)
+    return _packed(path) if _is_gzipped(path) else _plain(path)
+
+
+def _plain(path: Path) -> FitsFile:
+    """A file whose images are read where they lie."""
+    try:
+        units = read_units(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise InputError(f"damaged FITS file ({_first_line(error)})", where=path, todo="fetch it again") from error
+    _check_size(path, units[-1].offset + units[-1].size)
+    named: dict[str, Unit] = {}
+    for unit in units:
+        named.setdefault(unit.name, unit)
+    tables = {name: unit for name, unit in named.items() if not unit.is_image}
+    loaded = {name: _bytes_table(path, unit) for name, unit in tables.items()}
+    others = [name for name, table in loaded.items() if table is None]
+    found = {name: table for name, table in loaded.items() if table is not None} | _tables(path, others)
+    headers, offsets = ({name: getattr(unit, what) for name, unit in named.items()} for what in ("header", "offset"))
+    return FitsFile(path, headers, offsets, found)
+
+
+def _bytes_table(path: Path, unit: Unit) -> NDArray[Any] | None:
+    """A table whose columns are texts and bytes, such as those of our own; None for any other."""
+    header, columns = unit.header, []
+    for k in range(1, int(header.get("TFIELDS", 0)) + 1):
+        form = _BYTES.fullmatch(str(header.get(f"TFORM{k}", "")))
+        if form is None or f"TDIM{k}" in header:
+            return None
+        count = int(form[1] or 1)
+        kind: Any = f"S{count}" if form[2] == "A" else (np.uint8, (count,))
+        columns.append((str(header.get(f"TTYPE{k}", f"col{k}")), kind))
+    row = np.dtype([column if isinstance(column[1], str) else (column[0], *column[1]) for column in columns])
+    if header.get("PCOUNT") or row.itemsize != header["NAXIS1"]:
+        return None
+    return np.fromfile(path, row, count=int(header["NAXIS2"]), offset=unit.offset)
+
+
+def _tables(path: Path, names: list[str]) -> dict[str, NDArray[Any]]:
+    """Tables of any kind."""
+    if not names:
+        return {}
     with _hdus(path) as hdus:
-        whole, compressed = hdus[-1].fileinfo(), _is_gzipped(path)
-        if not compressed:
-            _check_size(path, whole["datLoc"] + whole["datSpan"])
+        return {name: np.array(hdus[name].data) for name in names if hdus[name].data is not None}
+
+
+def _packed(path: Path) -> FitsFile:
+    """A compressed file, all of which is read."""
+    with _hdus(path) as hdus:
         first = dict(reversed([(hdu.name, hdu) for hdu in hdus]))
         named = {hdu.name: first[hdu.name] for hdu in hdus}
-        kept = {name for name, hdu in named.items() if compressed or not hdu.is_image}
-        loaded = {name: np.array(named[name].data) for name in kept if named[name].data is not None}
-        offsets = {name: hdu.fileinfo()["datLoc"] for name, hdu in named.items()}
-        return FitsFile(path, {name: hdu.header for name, hdu in named.items()}, offsets, loaded)
+        loaded = {name: np.array(hdu.data) for name, hdu in named.items() if hdu.data is not None}
+        headers = {
+            name: {card.keyword: card.value for card in reversed(hdu.header.cards)} for name, hdu in named.items()
+        }
+        return FitsFile(path, headers, {}, loaded)
 
 
 def _is_gzipped(path: Path) -> bool:

@@ -5,16 +5,13 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mirific.errors import InputError
 from mirific.exposure import Metadata
 from mirific.io.keywords import Keyword, keywords
-
-if TYPE_CHECKING:
-    from astropy.io.fits import Header
 
 __all__ = ["check_values", "flattened", "header_cards", "metadata_from", "nested"]
 
@@ -24,7 +21,7 @@ log = logging.getLogger(__name__)
 _DECISIVE = frozenset({"instrument.filter", "exposure.readpatt", "subarray.name", "exposure.type"})
 
 
-def metadata_from(headers: Mapping[str, Header], tree: Mapping[str, Any], where: object) -> Metadata:
+def metadata_from(headers: Mapping[str, Mapping[str, Any]], tree: Mapping[str, Any], where: object) -> Metadata:
     """Collect the metadata of a product: of its ASDF tree, and over it that of its headers.
 
     Parameters
@@ -55,7 +52,7 @@ def metadata_from(headers: Mapping[str, Header], tree: Mapping[str, Any], where:
     return Metadata(values)
 
 
-def _stated(headers: Mapping[str, Header], keyword: Keyword) -> Any:
+def _stated(headers: Mapping[str, Mapping[str, Any]], keyword: Keyword) -> Any:
     """Value of a keyword; None where it is absent or blank."""
     header = headers.get(keyword.hdu)
     value = None if header is None else header.get(keyword.card)
