@@ -26,7 +26,15 @@ from typing import IO, Any
 
 from mirific.errors import InputError, ReferenceMissing
 
-__all__ = ["NO_SERVER", "ClientProcess", "Refused", "answer_questions", "client_process", "crds_environment"]
+__all__ = [
+    "NO_SERVER",
+    "ClientProcess",
+    "Refused",
+    "answer_questions",
+    "client_process",
+    "crds_environment",
+    "end_clients",
+]
 
 #: A server name that tells the client not to try (``crds: crds/client/proxy.py``).
 NO_SERVER = "https://jwst-serverless-mode.stsci.edu"
@@ -190,7 +198,8 @@ def _own() -> list[tuple[int, tuple[tuple[str, str], ...]]]:
 
 
 @atexit.register
-def _end_all() -> None:
+def end_clients() -> None:
+    """End the clients that this process started."""
     for key in _own():
         _RUNNING.pop(key).end()
 
