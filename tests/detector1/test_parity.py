@@ -154,3 +154,20 @@ def test_rates_are_those_of_the_official_pipeline(name, tmp_path):
         value = getattr(rate.meta.exposure, key)
         if value is not None:
             assert ours.meta[f"exposure.{key}"] == pytest.approx(value), key
+
+
+@pytest.mark.parametrize(("of_reference", "of_exposure"), [(2.2, None), (None, 1.7), (2.2, 1.7)])
+def test_the_gain_factor_is_that_of_the_reference_then_of_the_exposure(of_reference, of_exposure, tmp_path):
+    from stdatamodels.jwst import datamodels
+
+    case = PLAIN.but(ny=12, nx=16, meta={} if of_exposure is None else {"exposure.gain_factor": of_exposure})
+    files, ramp = references_of(case, tmp_path), ramp_of(case)
+    with datamodels.GainModel(files["gain"]) as gain:
+        gain.meta.exposure.gain_factor = of_reference
+        gain.save(files["gain"])
+    rate, integrations = official(case, files, ramp)
+    ours = Detector1(parity=True).run(ramp, fixed(files))
+    assert_same(ours, rate)
+    assert_same(ours.integrations, integrations)
+    assert ours.meta["exposure.gain_factor"] == rate.meta.exposure.gain_factor == (of_reference or of_exposure)
+    assert ours.meta["cal_step.gain_scale"] == rate.meta.cal_step.gain_scale == "COMPLETE"

@@ -16,7 +16,7 @@ __all__ = ["GainScale"]
 
 @dataclass(frozen=True)
 class GainScale(BandStep):
-    """Multiply count rates by GAINFACT where the exposure or its gain reference has one; MIRI has none.
+    """Multiply count rates by GAINFACT where the gain reference or else the exposure has one; MIRI has none.
 
     Source: ``jwst: gain_scale/``.
     """
@@ -26,9 +26,9 @@ class GainScale(BandStep):
 
     def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> float | NotApplicable:
         """Return the factor."""
-        factor = exposure.meta.get("exposure.gain_factor")
-        if factor is None and references["gain"] is not None:
-            factor = references["gain"].header().get("GAINFACT")
+        factor = None if references["gain"] is None else references["gain"].header().get("GAINFACT")
+        if factor is None:
+            factor = exposure.meta.get("exposure.gain_factor")
         return NotApplicable("no GAINFACT") if factor is None else float(factor)
 
     def process(self, band: Band, constants: float) -> None:
