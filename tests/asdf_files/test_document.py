@@ -40,7 +40,8 @@ def test_arrays_of_asdf_are_read(storage):
 
 
 def test_asdf_reads_what_is_written_here():
-    tree = {"name": "a: b # c", "list": [1, 2.5, None, True], "tree": {"x": 1e-300, "date": "2026-01-01T00:00:00"}}
+    tree = {"name": "a: b # c", "list": [1, 2.5, None, True], "tree": {"x": 1e-5, "date": "2026-01-01T00:00:00"}}
+    tree |= {"numbers": [1e22, 1e-300, -0.0, 5e-324, float("inf")], "": '\U0001f52d \u2028 \x7f \x07 \\ "', "none": {}}
     tagged = Tagged("tag:stsci.edu:asdf/core/ndarray-1.1.0", {"data": [[1.0, 2.0]], "datatype": "float64"})
     with asdf.open(io.BytesIO(write_document({**tree, "array": tagged}))) as opened:
         assert {key: opened[key] for key in tree} == tree

@@ -5,6 +5,8 @@ See the ASDF standard 1.6.0, "Low-level file layout".
 
 from __future__ import annotations
 
+import json
+import math
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,8 +19,8 @@ from numpy.typing import NDArray
 
 __all__ = ["Document", "Tagged", "Unsupported", "plain", "read_document", "write_document"]
 
-_HEAD = b"#ASDF 1.0.0\n#ASDF_STANDARD 1.6.0\n"
 _PREFIX = "tag:stsci.edu:asdf/"
+_HEAD = f"#ASDF 1.0.0\n#ASDF_STANDARD 1.6.0\n%YAML 1.1\n%TAG ! {_PREFIX}\n--- !core/asdf-1.1.0"
 _END = b"\n..."
 _MAGIC = b"\xd3BLK"
 
@@ -113,24 +115,6 @@ def _tagged(loader: Any, tag: str, node: yaml.Node) -> Tagged:
 _Loader.add_multi_constructor(None, _tagged)  # None: of any tag
 
 
-class _Dumper(yaml.CSafeDumper):
-    """Plain YAML and :class:`Tagged` nodes; everything is written out where it is used."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
-
-
-def _represented(dumper: yaml.CSafeDumper, node: Tagged) -> yaml.Node:
-    if isinstance(node.value, dict):
-        return dumper.represent_mapping(node.tag, node.value)
-    if isinstance(node.value, list):
-        return dumper.represent_sequence(node.tag, node.value)
-    return dumper.represent_scalar(node.tag, node.value)
-
-
-_Dumper.add_representer(Tagged, _represented)
-
-
 def read_document(content: bytes) -> Document:
     """Read an ASDF file.
 
@@ -173,17 +157,56 @@ def _blocks(content: bytes) -> list[bytes]:
 
 
 def write_document(tree: Mapping[str, Any]) -> bytes:
-    """Make an ASDF file of plain values and :class:`Tagged` nodes."""
-    text: bytes = yaml.dump(
-        Tagged(f"{_PREFIX}core/asdf-1.1.0", dict(tree)),
-        Dumper=_Dumper,
-        encoding="utf-8",
-        sort_keys=False,
-        version=(1, 1),
-        tags={"!": _PREFIX},
-        width=120,
-    )
-    return _HEAD + text.rstrip() + _END + b"\n"
+    """Make an ASDF file of plain values and :class:`Tagged` nodes.
+
+    The two uppermost levels have a line for each key; what is below them is in flow style, which is much like JSON.
+    """
+    lines = [_HEAD]
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            lines += [f"{_flow(key)}:", *(f"  {_flow(name)}: {_flow(item)}" for name, item in value.items())]
+        else:
+            lines.append(f"{_flow(key)}: {_flow(value)}")
+    if not tree:
+        lines.append("{}")
+    return ("\n".join(lines) + "\n...\n").encode("ascii")
+
+
+def _flow(node: Any) -> str:
+    """A node in flow style (YAML 1.1, chapter 7); numbers with all their digits."""
+    kind = type(node)
+    if kind is str:
+        return _quoted(node)
+    if kind is float:
+        return _float(node)
+    if kind is Tagged:
+        short = node.tag.startswith(_PREFIX)
+        return (
+            f"!{node.tag.removeprefix(_PREFIX)} {_flow(node.value)}" if short else f"!<{node.tag}> {_flow(node.value)}"
+        )
+    if isinstance(node, Mapping):
+        return "{" + ", ".join([f"{_quoted(key)}: {_flow(value)}" for key, value in node.items()]) + "}"
+    if isinstance(node, (list, tuple)):
+        return "[" + ", ".join([_flow(item) for item in node]) + "]"
+    if node is None or isinstance(node, (bool, int)):
+        return json.dumps(node)
+    return _float(node) if isinstance(node, float) else _quoted(str(node))
+
+
+def _float(value: float) -> str:
+    """A number that YAML takes for a float: with a point."""
+    if not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    text = float.__repr__(value)
+    return text if "." in text else text.replace("e", ".0e")
+
+
+def _quoted(text: str) -> str:
+    """A text in double quotes; letters beyond 16 bits are written in one piece, where JSON takes two."""
+    if text.isascii():
+        return json.dumps(text)
+    letters = (json.dumps(c)[1:-1] if ord(c) < 1 << 16 else f"\\U{ord(c):08x}" for c in text)
+    return f'"{"".join(letters)}"'
 
 
 def plain(node: Any) -> Any:
