@@ -98,3 +98,14 @@ def test_a_mosaic_on_the_grid_of_another_and_images_of_single_exposures(rates, c
     assert after.meta["resample.kernel"] == "turbo"
     np.testing.assert_allclose(after.wcs(10, 20), before.wcs(10, 20), rtol=1e-12)
     assert len(list((tmp_path / "b").glob("*_i2d.fits"))) == 1 + len(inputs)
+
+
+def test_a_moving_target_is_followed_and_its_stars_are_not(rates, cache, tmp_path):
+    told = ["target.type=MOVING", "wcsinfo.mt_ra=83.8", "wcsinfo.mt_dec=-5.4"]
+    sets = [word for item in told for word in ("--set", f"meta.{item}")]
+    inputs = [str(path) for path in rates[:2]]
+    assert main(["run", *inputs, "-o", str(tmp_path), "--references", str(cache), "-q", "--parity", *sets]) == 0
+    (mosaic,) = (io.read_mosaic(path) for path in tmp_path.glob("*_i2d.fits"))
+    steps = {record.step: record.status for record in mosaic.history}
+    assert (steps["assign_mtwcs"], steps["tweakreg"]) == ("COMPLETE", "SKIPPED")
+    assert io.read_image(next(tmp_path.glob("*_crf.fits"))).wcs.output_frame.name == "moving_target"
