@@ -5,7 +5,7 @@ simulates full-frame exposures with showers and without, in a temporary folder's
 takes both through stage 1, and prints for each filter:
 
 * *found*: events of which at least half of the affected pixel-groups are flagged, by the signal to noise that a filter
-  matched in space and time reaches on the usable differences;
+  matched in space and time reaches on the differences that the pixels can use;
 * *flagged*: affected pixel-groups that are flagged, the mean over the events with a signal to noise of 10 or more.
   Affected is what receives more than a tenth of the event's greatest rate, in groups that are usable at all;
 * *distinct*: the same for events that have a signal to noise of 10 beside the constant rate, which nobody knows: a
@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from mirific.detector1 import Detector1
 from mirific.detector1.engine import ramps
-from mirific.detector1.showers import Showers, usable_differences
+from mirific.detector1.showers import Showers
 from mirific.detector1.showers_summary import ShowerSummary
 from mirific.execute import Threads
 from mirific.exposure import DQ, Image, Metadata, Ramp
@@ -113,11 +113,9 @@ def _share(flagged: NDArray[np.float64]) -> tuple[int, int]:
 
 def programme(name: str, seed: int, given: argparse.Namespace, *, with_showers: bool) -> Programme:
     """One full-frame exposure."""
-    band = FILTERS[name]
     rate, reference = (FILTERS[f].background_rate for f in (name, "F1000W"))
     noisier = np.sqrt((72.0 + rate * 2.775 / 4.0) / (72.0 + reference * 2.775 / 4.0))
     amplitude = tuple(value * float(noisier) for value in AMPLITUDE)
-    del band
     groups, ints = ramp_length(name, given)
     effect = make_effect("showers", {"count": COUNT, "amplitude": amplitude})
     return Programme(
@@ -187,17 +185,21 @@ def official_false(ramp: Ramp, references: References, workers: Threads) -> floa
 
 def judged(frame: Frame, flagged: NDArray[np.bool_], usable: NDArray[np.bool_]) -> Iterable[tuple[float, float, float]]:
     """Signal to noise of each event, in all and beside a constant rate, and the flagged part of what it affects."""
-    seen = usable_differences(~usable.any(axis=(2, 3)))
     contribution = frame.contributions["showers"]
     for event, term in zip(contribution.events, contribution.terms, strict=True):
         (y, x), (ny, nx) = term.corner, term.image.shape
         window = (slice(None), slice(None), slice(y, y + ny), slice(x, x + nx))
+        differences = usable[window].copy()
+        differences[:, 1:] &= usable[window][:, :-1]
+        differences[:, 0] = False
         rate = term.profile[:, :, None, None] * term.image
-        affected = (rate > 0.1 * rate.max()) & usable[window] & seen[:, :, None, None]
+        affected = (rate > 0.1 * rate.max()) & differences
         if affected.any():
-            release, total = term.profile[seen], np.sum(term.profile[:, 1:] ** 2)
-            observed = np.array([np.sum(release**2), release.size * np.var(release)]) / total
-            yield (*(event["matched_snr"] * np.sqrt(observed)), float(flagged[window][affected].mean()))
+            share = np.einsum("igyx,yx->ig", differences, term.image**2) / np.sum(term.image**2)
+            release = term.profile - np.average(term.profile, weights=share)
+            seen = np.array([np.sum(share * term.profile**2), np.sum(share * release**2)])
+            snr = event["matched_snr"] * np.sqrt(seen / np.sum(term.profile[:, 1:] ** 2))
+            yield (float(snr[0]), float(snr[1]), float(flagged[window][affected].mean()))
 
 
 def harm(score: Score, frame: Frame, after: NDArray[np.float32], before: NDArray[np.float32]) -> None:

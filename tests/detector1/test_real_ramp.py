@@ -7,6 +7,7 @@ import pytest
 
 from mirific import io
 from mirific.detector1 import Detector1
+from mirific.detector1.showers_summary import ShowerSummary
 from tests.detector1.cases import Case, fixed, references_of
 
 pytestmark = pytest.mark.realdata
@@ -79,3 +80,14 @@ def test_the_last_group_does_not_pull_the_slopes(shared_data, tmp_path):
         for skip in (False, True)
     }
     assert offset[False] < offset[True]
+
+
+@pytest.mark.parametrize("parameters", [{}, {"lastframe": {"skip": True}, "firstframe": {"skip": True}}])
+def test_transients_are_no_showers(shared_data, tmp_path, parameters):
+    """Nothing corrects the first groups and the last: patterns all over the frame, brightest where it begins."""
+    ramp = io.read_ramp(shared_data / "ramps" / f"{NAME}.fits")
+    files = _plain_references(tmp_path, references_of(Case(), tmp_path))
+    image = _engine(**parameters).run(ramp, fixed(files))
+    record = next(record for record in image.history if record.step == "showers")
+    assert record.status == "COMPLETE"
+    assert ShowerSummary.parse(record.reason).count == 0

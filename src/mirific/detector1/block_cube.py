@@ -21,7 +21,7 @@ __all__ = ["BlockCube", "parts"]
 IN_MEMORY = 4_000_000
 
 #: Size of the piece of a cube to work on at a time, bytes.
-PIECE = 2_000_000
+PIECE = 1_000_000
 
 
 class BlockCube:

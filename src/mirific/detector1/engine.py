@@ -295,7 +295,7 @@ class _Course:
         ny, nx = self.exposure.shape[2:]
         kept = all_fields(self.exposure, (item.step for item in self.steps)).values()
         size = sum(math.prod(item.inner) * np.dtype(item.dtype).itemsize for item in kept)
-        return int(np.clip(WINDOW_BYTES // (size * nx), 2, min(ny, WINDOW_ROWS)))
+        return int(np.clip(WINDOW_BYTES // (size * nx), 1, min(ny, WINDOW_ROWS)))
 
     def run(self, rows: tuple[int, int]) -> Strip:
         """Take the rows of one strip through all steps."""
@@ -311,7 +311,8 @@ class _Passage:
         ny = course.exposure.shape[2]
         self.top, self.bottom = max(0, first - course.lag), min(ny, last + course.lag)
         kept = all_fields(course.exposure, (item.step for item in course.steps))
-        capacity = min(course.new_rows() + 2 * course.lag, self.bottom - self.top)
+        context = course.lag + max((item.step.reach(course.exposure) for item in course.steps), default=0)
+        capacity = min(course.new_rows() + context, self.bottom - self.top)
         self.buffers = Rows(course.exposure, capacity, kept, (first, last), self.top, self.bottom)
         self.looked = [self.top] * len(course.steps)
         self.done = [self.top] * len(course.steps)

@@ -7,6 +7,7 @@ charge are flagged. In parity mode the search is the official one (:mod:`mirific
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
@@ -207,15 +208,14 @@ class ShowerSearch:
         if not near:
             return
         flagged, jumped = np.zeros((2, *band.pixeldq.shape), dtype=bool)
-        before = band.groupdq[band.inside()] & np.uint8(DQ["JUMP_DET"])
-        for part in _pieces(band.groupdq.shape):
+        for part in _pieces(band.groupdq.shape, band.inside()):
             strength = np.zeros(band.groupdq[part].shape, dtype=np.float32)
             for shower in near:
                 if _meets(shower, rows[part]):
                     _release(shower, self.rules.fraction, self.seconds, rows[part], columns, strength)
-            showers_kernels.flag(band.groupdq[part], strength, self.rules.fraction, flagged[part], jumped[part])
-        after = band.groupdq[band.inside()] & np.uint8(DQ["JUMP_DET"])
-        band.tally(_FLAGGED, int(np.count_nonzero(after & ~before)))
+            least = self.rules.fraction
+            count = showers_kernels.flag(band.groupdq[part], strength, least, flagged[part], jumped[part])
+            band.tally(_FLAGGED, count if band.inside().start <= part.start < band.inside().stop else 0)
         band.credit("showers", np.where(flagged, np.uint32(DQ["JUMP_DET"]), np.uint32(0)))
         band.credit("jump", np.where(jumped, np.uint32(DQ["JUMP_DET"]), np.uint32(0)))
 
@@ -248,11 +248,12 @@ def usable_differences(unusable: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return usable
 
 
-def _pieces(shape: tuple[int, ...]) -> Iterator[slice]:
-    """Rows of a band, as many at a time as are a piece of work."""
+def _pieces(shape: tuple[int, ...], inside: slice) -> Iterator[slice]:
+    """Rows of a band, as many at a time as are a piece of work; all of a piece are inside, or none."""
     rows, nints, ngroups, nx = shape
     size = max(1, _PIECE // (nints * ngroups * nx))
-    return (slice(start, min(start + size, rows)) for start in range(0, rows, size))
+    for low, high in itertools.pairwise((0, inside.start, inside.stop, rows)):
+        yield from (slice(start, min(start + size, high)) for start in range(low, high, size))
 
 
 def blocks_of(notes: NDArray[Any], excess: BlockCube) -> Blocks:

@@ -24,12 +24,24 @@ _FINE_DECAYS = (4.0, 7.0, 11.0, 18.0, 28.0, 45.0, 70.0, 110.0)
 #: Decay time, s, from which an excess at the start of the first integration is not taken for a shower.
 _PERSISTENT = 70.0
 
-#: Half sizes of the squares over which blocks are combined, blocks.
-_HALVES = (0, 1, 2, 4, 7)
+#: Heights and widths of the rectangles over which blocks are combined, blocks.
+_SIZES = np.array([(1, 1), (2, 2), (3, 3), (1, 3), (3, 1), (5, 5), (9, 9), (15, 15)])
 
 #: Factor by which the noise of each size is raised: cosmic rays too small for the jump step crowd in single blocks,
 #: and what varies over the field in large squares.
-_UNTRUSTED = (1.2, 1.0, 1.0, 1.05, 1.1)
+_UNTRUSTED = (1.2, 1.05, 1.0, 1.1, 1.1, 1.0, 1.1, 1.2)
+
+#: Of how many blocks one counts where noise is measured.
+_SAMPLE = 3
+
+#: Noise of a frame, in units of that of all frames, from which its own counts.
+_NOISY = 1.3
+
+#: Blocks that the rectangles reach beyond their middle, at most.
+_MARGIN = int(_SIZES.max()) // 2
+
+#: Sides of the squares over which the outline of a shower is smoothed, blocks: the first that shows it clearly.
+_SMOOTHINGS = (1, 3, 5, 9, 15)
 
 
 @dataclass(frozen=True)
@@ -114,12 +126,17 @@ def find(
     found: list[Shower] = []
     while len(found) < _MOST and (peak := field.highest()) is not None:
         shower = _shower(series, field, peak)
-        if shower is None or _mean_excess(shower, series) > rules.largest or _is_persistent(shower, series):
+        if shower is None or _is_no_shower(shower, series, rules) or not field.stands_out(peak):
             field.leave(peak)
             continue
         field.settle(shower, rules)
         found.append(replace(shower, group=shower.group + first))
     return found
+
+
+def _is_no_shower(shower: Shower, series: Series, rules: Rules) -> bool:
+    """Whether an excess is too strong for a shower, or too much like something else."""
+    return _mean_excess(shower, series) > rules.largest or _is_persistent(shower, series)
 
 
 def _is_persistent(shower: Shower, series: Series) -> bool:
@@ -131,8 +148,9 @@ def _is_persistent(shower: Shower, series: Series) -> bool:
     if starts and shower.efold >= _PERSISTENT:
         return True
     nints, ngroups = series.values.shape[:2]
-    remaining = (nints - shower.integration) * ngroups - shower.group
-    return bool(remaining > 0.5 * nints * ngroups and remaining * series.seconds < shower.efold * math.log(2.0))
+    total = series.groups_since_start(nints - 1, ngroups)
+    remaining = total - series.groups_since_start(shower.integration, shower.group)
+    return bool(remaining > 0.5 * total and remaining * series.seconds < shower.efold * math.log(2.0))
 
 
 def _mean_excess(shower: Shower, series: Series) -> float:
@@ -186,6 +204,8 @@ class _Peak:
     integration, group, y, x : int
     template : int
         Number of the decay and size that gave it.
+    height : float
+        Signal to noise.
     """
 
     integration: int
@@ -193,6 +213,7 @@ class _Peak:
     y: int
     x: int
     template: int
+    height: float
 
 
 class _Field:
@@ -238,13 +259,13 @@ class _Field:
         step, seen = max(1, nints * ngroups // 8), series.quality > 0
         inverse = _inverse_norms(series.quality)
         total = np.empty(series.quality.shape, dtype=np.float32)
-        sizes: list[list[_Array]] = [[] for _ in range(len(_DECAYS) * len(_HALVES))]
+        sizes: list[list[_Array]] = [[] for _ in range(len(_DECAYS) * len(_SIZES))]
         for i, part, snr in series.matched(_DECAYS, map):
             for g in (g for g in range(part.start, part.stop) if (i * ngroups + g) % step == 0):
                 for k, values in enumerate(sizes):
-                    t, n = divmod(k, len(_HALVES))
-                    kernels.box_sums(snr[t, g - part.start] * series.quality, _HALVES[n], total)
-                    values.append(np.abs(total * inverse[n])[seen])
+                    t, n = divmod(k, len(_SIZES))
+                    kernels.box_sums(snr[t, g - part.start] * series.quality, _SIZES[n, 0], _SIZES[n, 1], total)
+                    values.append(np.abs(total * inverse[n])[seen][::_SAMPLE])
             series.release(snr[0].nbytes)
         medians = [
             float(np.median(v[v > 0])) if (v := np.concatenate(values)).any() else 1 / 1.4826 for values in sizes
@@ -254,8 +275,7 @@ class _Field:
 
     def fill(self, window: tuple[slice, slice], map: Callable[..., Iterable[Any]] = map) -> None:
         """Compute the signal to noise in a window, and keep what is above the threshold there."""
-        margin = max(_HALVES)
-        wide = (_widened(window[0], margin), _widened(window[1], margin))
+        wide = (_widened(window[0], _MARGIN), _widened(window[1], _MARGIN))
         part = self.series.cut(wide)
         inner = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(window, wide, strict=True))
         inverse = _inverse_norms(part.quality)
@@ -281,7 +301,26 @@ class _Field:
             return None
         k = int(np.argmax(self.heights))
         i, g, y, x = self.places[:, k].tolist()
-        return _Peak(i, g, y, x, int(self.templates[k]))
+        return _Peak(i, g, y, x, int(self.templates[k]), float(self.heights[k]))
+
+    def stands_out(self, peak: _Peak) -> bool:
+        """Whether a peak is above the threshold in its own frame, too, where this is noisier than others.
+
+        What is left of a transient after a reset is a pattern all over the frame. The noise is that of the negative
+        values, which showers do not raise.
+        """
+        from mirific.detector1 import showers_search_kernels as kernels
+
+        series, (t, n) = self.series, divmod(peak.template, len(_SIZES))
+        (snr,) = series.at(_DECAYS[t], peak.integration, slice(peak.group, peak.group + 1))
+        total = np.empty_like(snr)
+        kernels.box_sums(snr * series.quality, _SIZES[n, 0], _SIZES[n, 1], total)
+        values = (total * _inverse_norms(series.quality)[n])[series.quality > 0]
+        negative = values[values < 0]
+        if not negative.size:
+            return True
+        noise = 1.4826 * _UNTRUSTED[n] * float(np.median(-negative)) / float(self.scale[t, n])
+        return noise < _NOISY or peak.height > noise * self.threshold
 
     def leave(self, peak: _Peak) -> None:
         """Do not look here again."""
@@ -304,9 +343,8 @@ class _Field:
         last = shower.group + 2 + int(-np.log(rules.fraction) * shower.efold / series.seconds)
         closed = self.closed.values[shower.integration, max(0, shower.group - 2) : last]
         closed[:, place[0], place[1]] |= shower.shape > 0
-        margin = max(_HALVES)
-        rows = slice(max(0, y - margin), min(ny, y + height + margin))
-        columns = slice(max(0, x - margin), min(nx, x + width + margin))
+        rows = slice(max(0, y - _MARGIN), min(ny, y + height + _MARGIN))
+        columns = slice(max(0, x - _MARGIN), min(nx, x + width + _MARGIN))
         self.fill((rows, columns))
 
 
@@ -317,10 +355,10 @@ def _best(
     from mirific.detector1 import showers_search_kernels as kernels
 
     best: _Array = np.empty(snr.shape[1:], dtype=np.float32)
-    which, halves = np.zeros(best.shape, dtype=np.uint8), np.array(_HALVES)
+    which = np.zeros(best.shape, dtype=np.uint8)
 
     def combine(part: slice) -> None:
-        kernels.best_sizes(snr[:, part], quality, halves, factors, threshold, best[part], which[part])
+        kernels.best_sizes(snr[:, part], quality, _SIZES, factors, threshold, best[part], which[part])
 
     _ = list(map(combine, parts(len(best), _FRAMES)))
     return best, which
@@ -342,9 +380,9 @@ def _inverse_norms(quality: _Array) -> _Array:
     """Inverse root of the sum of squared qualities over each size, (sizes, ny, nx); 0 where there are none."""
     from mirific.detector1 import showers_search_kernels as kernels
 
-    inverse = np.empty((len(_HALVES), *quality.shape), dtype=np.float32)
-    for n, half in enumerate(_HALVES):
-        kernels.box_sums(quality**2, half, inverse[n])
+    inverse = np.empty((len(_SIZES), *quality.shape), dtype=np.float32)
+    for n, (height, width) in enumerate(_SIZES):
+        kernels.box_sums(quality**2, height, width, inverse[n])
     least = 1e-6 * float(quality.max(initial=0.0)) ** 2 + 1e-30
     return np.where(inverse > least, 1.0 / np.sqrt(np.maximum(inverse, least)), 0.0).astype(np.float32)
 
@@ -352,13 +390,15 @@ def _inverse_norms(quality: _Array) -> _Array:
 def _shower(series: Series, field: _Field, peak: _Peak) -> Shower | None:
     """Follow a shower from the place where it is most significant to its edges, in space and time."""
     i, y, x = peak.integration, peak.y, peak.x
-    half = _HALVES[peak.template % len(_HALVES)]
+    sides = _SIZES[peak.template % len(_SIZES)]
     ny, nx = series.quality.shape
-    reach = 3 * half + 8
+    reach = 3 * int(sides.max()) // 2 + 8
     window = (slice(max(0, y - reach), min(ny, y + reach + 1)), slice(max(0, x - reach), min(nx, x + reach + 1)))
-    part, centre = series.cut(window), (y - window[0].start, x - window[1].start)
-    down, across = np.ogrid[: part.quality.shape[0], : part.quality.shape[1]]
-    near = (np.abs(down - centre[0]) <= half) & (np.abs(across - centre[1]) <= half)
+    part, centre = series.cut(window), np.array([y - window[0].start, x - window[1].start])
+    near = np.zeros(part.quality.shape, dtype=bool)
+    near[
+        tuple(slice(max(0, c - (side - 1) // 2), c + side // 2 + 1) for c, side in zip(centre, sides, strict=True))
+    ] = True
     weights = near.astype(np.float32)
     group, efold, found = _onset(part, weights, i, peak.group)
     shape, height = weights, 0.0
@@ -405,9 +445,9 @@ def _footprint(part: Series, near: NDArray[np.bool_], i: int, group: int, efold:
     (t,), norm = part.at(efold, i, slice(group, group + 1)), part.norm(efold, i, group)
     n = np.where(np.isfinite(norm), norm, 0.0)
     above, below = np.empty_like(t), np.empty_like(t)
-    for half in _HALVES:
-        kernels.box_sums((t * n * part.quality).astype(np.float32), half, above)
-        kernels.box_sums(((n * part.quality) ** 2).astype(np.float32), half, below)
+    for side in _SMOOTHINGS:
+        kernels.box_sums((t * n * part.quality).astype(np.float32), side, side, above)
+        kernels.box_sums(((n * part.quality) ** 2).astype(np.float32), side, side, below)
         with np.errstate(divide="ignore", invalid="ignore"):
             mean, error = above / below, 1.0 / np.sqrt(below)
         mean[~(part.quality > 0)] = 0.0
@@ -415,7 +455,8 @@ def _footprint(part: Series, near: NDArray[np.bool_], i: int, group: int, efold:
         if (mean / error)[near].max() >= _CLEAR:
             break
     k = np.argmax(np.where(near, mean, -np.inf))
-    peak = float(mean.ravel()[k])
+    # The largest of many values is too large, by about its error.
+    peak = float((mean - error).ravel()[k])
     inside = np.zeros(mean.shape, dtype=bool)
     above_edge = (mean > _EDGE * peak) & (mean > 1.5 * error)
     kernels.flood(above_edge, k // mean.shape[1], k % mean.shape[1], inside)

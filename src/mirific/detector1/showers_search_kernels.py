@@ -143,42 +143,49 @@ def matched(values: Any, decay: float, level: Any, grade: Any, norm: Any, produc
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def box_sums(values: Any, half: int, out: Any) -> None:
-    """Sum of ``values`` (ny, nx) over squares of ``2 half + 1`` blocks around each block; zero beyond the edges."""
+def box_sums(values: Any, height: int, width: int, out: Any) -> None:
+    """Sum of ``values`` (ny, nx) over a rectangle of blocks around each block; zero beyond the edges.
+
+    It reaches from ``(height - 1) // 2`` rows above to ``height // 2`` below, and so on.
+    """
     ny, nx = values.shape
-    rows = np.zeros((ny, nx), dtype=np.float32)
+    margin = max(height, width) // 2 + 1
+    sums = np.zeros((ny + 2 * margin, nx + 2 * margin))
+    _accumulate(values, margin, sums)
     for y in range(ny):
-        total = _ZERO
-        for x in range(min(half, nx)):
-            total += values[y, x]
         for x in range(nx):
-            if x + half < nx:
-                total += values[y, x + half]
-            if x - half - 1 >= 0:
-                total -= values[y, x - half - 1]
-            rows[y, x] = total
-    column = np.zeros(nx, dtype=np.float32)
-    for y in range(min(half, ny)):
-        for x in range(nx):
-            column[x] += rows[y, x]
+            out[y, x] = np.float32(_box(sums, margin, height, width, y, x))
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _accumulate(values: Any, margin: int, sums: Any) -> None:
+    """Sums of ``values`` (ny, nx) over all blocks up to a row and column, with a margin around."""
+    ny, nx = values.shape
     for y in range(ny):
-        if y + half < ny:
-            for x in range(nx):
-                column[x] += rows[y + half, x]
-        if y - half - 1 >= 0:
-            for x in range(nx):
-                column[x] -= rows[y - half - 1, x]
+        total = 0.0
+        row, above, here = sums[y + margin, margin:], sums[y + margin - 1, margin:], values[y]
         for x in range(nx):
-            out[y, x] = column[x]
+            total += here[x]
+            row[x] = total
+        row[nx:] = total
+        for x in range(nx + margin):
+            row[x] += above[x]
+    sums[ny + margin :] = sums[ny + margin - 1]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _box(sums: Any, margin: int, height: int, width: int, y: int, x: int) -> Any:
+    """Sum over a rectangle around one block: a difference of the sums up to its corners."""
+    top, bottom = y + margin - (height - 1) // 2 - 1, y + margin + height // 2
+    left, right = x + margin - (width - 1) // 2 - 1, x + margin + width // 2
+    return (sums[bottom, right] - sums[bottom, left]) - (sums[top, right] - sums[top, left])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def best_sizes(
-    correlated: Any, quality: Any, halves: Any, factors: Any, threshold: float, best: Any, which: Any
+    correlated: Any, quality: Any, sizes: Any, factors: Any, threshold: float, best: Any, which: Any
 ) -> None:
-    """Combine blocks over squares of several sizes: the largest signal to noise of all sizes and decays.
-
-    Sums over squares are differences of sums over all blocks above and to the left of their corners.
+    """Combine blocks over rectangles of several sizes: the largest signal to noise of all sizes and decays.
 
     Parameters
     ----------
@@ -186,8 +193,8 @@ def best_sizes(
         Signal to noise of single blocks.
     quality : float32 array, shape (ny, nx)
         Inverse noise.
-    halves : int array, shape (sizes,)
-        Half sizes of the squares.
+    sizes : int array, shape (sizes, 2)
+        Heights and widths of the rectangles, as in :func:`box_sums`.
     factors : float32 array, shape (decays, sizes, ny, nx)
         What the sums are multiplied by.
     threshold : float
@@ -198,28 +205,32 @@ def best_sizes(
         Receives the number of the decay and size that gave it.
     """
     decays, ngroups, ny, nx = correlated.shape
-    margin = halves.max() + 1
-    sums = np.zeros((decays, ny + 2 * margin, nx + 2 * margin))
+    margin = sizes.max() // 2 + 1
+    sums, weighted = np.zeros((decays, ny + 2 * margin, nx + 2 * margin)), np.empty((ny, nx), dtype=np.float32)
     for g in range(ngroups):
         best[g] = -np.inf
         for t in range(decays):
-            _accumulate(correlated[t, g], quality, margin, sums[t])
-            for n in range(halves.size):
-                _raise(sums[t], margin, halves[n], factors[t, n], best[g])
+            for y in range(ny):
+                for x in range(nx):
+                    weighted[y, x] = correlated[t, g, y, x] * quality[y, x]
+            _accumulate(weighted, margin, sums[t])
+            for n in range(len(sizes)):
+                _raise(sums[t], margin, sizes[n, 0], sizes[n, 1], factors[t, n], best[g])
         for y in range(ny):
             for x in range(nx):
                 if best[g, y, x] >= threshold:
-                    which[g, y, x] = _first(sums, margin, halves, factors, best[g, y, x], y, x)
+                    which[g, y, x] = _first(sums, margin, sizes, factors, best[g, y, x], y, x)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _raise(sums: Any, margin: int, half: int, factor: Any, best: Any) -> None:
-    """Raise ``best`` (ny, nx) to the sums over squares of one size times ``factor``, where these are larger."""
-    low, high = margin - half - 1, margin + half
+def _raise(sums: Any, margin: int, height: int, width: int, factor: Any, best: Any) -> None:
+    """Raise ``best`` (ny, nx) to the sums over rectangles of one size times ``factor``, where these are larger."""
+    top, bottom = margin - (height - 1) // 2 - 1, margin + height // 2
+    left, right = margin - (width - 1) // 2 - 1, margin + width // 2
     ny, nx = best.shape
     for y in range(ny):
-        above, before_above = sums[y + low, high : high + nx], sums[y + low, low : low + nx]
-        below, before_below = sums[y + high, high : high + nx], sums[y + high, low : low + nx]
+        above, before_above = sums[y + top, right : right + nx], sums[y + top, left : left + nx]
+        below, before_below = sums[y + bottom, right : right + nx], sums[y + bottom, left : left + nx]
         scale, highest = factor[y], best[y]
         for x in range(nx):
             value = np.float32((below[x] - before_below[x]) - (above[x] - before_above[x])) * scale[x]
@@ -227,33 +238,14 @@ def _raise(sums: Any, margin: int, half: int, factor: Any, best: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _first(sums: Any, margin: int, halves: Any, factors: Any, best: Any, y: int, x: int) -> Any:
+def _first(sums: Any, margin: int, sizes: Any, factors: Any, best: Any, y: int, x: int) -> Any:
     """Number of the first decay and size that give the largest value."""
-    decays, sizes = factors.shape[:2]
+    decays, count = factors.shape[:2]
     for t in range(decays):
-        for n in range(sizes):
-            low, high = margin - halves[n] - 1, margin + halves[n]
-            above, below = sums[t, y + low], sums[t, y + high]
-            total = (below[x + high] - below[x + low]) - (above[x + high] - above[x + low])
-            if np.float32(total) * factors[t, n, y, x] >= best:
-                return np.uint8(t * sizes + n)
+        for n in range(count):
+            if np.float32(_box(sums[t], margin, sizes[n, 0], sizes[n, 1], y, x)) * factors[t, n, y, x] >= best:
+                return np.uint8(t * count + n)
     return np.uint8(0)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _accumulate(values: Any, quality: Any, margin: int, sums: Any) -> None:
-    """Sums of ``values`` times ``quality`` (ny, nx) over all blocks up to a row and column, with a margin around."""
-    ny, nx = values.shape
-    for y in range(ny):
-        total = 0.0
-        row, above, before = sums[y + margin, margin:], sums[y + margin - 1, margin:], values[y]
-        for x in range(nx):
-            total += before[x] * quality[y, x]
-            row[x] = total
-        row[nx:] = total
-        for x in range(nx + margin):
-            row[x] += above[x]
-    sums[ny + margin :] = sums[ny + margin - 1]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -29,14 +29,19 @@ _DISTINCT = 0.05
 #: have no noise left but what nobody knows.
 _CORRELATIONS = np.linspace(0.0, 0.45, 15)
 
-#: Levels of light for each of which what is common to its blocks is taken off.
+#: Levels of light for each of which what is common to its blocks is taken off, at most; and blocks in each, at least:
+#: the error of what is taken off is common to its blocks, too.
 _LEVELS = 12
+_MEMBERS = 100
+
+#: Decay times after which nothing is left of a shower.
+_FADED = 10.0
 
 #: Rows of blocks that one task takes.
 _ROWS = 8
 
 #: Largest number of values of a part of the cube that are in memory at a time, for each decay.
-_PIECE = 500_000
+_PIECE = 250_000
 
 
 def keep(size: int) -> None:
@@ -147,11 +152,14 @@ class Series:
             self.tables[efold] = (norms, products)
         return self.tables[efold]
 
-    def matched(self, efolds: tuple[float, ...], map: _Map = map) -> Iterator[tuple[int, slice, _Array]]:
+    def matched(
+        self, efolds: tuple[float, ...], map: _Map = map, until: float = np.inf
+    ) -> Iterator[tuple[int, slice, _Array]]:
         """Signal to noise of decays in each block, for each onset, from the last groups to the first.
 
         Yields integrations, some of their groups, and the signal to noise (decays, groups, ny, nx), valid until the
         next are asked for. Times the norm (:meth:`norm`), it is the excess at the onset in units of the noise.
+        Pieces that begin after ``until``, in groups since the start of the exposure, are left out.
         """
         from mirific.detector1 import showers_search_kernels as kernels
 
@@ -171,6 +179,8 @@ class Series:
         for i in range(nints - 1, -1, -1):
             first = int(self.starts[i])
             for part in reversed([slice(first + p.start, first + p.stop) for p in parts(ngroups - first, count)]):
+                if self.groups_since_start(i, part.start) > until:
+                    continue
                 size = part.stop - part.start
                 values[:size].reshape(size, ny, nx)[...] = self.values[i, part]
                 _ = list(map(match, range(len(efolds))))
@@ -181,13 +191,18 @@ class Series:
     def at(self, efold: float, i: int, groups: slice) -> _Array:
         """Signal to noise of a decay that sets in in some groups of an integration, (groups, ny, nx)."""
         out = np.zeros((groups.stop - groups.start, *self.quality.shape), dtype=np.float32)
-        for k, part, (snr,) in self.matched((efold,)):
+        until = self.groups_since_start(i, groups.stop) + _FADED * efold / self.seconds
+        for k, part, (snr,) in self.matched((efold,), until=until):
             low, high = max(part.start, groups.start), min(part.stop, groups.stop)
             if k == i and low < high:
                 out[low - groups.start : high - groups.start] = snr[low - part.start : high - part.start]
             if k < i or (k == i and part.start <= groups.start):
                 break
         return out
+
+    def groups_since_start(self, i: int, group: int) -> float:
+        """Time from the start of the exposure, in groups."""
+        return float(i * (self.values.shape[1] + self.gap) + group)
 
     def norm(self, efold: float, i: int, group: int) -> _Array:
         """Norm of the template of a decay in each block, (ny, nx); infinite where it is hardly unlike a constant."""
@@ -264,7 +279,7 @@ def _take_common_off(
     excess = blocks.excess[:, groups]
 
     def subtract(place: tuple[int, slice]) -> None:
-        frames = (excess[place] / root).astype(np.float32).reshape(-1, root.size)
+        frames = np.divide(excess[place], root, dtype=np.float32).reshape(-1, root.size)
         common = np.empty((len(frames), len(centres)), dtype=np.float32)
         kernels.level_medians(frames, members, edges, common)
         for frame, levels in zip(frames, common, strict=True):
@@ -281,8 +296,8 @@ def _class_edges(levels: _Array) -> NDArray[np.intp]:
 
     So light and shade, as behind the focal-plane mask, do not come into one class.
     """
-    count = min(_LEVELS, levels.size)
-    reach = levels.size // (2 * count)
+    count = max(1, min(_LEVELS, levels.size // _MEMBERS))
+    reach = levels.size // (4 * count)
     edges = [0]
     for middle in (levels.size * k // count for k in range(1, count)):
         start = max(edges[-1] + 1, middle - reach)
