@@ -86,6 +86,17 @@ def test_transforms_are_read_as_asdf_wrote_them(name, storage):
     np.testing.assert_allclose(found(X, Y), model(X, Y), rtol=1e-13)
 
 
+def test_equal_polynomials_are_made_once():
+    first, second, other = (models.Polynomial2D(3, c1_1=value) for value in (0.5, 0.5, 0.25))
+    made = []
+    for model in (first, second, other):
+        document = read_document(write_document({"thing": described(model)}))
+        made.append(transform(document.tree["thing"], document))
+    assert made[0] is made[1]
+    assert made[0] is not made[2]
+    assert (made[0](1.0, 2.0), made[2](1.0, 2.0)) == (1.0, 0.5)
+
+
 def _fixed():
     model = models.Shift(1.0)
     model.offset.fixed = True

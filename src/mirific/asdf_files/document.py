@@ -81,7 +81,7 @@ class Document:
             If it is stored in another way, such as compressed.
         """
         value = node.value if isinstance(node, Tagged) and node.kind == "asdf/core/ndarray" else node
-        if isinstance(value, list):
+        if isinstance(value, (list, np.ndarray)):
             return np.array(value)
         if not isinstance(value, dict):
             raise Unsupported(f"no array: {node!r}")

@@ -75,19 +75,45 @@ def transform(node: Any, document: Document) -> Any:
     if not set(own) <= fields:
         raise Unsupported(f"{node.tag} with {', '.join(sorted(set(own) - fields))}")
     try:
-        made = make(own, document)
+        if node.kind == "asdf/transform/polynomial" and not {"inverse", "bounding_box"} & node.value.keys():
+            return _shared_polynomial(node.value, document)
+        made = _named(make(own, document), node.value)
     except (KeyError, TypeError, ValueError) as error:
         raise Unsupported(f"{node.tag}: {error}") from error
-    if node.value.get("name") is not None:
-        made.name = node.value["name"]
-    for ends in ("inputs", "outputs"):
-        if ends in node.value and tuple(node.value[ends]) != getattr(made, ends):
-            setattr(made, ends, tuple(node.value[ends]))
     if "bounding_box" in node.value:
         made.bounding_box = _bounding_box(node.value["bounding_box"], made)
     if "inverse" in node.value:
         made.inverse = transform(node.value["inverse"], document)
     return made
+
+
+def _named(made: Any, fields: Mapping[str, Any]) -> Any:
+    """The transform with the names that a node gives to it, its inputs and outputs."""
+    if fields.get("name") is not None:
+        made.name = fields["name"]
+    for ends in ("inputs", "outputs"):
+        if ends in fields and tuple(fields[ends]) != getattr(made, ends):
+            setattr(made, ends, tuple(fields[ends]))
+    return made
+
+
+#: Polynomials that were made, by all that is in them: exposures share their distortion, and making one takes 2 ms.
+_MADE: dict[Any, Any] = {}
+
+#: How many are kept.
+_MOST = 64
+
+
+def _shared_polynomial(fields: Mapping[str, Any], document: Document) -> Any:
+    """The polynomial that a node describes, the same for all equal nodes; do not change it."""
+    values = document.array(fields["coefficients"])
+    others = {name: value for name, value in fields.items() if name != "coefficients"}
+    key = values.tobytes(), values.dtype.str, values.shape, repr(others)
+    if key not in _MADE:
+        while len(_MADE) >= _MOST:
+            del _MADE[next(iter(_MADE))]
+        _MADE[key] = _named(_polynomial({**others, "coefficients": values}, document), fields)
+    return _MADE[key]
 
 
 def _bounding_box(node: Any, model: Any) -> Any:
