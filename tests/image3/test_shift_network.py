@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -74,9 +76,9 @@ def test_shifts_and_rotations_come_back(nodes):
 def test_rotation_of_a_star_field(number):
     rng = np.random.default_rng(1)
     place = rng.uniform(-40, 40, (number, 2))
-    first = Catalog(place, np.full(number, 0.002), np.ones(number))
+    first = Catalog(place, np.full(number, 0.002), np.ones(number), np.full(number, 50.0))
     moved = place + np.array([0.9, -0.3]) + turned(place, 4e-4) + rng.normal(0, 0.002, place.shape)
-    found = shift_of_sources(first, Catalog(moved, first.error, first.flux), reach=2.0, radius=0.15)
+    found = shift_of_sources(first, replace(first, position=moved), reach=2.0, radius=0.15)
     assert found.shift == pytest.approx(np.array([0.9, -0.3]) + turned(found.pivot, 4e-4), abs=0.01)
     if number == 4:
         assert np.isinf(found.rotation_error)  # too few

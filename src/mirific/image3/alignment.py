@@ -15,13 +15,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import spatial, special
+from scipy import ndimage, spatial, special
 from scipy.sparse import coo_array, csgraph
 
 from mirific.exposure import Image, Mosaic
 from mirific.image2.assign_wcs import shift_pointing
 from mirific.image3.local_background import usable
-from mirific.image3.registration import Catalog, Shift, combined, shift_of_sources
+from mirific.image3.recognition import SeenList, recognised
+from mirific.image3.registration import Catalog, Shift, combined, moves_with, shift_of_sources
 from mirific.image3.shift_network import Solution, solve_shifts, turned
 from mirific.image3.source_finding import Sources, find_sources, psf_fwhm
 from mirific.image3.structure import shift_of_structure
@@ -47,6 +48,12 @@ _CONVINCING = 4.0
 
 #: Errors of shifts do not fall below this however many the sources, arcsec: centroids share the phase of the pixels.
 _FLOOR = 0.0015
+
+#: Where exposures see the sky is noted in blocks of so many pixels squared.
+_BLOCK = 4
+
+#: A shift that few sources show counts from these odds on; of 2400 pairs of visits of different skies none had 2000.
+_LEAST_ODDS = 1e4
 
 #: Exposures leave the rigid frame of their visit from so many standard errors on.
 _LEFT_ITS_VISIT = 5.0
@@ -258,18 +265,18 @@ def _angle_of_north(place: tuple[float, float], centre: tuple[float, float]) -> 
 # ---------------------------------------------------------------------------------------------------- catalogues
 
 
-def _catalog(sources: Sources, plane: PlaneMap) -> Catalog:
-    """Put the sources of an exposure on the plane."""
+def _catalog(sources: Sources, plane: PlaneMap, fwhm: float) -> Catalog:
+    """Put the sources of an exposure on the plane; the width of the PSF in pixels."""
     east, north = plane.to_plane(sources.x, sources.y)
-    return Catalog(np.stack([east, north], axis=-1), sources.error * plane.pixel_scale(), sources.flux)
+    error = sources.error * plane.pixel_scale()
+    return Catalog(np.stack([east, north], axis=-1), error, sources.flux, sources.snr * np.sqrt(np.pi) * fwhm / 2.3548)
 
 
 def _linked(catalogs: Sequence[Catalog], radius: float) -> tuple[NDArray[np.intp], Catalog, NDArray[np.intp]]:
     """Link detections of one star in several exposures: label of each detection, all detections, their exposure."""
     position = np.concatenate([c.position for c in catalogs])
-    everything = Catalog(
-        position, np.concatenate([c.error for c in catalogs]), np.concatenate([c.flux for c in catalogs])
-    )
+    numbers = [np.concatenate([getattr(c, name) for c in catalogs]) for name in ("error", "flux", "snr")]
+    everything = Catalog(position, *numbers)
     owner = np.repeat(np.arange(len(catalogs)), [len(c) for c in catalogs])
     close = spatial.cKDTree(position).query_pairs(radius, output_type="ndarray") if len(position) else np.empty((0, 2))
     close = close[owner[close[:, 0].astype(int)] != owner[close[:, 1].astype(int)]].astype(int)
@@ -279,18 +286,22 @@ def _linked(catalogs: Sequence[Catalog], radius: float) -> tuple[NDArray[np.intp
 
 
 def _averaged(label: NDArray[np.intp], detections: Catalog) -> Catalog:
-    """One entry per star: weighted mean position, mean flux."""
+    """One entry per star: weighted mean position, mean flux; errors grow where the detections disagree."""
     weight = 1.0 / detections.error**2
-    total = np.bincount(label, weight)
+    total, count = np.bincount(label, weight), np.bincount(label)
     position = np.stack([np.bincount(label, weight * detections.position[:, k]) / total for k in range(2)], axis=-1)
-    flux = np.bincount(label, detections.flux) / np.bincount(label)
-    return Catalog(position, 1.0 / np.sqrt(total), flux)
+    misfit = ((detections.position - position[label]) ** 2).sum(axis=1) * weight
+    chi2 = np.bincount(label, misfit) / np.maximum(2 * (count - 1), 1)
+    flux = np.bincount(label, detections.flux) / count
+    snr = np.zeros(len(count))
+    np.maximum.at(snr, label, detections.snr)
+    return Catalog(position, np.sqrt(np.maximum(chi2, 1.0) / total), flux, snr)
 
 
 def _group_catalog(catalogs: Sequence[Catalog], radius: float) -> Catalog:
     """Average the stars of a group over its exposures."""
     if sum(len(c) for c in catalogs) == 0:
-        return Catalog(np.empty((0, 2)), np.empty(0), np.empty(0))
+        return Catalog(np.empty((0, 2)), np.empty(0), np.empty(0), np.empty(0))
     label, detections, _ = _linked(catalogs, radius)
     return _averaged(label, detections)
 
@@ -305,6 +316,7 @@ class _Measured:
     whole: Sequence[Image | Mosaic]
     members: tuple[int, ...]
     maps: tuple[PlaneMap, ...]
+    views: tuple[NDArray[np.bool_], ...]
     catalogs: tuple[Catalog, ...]
     fwhm: float
 
@@ -319,6 +331,7 @@ class _Measured:
             self.whole,
             tuple(self.members[k] for k in members),
             tuple(self.maps[k] for k in members),
+            tuple(self.views[k] for k in members),
             tuple(self.catalogs[k] for k in members),
             self.fwhm,
         )
@@ -337,36 +350,55 @@ class _Measured:
         """Distance of the corners of an exposure from its middle, arcsec."""
         return max(float(np.hypot(*plane.half)) for plane in self.maps)
 
+    def times_seen(self, positions: _Floats) -> NDArray[np.intp]:
+        """How many exposures would show a star at each of the positions (n, 2) on the plane."""
+        count = np.zeros(len(positions), dtype=np.intp)
+        for plane, view in zip(self.maps, self.views, strict=True):
+            x, y = plane.to_pixel(positions[:, 0], positions[:, 1])
+            column, row = np.floor((x + 0.5) / _BLOCK).astype(int), np.floor((y + 0.5) / _BLOCK).astype(int)
+            inside = (column >= 0) & (column < view.shape[1]) & (row >= 0) & (row < view.shape[0])
+            count[inside] += view[row[inside], column[inside]]
+        return count
+
+    def sees(self, positions: _Floats) -> NDArray[np.bool_]:
+        """Which positions (n, 2) on the plane at least one exposure sees, away from its edges."""
+        return self.times_seen(positions) > 0
+
+    def area(self) -> float:
+        """Area on the sky that at least one exposure sees, arcsec²."""
+        total = 0.0
+        for plane, view in zip(self.maps, self.views, strict=True):
+            rows, columns = np.nonzero(view[::4, ::4])
+            places = plane.to_plane(*((4.0 * axis + 0.5) * _BLOCK - 0.5 for axis in (columns, rows)))
+            share = 1.0 / np.maximum(self.times_seen(np.stack(places, axis=-1)), 1)
+            total += float(share.sum()) * (4 * _BLOCK * plane.pixel_scale()) ** 2
+        return max(total, 1.0)
+
 
 def _measure_exposures(exposures: Sequence[Image | Mosaic], centre: tuple[float, float]) -> _Measured:
     """Map and sources of every exposure."""
     maps = plane_maps(exposures, centre)
-    catalogs, widths = [], []
+    catalogs, views, widths = [], [], []
     for exposure, plane in zip(exposures, maps, strict=True):
-        catalogs.append(_catalog(find_sources(exposure), plane))
-        widths.append(psf_fwhm(exposure) * plane.pixel_scale())
-    return _Measured(exposures, tuple(range(len(maps))), maps, tuple(catalogs), float(np.median(widths)))
+        fwhm = psf_fwhm(exposure)
+        catalogs.append(_catalog(find_sources(exposure), plane, fwhm))
+        views.append(_view(usable(exposure), fwhm))
+        widths.append(fwhm * plane.pixel_scale())
+    members = tuple(range(len(maps)))
+    return _Measured(exposures, members, maps, tuple(views), tuple(catalogs), float(np.median(widths)))
+
+
+def _view(good: NDArray[np.bool_], fwhm: float) -> NDArray[np.bool_]:
+    """Blocks of pixels in which a star would be found: most pixels about them, and in them, are good."""
+    ny, nx = (n // _BLOCK for n in good.shape)
+    blocks = good[: ny * _BLOCK, : nx * _BLOCK].reshape(ny, _BLOCK, nx, _BLOCK).mean(axis=(1, 3), dtype=np.float32)
+    around = ndimage.uniform_filter(blocks, 2 * int(np.ceil(1.5 * fwhm / _BLOCK)) + 1, mode="constant")
+    return np.asarray((around > 0.85) & (blocks > 0.6), dtype=bool)
 
 
 def _overlap(a: Sequence[PlaneMap], b: Sequence[PlaneMap], reach: float) -> bool:
     """Whether any exposure of one group comes within reach of one of the other."""
     return any(bool((np.abs(p.middle - q.middle) < p.half + q.half + reach).all()) for p in a for q in b)
-
-
-def _visible(positions: _Floats, group: _Measured) -> NDArray[np.bool_]:
-    """Which positions (n, 2) on the plane at least one exposure of a group sees, away from its edges."""
-    seen = np.zeros(len(positions), dtype=bool)
-    for exposure, plane in zip(group.exposures, group.maps, strict=True):
-        x, y = plane.to_pixel(positions[:, 0], positions[:, 1])
-        margin = int(np.ceil(2 * psf_fwhm(exposure)))
-        ny, nx = plane.shape
-        inside = (x > margin) & (x < nx - 1 - margin) & (y > margin) & (y < ny - 1 - margin)
-        good = usable(exposure)
-        column, row = np.clip(np.rint(x), 0, nx - 1).astype(int), np.clip(np.rint(y), 0, ny - 1).astype(int)
-        for dx, dy in ((0, 0), (margin, 0), (-margin, 0), (0, margin), (0, -margin)):
-            inside &= good[np.clip(row + dy, 0, ny - 1), np.clip(column + dx, 0, nx - 1)]
-        seen |= inside
-    return seen
 
 
 def _recovered(a: Catalog, b: Catalog, group_b: _Measured, shift: _Floats, radius: float) -> tuple[int, int]:
@@ -375,7 +407,7 @@ def _recovered(a: Catalog, b: Catalog, group_b: _Measured, shift: _Floats, radiu
         return 0, 0
     bright = a.flux > 4.0 * np.percentile(b.flux, 10)
     expected = a.position[bright] + shift
-    expected = expected[_visible(expected, group_b)]
+    expected = expected[group_b.sees(expected)]
     if len(expected) == 0:
         return 0, 0
     distance, _ = spatial.cKDTree(b.position).query(expected)
@@ -392,21 +424,33 @@ def _plausible(a: _Measured, b: _Measured, catalogs: Sequence[Catalog], shift: S
 
 def _pair_measures(a: _Measured, b: _Measured, reach: float) -> list[Shift]:
     """Shift of group ``b`` against ``a`` from sources, and from structure where these say too little."""
-    radius = max(0.12, 0.6 * a.fwhm)
-    catalogs = [_group_catalog(m.catalogs, 0.5 * a.fwhm) for m in (a, b)]
-    stars = shift_of_sources(
-        catalogs[0], catalogs[1], reach=reach, radius=radius, detector=_detector_shifts(a.maps, b.maps)
-    )
-    if stars is not None and (not _plausible(a, b, catalogs, stars, radius)):
-        stars = None
-    if stars is not None and stars.significance > _CONVINCING and _are_enough(stars):
+    stars, sure = _shift_of_stars(a, b, reach)
+    if stars is not None and sure and _are_enough(stars):
         return [stars]
     step = max(0.11, a.fwhm / 3.0)
     pair = common_structure((a.exposures, b.exposures), (a.maps, b.maps), step, a.fwhm, reach)
     extended = shift_of_structure(*pair, reach=reach) if pair else None
     if extended is not None and _follows_detector(a.maps, b.maps, extended):
         extended = None
-    return _convincing(stars, extended, reach)
+    return _convincing(stars, sure, extended, reach)
+
+
+def _shift_of_stars(a: _Measured, b: _Measured, reach: float) -> tuple[Shift | None, bool]:
+    """Shift of group ``b`` against ``a`` from sources, and whether it is sure: by number, or by what both must see."""
+    radius, detector = max(0.12, 0.6 * a.fwhm), _detector_shifts(a.maps, b.maps)
+    catalogs = [_group_catalog(m.catalogs, 0.5 * a.fwhm) for m in (a, b)]
+    stars = shift_of_sources(*catalogs, reach=reach, radius=radius, detector=detector)
+    if stars is not None and not _plausible(a, b, catalogs, stars, radius):
+        stars = None
+    if stars is not None and stars.significance > _CONVINCING and stars.count >= 3:
+        return stars, True
+    lists = [SeenList(catalog, m.sees, m.area()) for catalog, m in zip(catalogs, (a, b), strict=True)]
+    known = recognised(*lists, reach=reach, radius=radius, follows=lambda shift: moves_with(shift, detector, radius))
+    if known is not None and known.odds > _LEAST_ODDS:
+        again = shift_of_sources(*catalogs, reach=reach, radius=radius, detector=detector, near=known.shift)
+        if again is not None:
+            return replace(again, significance=float(-special.ndtri(max(1.0 / known.odds, 1e-300)))), True
+    return stars, False
 
 
 def _are_enough(stars: Shift) -> bool:
@@ -425,7 +469,7 @@ def _detector_shifts(a: Sequence[PlaneMap], b: Sequence[PlaneMap]) -> _Floats:
     return np.array([q.middle - p.middle for p in a for q in b])
 
 
-def _convincing(stars: Shift | None, extended: Shift | None, reach: float) -> list[Shift]:
+def _convincing(stars: Shift | None, sure: bool, extended: Shift | None, reach: float) -> list[Shift]:
     """Measures that stand out from chance: alone, or because two independent ones agree.
 
     That two agree to a tenth of an arcsecond anywhere within reach has a small probability of its own.
@@ -438,7 +482,8 @@ def _convincing(stars: Shift | None, extended: Shift | None, reach: float) -> li
             together = chances[0] * chances[1] * float(4 * limit.prod() / (np.pi * reach**2))
             if together < float(special.ndtr(-_CONVINCING)):
                 return known
-    return [m for m in known if m.significance > _CONVINCING and m.count >= 3]
+    trusted = [stars] if stars is not None and sure else []
+    return [*trusted, *(m for m in known if m is extended and m.significance > _CONVINCING and m.count >= 3)]
 
 
 def _agreeing(measures: list[Shift]) -> Shift | None:
@@ -549,7 +594,8 @@ def _on_plane(catalog: SkyCatalog, centre: tuple[float, float]) -> Catalog:
     near = np.abs((catalog.ra - centre[0] + 180.0) % 360.0 - 180.0) * np.cos(np.radians(centre[1])) < 5.0
     near &= np.abs(catalog.dec - centre[1]) < 5.0
     position = np.stack(gnomonic(catalog.ra[near], catalog.dec[near], centre), axis=-1)
-    return Catalog(position, catalog.error[near], np.ones(int(near.sum())))
+    number = int(near.sum())
+    return Catalog(position, catalog.error[near], np.ones(number), np.full(number, np.inf))
 
 
 def _tied_to(catalog: Catalog, parts: Sequence[_Measured], solution: Solution, reach: float) -> dict[int, Shift]:

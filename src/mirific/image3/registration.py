@@ -15,7 +15,7 @@ from scipy import spatial, special
 
 from mirific.image3.local_background import robust_scatter
 
-__all__ = ["Catalog", "Shift", "combined", "shift_of_sources"]
+__all__ = ["Catalog", "Shift", "combined", "moves_with", "shift_of_sources"]
 
 _Floats = NDArray[np.float64]
 
@@ -34,11 +34,14 @@ class Catalog:
     error : float array, shape (n,)
         Expected error per axis, arcsec.
     flux : float array, shape (n,)
+    snr : float array, shape (n,)
+        Matched-filter signal-to-noise ratio in the exposure in which it is largest.
     """
 
     position: _Floats
     error: _Floats
     flux: _Floats
+    snr: _Floats
 
     def __len__(self) -> int:
         return self.flux.size
@@ -86,7 +89,7 @@ def _pairs(a: Catalog, b: Catalog, reach: float, flux_ratio: float) -> tuple[NDA
     return first[alike], second[alike]
 
 
-def _moves_with(offsets: _Floats, detector: _Floats | None, radius: float) -> NDArray[np.bool_]:
+def moves_with(offsets: _Floats, detector: _Floats | None, radius: float) -> NDArray[np.bool_]:
     """Which offsets are those of the detector between two exposures, where these are not close to zero."""
     follows = np.zeros(len(offsets), dtype=bool)
     for shift in () if detector is None else detector:
@@ -214,7 +217,7 @@ def shift_of_sources(
     if len(a) == 0 or len(b) == 0:
         return None
     first, second = _pairs(a, b, reach + radius, flux_ratio)
-    of_sky = ~_moves_with(b.position[second] - a.position[first], detector, radius)
+    of_sky = ~moves_with(b.position[second] - a.position[first], detector, radius)
     first, second = first[of_sky], second[of_sky]
     if first.size == 0:
         return None

@@ -27,6 +27,9 @@ _SHARPEST_STAR = 0.85
 #: Less than this fraction of the peak above what is 1.2 FWHM away is wider than a star: a knot of a nebula.
 _WIDEST_STAR = 0.6
 
+#: What tells its place less than this, relative to a star, is a ridge or a knot of a nebula.
+_LEAST_STEEPNESS = 0.3
+
 #: What the phase of the pixels leaves in a centroid, and what missing pixels do times their part of it, pixels.
 _UNDERSAMPLING, _MISSING = 0.02, 0.2
 
@@ -184,8 +187,9 @@ def _centred(
     sigma = fwhm / 2.3548
     fit = windowed_centroids(image, bad, column.astype(float), row.astype(float), sigma)
     stays = np.isfinite(fit).all(axis=1) & (np.hypot(fit[:, 0] - column, fit[:, 1] - row) < fwhm)
+    stays &= fit[:, 4] > _LEAST_STEEPNESS
     fit, spread = fit[stays], noise[row[stays], column[stays]]
-    peak, lost, steepness = fit[:, 2], fit[:, 3], np.clip(fit[:, 4], 0.1, 1.0)
+    peak, lost, steepness = fit[:, 2], fit[:, 3], np.minimum(fit[:, 4], 1.0)
     snr = peak / spread
     # a Gaussian in white noise (Cramér-Rao): sqrt(2 / pi) / snr of the peak; then what undersampling leaves, and what
     # pixels that are missing do, since stars are no Gaussians

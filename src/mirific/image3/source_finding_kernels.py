@@ -87,37 +87,39 @@ def find_peaks(filtered: Any, noise: Any, threshold: float, radius: int) -> Any:
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _moments(image: Any, bad: Any, x: float, y: float, sigma: float, peak: float) -> tuple[float, ...]:
-    """Sum, first moments in x and y, sum of the second ones, peak of the Gaussian that fits, and what is missing.
+    """Sum; first moments in x, y; second ones xx, xy, yy; peak of the Gaussian that fits; what is missing.
 
     All in its window about (x, y). Pixels that are missing count as those of a Gaussian of that ``peak``.
     """
     ny, nx = image.shape
     reach = int(np.ceil(4.0 * sigma))
     column, row = int(np.rint(x)), int(np.rint(y))
-    total, mx, my, second = 0.0, 0.0, 0.0, 0.0
+    total, mx, my, xx, xy, yy = 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
     light, power, lost, lever = 0.0, 0.0, 0.0, 0.0
     for j in range(row - reach, row + reach + 1):
         for i in range(column - reach, column + reach + 1):
-            r2 = (i - x) ** 2 + (j - y) ** 2
-            weight = np.exp(-0.5 * r2 / sigma**2)
-            lever += weight * weight * r2
+            u, v = i - x, j - y
+            weight = np.exp(-0.5 * (u * u + v * v) / sigma**2)
             if 0 <= j < ny and 0 <= i < nx and not bad[j, i]:
-                value = float(image[j, i])
-                light += weight * value
+                value = weight * float(image[j, i])
+                light += value
                 power += weight * weight
             else:
-                value = peak * weight
-                lost += weight * weight * r2
-            total += weight * value
-            mx += weight * value * (i - x)
-            my += weight * value * (j - y)
-            second += weight * value * r2
-    return total, mx, my, second, light / max(power, 1e-30), lost / lever
+                value = weight * peak * weight
+                lost += weight * weight * (u * u + v * v)
+            lever += weight * weight * (u * u + v * v)
+            total += value
+            mx += value * u
+            my += value * v
+            xx += value * u * u
+            xy += value * u * v
+            yy += value * v * v
+    return total, mx, my, xx, xy, yy, light / max(power, 1e-30), lost / lever
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def windowed_centroids(image: Any, bad: Any, x: Any, y: Any, sigma: float) -> Any:
-    """Centroids weighted by a Gaussian that follows them (SExtractor's XWIN, YWIN).
+    """Centroids weighted by a Gaussian that follows them (SExtractor's XWIN, YWIN), by Newton's method.
 
     Where pixels are missing, the Gaussian that fits the others stands in their place: a single one two pixels from a
     star leaves 0.005 pixel of bias (0.1 if mirror images stood in), the edge of the array one pixel from it 0.02.
@@ -137,20 +139,24 @@ def windowed_centroids(image: Any, bad: Any, x: Any, y: Any, sigma: float) -> An
     -------
     float array, shape (n, 5)
         x, y (NaN where there is no convergence); peak of the Gaussian that fits best; part of what tells the position
-        that is missing, 0 to 1; by how much a shift moves the first moment, 1 for the Gaussian, less for what is wider.
+        that is missing, 0 to 1; by how much a shift in the direction that tells least moves the first moment: 1 for
+        the Gaussian itself, less for what is wider, 0 along a ridge.
     """
     result = np.full((x.size, 5), np.nan)
     for k in range(x.size):
         cx, cy, peak = x[k], y[k], float(image[int(np.rint(y[k])), int(np.rint(x[k]))])
-        for _ in range(30):
-            total, mx, my, second, peak, lost = _moments(image, bad, cx, cy, sigma, peak)
+        for _ in range(20):
+            total, mx, my, xx, xy, yy, peak, lost = _moments(image, bad, cx, cy, sigma, peak)
             if total <= 0.0:
                 break
-            cx, cy = cx + 2.0 * mx / total, cy + 2.0 * my / total
+            scale = 2.0 / (total * sigma**2)
+            response_x, response_y, across = 2.0 - scale * xx, 2.0 - scale * yy, scale * xy
+            cx += 2.0 * mx / total / max(response_x * (1.0 - lost), 0.3)
+            cy += 2.0 * my / total / max(response_y * (1.0 - lost), 0.3)
             if not (abs(cx - x[k]) < 2.0 * sigma + 1.0 and abs(cy - y[k]) < 2.0 * sigma + 1.0):
                 break
             if abs(mx) + abs(my) < 5e-5 * total:
-                result[k, 0], result[k, 1], result[k, 2], result[k, 3] = cx, cy, peak, lost
-                result[k, 4] = 2.0 - second / (total * sigma**2)
+                least = 0.5 * (response_x + response_y) - np.hypot(0.5 * (response_x - response_y), across)
+                result[k, 0], result[k, 1], result[k, 2], result[k, 3], result[k, 4] = cx, cy, peak, lost, least
                 break
     return result

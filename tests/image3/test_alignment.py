@@ -1,0 +1,50 @@
+"""Visits that share little are aligned as well as what they share allows; unrelated ones are left alone."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import pytest
+
+from mirific.image2.assign_wcs import shift_pointing
+from mirific.image3.alignment import measure_alignment
+from mirific.simulate import Programme, image_set
+
+
+@cache
+def visits(name, seed):
+    """Two visits of two exposures each that overlap by 15 percent."""
+    programme = Programme(
+        seed=seed, filters=(name,), subarray="BRIGHTSKY", ndithers=2, tiles=(2, 1), overlap=15.0, pointing_scatter=0.0
+    )
+    images = image_set(programme).images
+    return images[:2], images[2:]
+
+
+def spoiled(images, east, north):
+    return tuple(shift_pointing(image, east, north) for image in images)
+
+
+def test_a_star_at_the_edge_of_the_array_does_not_pull():
+    """The brightest common star lies a pixel from the edge of one exposure; it used to move the visit by 12 mas."""
+    first, second = visits("F1000W", 12)
+    alignment = measure_alignment((*first, *spoiled(second, -0.48, -1.1)))
+    assert np.hypot(*(alignment.shift[1] - [-0.48, -1.1])) < 0.008
+
+
+@pytest.mark.parametrize("seed", [4, 7, 12])
+def test_few_sources_at_long_wavelengths(seed):
+    """One to three faint sources in common: they are recognised, and the error says how well."""
+    first, second = visits("F2550W", seed)
+    truth = np.array([0.9, -0.8])
+    alignment = measure_alignment((*first, *spoiled(second, *truth)))
+    apart = alignment.shift[1] - truth
+    assert np.hypot(*apart) < 0.1
+    assert (np.abs(apart) < 3.5 * alignment.error[1]).all()
+
+
+@pytest.mark.parametrize(("name", "one", "other"), [("F2550W", 4, 7), ("F2550W", 12, 4), ("F1500W", 4, 7)])
+def test_visits_of_different_skies_have_nothing_in_common(name, one, other):
+    alignment = measure_alignment((*visits(name, one)[0], *visits(name, other)[1]))
+    assert alignment.pairs == ()
