@@ -135,8 +135,9 @@ def find(
 
 
 def _is_no_shower(shower: Shower, series: Series, rules: Rules) -> bool:
-    """Whether an excess is too strong for a shower, or too much like something else."""
-    return _mean_excess(shower, series) > rules.largest or _is_persistent(shower, series)
+    """Whether an excess is too weak for a shower once its edges are known, too strong, or no decay."""
+    too_weak, too_strong = shower.significance < rules.threshold, _mean_excess(shower, series) > rules.largest
+    return too_weak or too_strong or _is_persistent(shower, series)
 
 
 def _is_persistent(shower: Shower, series: Series) -> bool:
@@ -266,7 +267,6 @@ class _Field:
                     t, n = divmod(k, len(_SIZES))
                     kernels.box_sums(snr[t, g - part.start] * series.quality, _SIZES[n, 0], _SIZES[n, 1], total)
                     values.append(np.abs(total * inverse[n])[seen][::_SAMPLE])
-            series.release(snr[0].nbytes)
         medians = [
             float(np.median(v[v > 0])) if (v := np.concatenate(values)).any() else 1 / 1.4826 for values in sizes
         ]
@@ -289,8 +289,7 @@ class _Field:
             g, y, x = np.nonzero(high)
             places = np.stack([np.full_like(g, i), groups.start + g, window[0].start + y, window[1].start + x])
             kept.append((best[high], which[high], places))
-            part.release(snr[0].nbytes)
-            self.closed.release(best.nbytes)
+            self.closed.release(high.shape[0] * high.shape[1] * self.closed.shape[3])
         heights, templates, every = zip(*kept, strict=True)
         self.heights, self.templates = np.concatenate(heights), np.concatenate(templates)
         self.places = np.concatenate(every, axis=1)
@@ -343,6 +342,7 @@ class _Field:
         last = shower.group + 2 + int(-np.log(rules.fraction) * shower.efold / series.seconds)
         closed = self.closed.values[shower.integration, max(0, shower.group - 2) : last]
         closed[:, place[0], place[1]] |= shower.shape > 0
+        self.closed.release(len(closed) * height * nx)
         rows = slice(max(0, y - _MARGIN), min(ny, y + height + _MARGIN))
         columns = slice(max(0, x - _MARGIN), min(nx, x + width + _MARGIN))
         self.fill((rows, columns))
@@ -407,7 +407,6 @@ def _shower(series: Series, field: _Field, peak: _Peak) -> Shower | None:
         if np.count_nonzero(shape) < _FEWEST_BLOCKS:
             return None
         group, efold, found = _onset(part, shape, i, group)
-    series.release(8 * part.level.nbytes)
     scale = field.scale.ravel()[peak.template]
     rows, columns = (np.flatnonzero(shape.any(axis=axis)) for axis in (1, 0))
     corner = (int(window[0].start + rows[0]), int(window[1].start + columns[0]))

@@ -122,8 +122,10 @@ class Series:
         rows, columns = (np.flatnonzero(share.any(axis=axis)) for axis in (1, 0))
         window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
         values = np.empty((*self.values.shape[:2], 1, 1), dtype=np.float32)
-        for one, all_blocks in zip(values, self.values[:, :, window[0], window[1]], strict=True):
-            one[:, 0, 0] = np.einsum("gyx,yx->g", all_blocks, share[window])
+        part = self.cut(window)
+        for i, frames in enumerate(part.values):
+            values[i, :, 0, 0] = np.einsum("gyx,yx->g", frames, share[window])
+            part.release_groups(len(frames))
         one = np.ones((1, 1), dtype=np.float32)
         return replace(self, values=values, level=values.sum(axis=(0, 1)), quality=one, grade=grade)
 
@@ -183,6 +185,7 @@ class Series:
                     continue
                 size = part.stop - part.start
                 values[:size].reshape(size, ny, nx)[...] = self.values[i, part]
+                self.release_groups(size)
                 _ = list(map(match, range(len(efolds))))
                 yield i, part, out[:, :size].reshape(len(efolds), size, ny, nx)
             for efold, products in zip(efolds, running, strict=True):
@@ -199,6 +202,10 @@ class Series:
             if k < i or (k == i and part.start <= groups.start):
                 break
         return out
+
+    def release_groups(self, count: int) -> None:
+        """Give the memory back that reading some groups took: that of whole rows of blocks."""
+        self.release(count * self.values.shape[2] * self.values.strides[1])
 
     def groups_since_start(self, i: int, group: int) -> float:
         """Time from the start of the exposure, in groups."""
@@ -225,6 +232,7 @@ class Series:
             kernels.solve(model[self.starts[i] :], rho)
             self.values[i] -= model.reshape(ngroups, ny, nx)
             self.level[...] -= model.sum(axis=0).reshape(ny, nx)
+            self.release_groups(ngroups)
 
 
 def measured(
