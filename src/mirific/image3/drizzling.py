@@ -61,7 +61,7 @@ class Drizzled:
 
     Parameters
     ----------
-    sums : float64 array, shape (gy, gx, k + 1)
+    sums : float64 array, shape (k + 1, gy, gx)
         Sum of weights, and weighted sums of the planes.
     y0, x0 : int
         Row and column of the first pixel of the window in the mosaic.
@@ -156,7 +156,7 @@ def drizzle(
     """
     footprint = Footprint.of(where, weight.shape, grid, shape)
     (x0, x1), (y0, y1) = footprint.columns, footprint.all_rows
-    sums = np.zeros((y1 - y0, x1 - x0, len(planes) + 1))
+    sums = np.zeros((len(planes) + 1, y1 - y0, x1 - x0))
     footprint.drop(planes, weight, slice(0, weight.shape[0]), (x0, y0), sums)
     return Drizzled(sums, y0, x0)
 
@@ -232,7 +232,7 @@ class Footprint:
         sums: NDArray[np.float64],
     ) -> None:
         """Drop some rows of the image onto a window of the grid that begins at this column and row."""
-        from mirific.image3 import kernels
+        from mirific.image3 import drop_kernels as kernels
 
         if self.shape.is_square:
             down = self.down[:, rows.start : rows.stop + 1]

@@ -1,6 +1,6 @@
 """Shapes of drops other than squares: the kernels of the library ``drizzle``.
 
-Squares have loops of their own (:func:`mirific.image3.kernels.drop_squares`). The others go through the public
+Squares have loops of their own (:func:`mirific.image3.drop_kernels.drop_squares`). The others go through the public
 ``drizzle.resample.Drizzle``, on as much of the grid as is at work: what they give to a pixel of the grid does not
 depend on the others.
 """
@@ -94,16 +94,16 @@ def drop(
     shape : Drop
     begin : (int, int)
         Column and row of the grid at which the window begins.
-    sums : float array, shape (gy, gx, k + 1)
+    sums : float array, shape (k + 1, gy, gx)
         The window; receives the sum of weights and then the weighted sums of the planes.
     """
     margin = shape.reach + _LEFT_OUT
     inner = slice(margin, -margin)
     places = np.stack([centres[axis] - begin[axis] + margin for axis in range(2)], axis=-1)
     for k, plane in enumerate(planes):
-        found = _by_library(np.where(weight > 0, plane, np.float32(0)), weight, places, shape, sums.shape, margin)
-        sums[..., 0] = found.out_wht[inner, inner]
-        sums[..., k + 1] = np.where(sums[..., 0] == 0, 0.0, sums[..., 0] * found.out_img[inner, inner])
+        found = _by_library(np.where(weight > 0, plane, np.float32(0)), weight, places, shape, sums.shape[1:], margin)
+        sums[0] = found.out_wht[inner, inner]
+        sums[k + 1] = np.where(sums[0] == 0, 0.0, sums[0] * found.out_img[inner, inner])
 
 
 def _by_library(

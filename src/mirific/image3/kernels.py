@@ -10,7 +10,6 @@ from numba import njit
 __all__ = [
     "add_to_mosaic",
     "blot",
-    "drop_squares",
     "find_outliers",
     "finish_mosaic",
     "flag",
@@ -20,161 +19,6 @@ __all__ = [
 ]
 
 _NAN = np.float32(np.nan)
-
-
-#: Smaller areas are rounding errors of the sum over the sides of a polygon.
-ROUNDING = 1e-12
-
-#: Largest drop, in pixels of the grid along each axis.
-MAX_SPAN = 64
-
-
-@njit(nogil=True, cache=True, error_model="numpy", inline="always")
-def _integral(value: float) -> float:
-    """Integral from 0 to ``value`` of t limited to 0 … 1."""
-    if value <= 0.0:
-        return 0.0
-    return 0.5 * value * value if value < 1.0 else value - 0.5
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _add_area_below(x0: float, y0: float, x1: float, y1: float, rows: int, area: Any) -> None:
-    """Add the signed area between a segment and the x axis to each cell that it is in.
-
-    Cell [row, column] is the unit square up from (column, row). The area is positive from left to right, so that the
-    sum over the sides of a polygon, taken clockwise, is what the polygon shares with each cell.
-    """
-    if x0 == x1:
-        return
-    sign, slope = 1.0, (y1 - y0) / (x1 - x0)
-    left, right, start = x0, x1, y0
-    if x1 < x0:
-        sign, left, right, start = -1.0, x1, x0, y1
-    for column in range(int(left), int(np.ceil(right))):
-        a, b = max(left, float(column)), min(right, column + 1.0)
-        width = sign * (b - a)
-        ya, yb = start + slope * (a - left), start + slope * (b - left)
-        low, high = min(ya, yb), max(ya, yb)
-        first = min(int(low), rows)
-        for row in range(first):
-            area[row, column] += width
-        last = min(int(high), rows - 1)
-        if first == last:
-            area[first, column] += width * (0.5 * (ya + yb) - first)
-            continue
-        for row in range(first, last + 1):
-            area[row, column] += width * (_integral(yb - row) - _integral(ya - row)) / (yb - ya)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def shared_areas(qx: Any, qy: Any, rows: int, columns: int, area: Any) -> None:
-    """Area that a quadrilateral shares with each cell [row, column] of a grid of unit squares.
-
-    Parameters
-    ----------
-    qx, qy : float arrays, shape (4,)
-        Its corners in order; all of them within (0, 0) to (columns, rows).
-    rows, columns : int
-        Size of the grid.
-    area : float array, at least of that shape
-        Receives the areas.
-    """
-    for row in range(rows):
-        for column in range(columns):
-            area[row, column] = 0.0
-    for k in range(4):
-        n = (k + 1) & 3
-        _add_area_below(qx[k], qy[k], qx[n], qy[n], rows, area)
-    for row in range(rows):
-        for column in range(columns):
-            area[row, column] = abs(area[row, column])
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _drop(upper: Any, lower: Any, x: int, pixfrac: float, q: Any) -> tuple[int, int]:
-    """Corners of the drop of one pixel along one axis, from the edge of the grid pixel in which it begins.
-
-    Returns
-    -------
-    first, count : int
-        First pixel of the grid that the drop touches along the axis, and how many.
-    """
-    a, b, c, d = upper[x], upper[x + 1], lower[x + 1], lower[x]
-    if pixfrac != 1.0:
-        middle = 0.25 * (a + b + c + d)
-        a, b = middle + pixfrac * (a - middle), middle + pixfrac * (b - middle)
-        c, d = middle + pixfrac * (c - middle), middle + pixfrac * (d - middle)
-    first = int(np.floor(min(min(a, b), min(c, d)) + 0.5))
-    last = int(np.floor(max(max(a, b), max(c, d)) + 0.5))
-    edge = first - 0.5
-    q[0], q[1], q[2], q[3] = a - edge, b - edge, c - edge, d - edge
-    return first, min(last - first + 1, MAX_SPAN)
-
-
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract"})
-def _corner_row(across: Any, down: Any, begin: Any, out: Any) -> None:
-    """Places of one row of corners on the grid: sums over the nodes, from ``begin``; out has shape (2, nx + 1)."""
-    for axis in range(2):
-        place = out[axis]
-        place[:] = -begin[axis]
-        for m in range(across.shape[0]):
-            factor, values = down[axis, m], across[m]
-            for x in range(place.size):
-                place[x] += factor * values[x]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def drop_squares(planes: Any, weight: Any, across: Any, down: Any, pixfrac: float, begin: Any, sums: Any) -> None:
-    """Drop square pixels onto a window of a grid: drizzling with the kernel ``square``.
-
-    Each pixel gives each pixel of the grid the part of its weight that lies there, and its values with that weight
-    (Fruchter & Hook 2002, PASP 114, 144). What lies outside of the window is left out.
-
-    Parameters
-    ----------
-    planes : float32 array, shape (k, ny, nx)
-        Values that share the weights.
-    weight : float32 array, shape (ny, nx)
-        Weights; pixels without a positive one are left out.
-    across : float array, shape (nodes, nx + 1)
-    down : float array, shape (2, ny + 1, nodes)
-        Their product gives column and row on the grid of the corners of the pixels.
-    pixfrac : float
-        Linear size of the drop relative to the pixel.
-    begin : float array, shape (2,)
-        Column and row of the grid at which the window begins.
-    sums : float array, shape (gy, gx, k + 1)
-        The window; receives (adds) the sum of weights and then the weighted sums of the planes.
-    """
-    k, ny, nx = planes.shape
-    gy, gx, _ = sums.shape
-    upper, lower = np.empty((2, nx + 1)), np.empty((2, nx + 1))
-    qx, qy = np.empty(4), np.empty(4)
-    area = np.empty((MAX_SPAN, MAX_SPAN))
-    _corner_row(across, down[:, 0], begin, lower)
-    for y in range(ny):
-        upper, lower = lower, upper
-        _corner_row(across, down[:, y + 1], begin, lower)
-        for x in range(nx):
-            w = np.float64(weight[y, x])
-            if not w > 0.0:
-                continue
-            row0, rows = _drop(upper[1], lower[1], x, pixfrac, qy)
-            if row0 >= gy or row0 + rows <= 0:
-                continue
-            column0, columns = _drop(upper[0], lower[0], x, pixfrac, qx)
-            whole = 0.5 * abs((qx[1] - qx[3]) * (qy[0] - qy[2]) - (qx[0] - qx[2]) * (qy[1] - qy[3]))
-            if not whole > 0.0:
-                continue
-            per_area = w / whole
-            shared_areas(qx, qy, rows, columns, area)
-            for row in range(max(0, -row0), min(rows, gy - row0)):
-                for column in range(max(0, -column0), min(columns, gx - column0)):
-                    if area[row, column] > ROUNDING:
-                        part = area[row, column] * per_area
-                        sums[row0 + row, column0 + column, 0] += part
-                        for p in range(k):
-                            sums[row0 + row, column0 + column, p + 1] += part * planes[p, y, x]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -219,7 +63,7 @@ def well_covered(sums: Any, limit: float, values: Any) -> None:
 
     Parameters
     ----------
-    sums : float array, shape (gy, gx, 2)
+    sums : float array, shape (2, gy, gx)
         Sum of weights, weighted sum.
     limit : float
     values : float32 array, shape (gy, gx)
@@ -227,9 +71,9 @@ def well_covered(sums: Any, limit: float, values: Any) -> None:
     """
     for y in range(values.shape[0]):
         for x in range(values.shape[1]):
-            weight = np.float32(sums[y, x, 0])
+            weight = np.float32(sums[0, y, x])
             covered = weight > 0.0 and weight >= limit
-            values[y, x] = sums[y, x, 1] / sums[y, x, 0] if covered else _NAN
+            values[y, x] = sums[1, y, x] / sums[0, y, x] if covered else _NAN
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -241,7 +85,7 @@ def add_to_mosaic(sums: Any, y0: int, x0: int, number: int, by_noise: bool, expt
 
     Parameters
     ----------
-    sums : float array, shape (gy, gx, 5)
+    sums : float array, shape (5, gy, gx)
         Sum of weights and weighted sums of data and of the errors due to read noise, flat and photons.
     y0, x0 : int
         Where the first pixel of ``sums`` is in the mosaic.
@@ -256,23 +100,23 @@ def add_to_mosaic(sums: Any, y0: int, x0: int, number: int, by_noise: bool, expt
     """
     weight, data, context, variance = out
     bit, plane = np.int32(1) << np.int32(number % 32), number // 32
-    gy, gx, _ = sums.shape
+    _, gy, gx = sums.shape
     for y in range(gy):
         for x in range(gx):
-            w = sums[y, x, 0]
+            w = sums[0, y, x]
             if w == 0.0:
                 continue
             weight[y0 + y, x0 + x] += w
-            data[y0 + y, x0 + x] += sums[y, x, 1]
+            data[y0 + y, x0 + x] += sums[1, y, x]
             context[plane, y0 + y, x0 + x] |= bit
             own = exptime
             if by_noise:
-                error = sums[y, x, 2] / w
+                error = sums[2, y, x] / w
                 own = 1.0 / (error * error) if error * error > 0.0 else 0.0
             if not own > 0.0:
                 continue
             for k in range(3):
-                error = sums[y, x, 2 + k] / w
+                error = sums[2 + k, y, x] / w
                 if error * error >= 0.0:
                     variance[0, k, y0 + y, x0 + x] += error * error * own * own
                     variance[1, k, y0 + y, x0 + x] += own

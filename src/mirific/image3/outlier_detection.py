@@ -109,7 +109,7 @@ class OutlierDetection(SetStep):
 
         weight = weights(image, self.weight_type, self.good_bits)
         dropped = drizzle(sky_subtracted(image)[None], weight, _map(image, grid), grid, self._drop(grid))
-        total = dropped.sums[..., 0].astype(np.float32)
+        total = dropped.sums[0].astype(np.float32)
         values = np.empty(total.shape, dtype=np.float32)
         kernels.well_covered(dropped.sums, self.maskpt * _clipped_mean(total[total > 0]), values)
         return values, dropped.y0, dropped.x0

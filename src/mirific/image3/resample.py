@@ -121,7 +121,7 @@ class Resample(ManyImages):
 
         Returns
         -------
-        float64 array, shape (number of rows, number of columns, 5)
+        float64 array, shape (5, number of rows, number of columns)
             Sum of weights and weighted sums of data and of the errors due to read noise, flat and photons.
         """
         from mirific.image3 import kernels
@@ -134,7 +134,7 @@ class Resample(ManyImages):
         arrays = data, parts[0], parts[1], parts[2]
         kernels.prepare(arrays, image.dq[of_image], obstacles(GOOD_BITS), sky_level(image), constant, planes, weight)
         x0, x1 = footprint.columns
-        sums = np.zeros((rows.stop - rows.start, x1 - x0, 5))
+        sums = np.zeros((5, rows.stop - rows.start, x1 - x0))
         footprint.drop(planes, weight, of_image, (x0, rows.start), sums)
         return sums
 

@@ -21,7 +21,7 @@ _Floats = NDArray[np.float64]
 _Colour = tuple[int, int, int]
 
 #: Longest side of an image, pixels; larger ones are thinned by block means.
-_LONGEST = 560
+_LONGEST = 900
 
 #: Width of a map and the margins around it, units of the page; at the right there is a bar of colours.
 _WIDTH, _LEFT, _RIGHT, _BOTTOM, _TOP = 480.0, 78.0, 124.0, 54.0, 12.0
