@@ -390,8 +390,9 @@ def _measure_exposures(exposures: Sequence[Image | Mosaic], centre: tuple[float,
 
 def _view(good: NDArray[np.bool_], fwhm: float) -> NDArray[np.bool_]:
     """Blocks of pixels in which a star would be found: most pixels about them, and in them, are good."""
-    ny, nx = (n // _BLOCK for n in good.shape)
-    blocks = good[: ny * _BLOCK, : nx * _BLOCK].reshape(ny, _BLOCK, nx, _BLOCK).mean(axis=(1, 3), dtype=np.float32)
+    ny, nx = (n // _BLOCK * _BLOCK for n in good.shape)
+    rows = np.sum([good[k:ny:_BLOCK, :nx].astype(np.float32) for k in range(_BLOCK)], axis=0)
+    blocks = np.sum([rows[:, k::_BLOCK] for k in range(_BLOCK)], axis=0) / np.float32(_BLOCK**2)
     around = ndimage.uniform_filter(blocks, 2 * int(np.ceil(1.5 * fwhm / _BLOCK)) + 1, mode="constant")
     return np.asarray((around > 0.85) & (blocks > 0.6), dtype=bool)
 
