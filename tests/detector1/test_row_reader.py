@@ -14,7 +14,7 @@ from mirific.detector1 import Detector1, elementwise_kernels, row_reader
 from mirific.detector1.row_reader import RowReader
 from mirific.errors import InputError
 from mirific.exposure import Ramp
-from mirific.fits_samples import SampleCode
+from mirific.fits_files import SampleCode
 from mirific.io.raw import FLOATS, UNSIGNED, FitsRamp
 from tests.detector1.cases import Case, fixed, ramp_of, references_of
 

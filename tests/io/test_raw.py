@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirific.errors import InputError
-from mirific.fits_samples import SampleCode
+from mirific.fits_files import SampleCode
 from mirific.io.raw import ArrayRamp, FitsRamp
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,15 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.errors import InputError
-from mirific.fits_samples import SampleCode
-from mirific.io.fits_headers import Unit, read_units
+from mirific.fits_files import SampleCode, Unit, read_table, read_units
 
 __all__ = ["FitsFile", "open_fits"]
 
 _GZIP = b"\x1f\x8b"
-
-#: Form of a column of texts or of bytes (FITS standard 4.0, table 18).
-_BYTES = re.compile(r"(\d*)([AB])")
 
 
 @dataclass(frozen=True)
@@ -92,27 +87,11 @@ def _plain(path: Path) -> FitsFile:
     for unit in units:
         named.setdefault(unit.name, unit)
     tables = {name: unit for name, unit in named.items() if not unit.is_image}
-    loaded = {name: _bytes_table(path, unit) for name, unit in tables.items()}
+    loaded = {name: read_table(path, unit) for name, unit in tables.items()}
     others = [name for name, table in loaded.items() if table is None]
     found = {name: table for name, table in loaded.items() if table is not None} | _tables(path, others)
     headers, offsets = ({name: getattr(unit, what) for name, unit in named.items()} for what in ("header", "offset"))
     return FitsFile(path, headers, offsets, found)
-
-
-def _bytes_table(path: Path, unit: Unit) -> NDArray[Any] | None:
-    """A table whose columns are texts and bytes, such as those of our own; None for any other."""
-    header, columns = unit.header, []
-    for k in range(1, int(header.get("TFIELDS", 0)) + 1):
-        form = _BYTES.fullmatch(str(header.get(f"TFORM{k}", "")))
-        if form is None or f"TDIM{k}" in header:
-            return None
-        count = int(form[1] or 1)
-        kind: Any = f"S{count}" if form[2] == "A" else (np.uint8, (count,))
-        columns.append((str(header.get(f"TTYPE{k}", f"col{k}")), kind))
-    row = np.dtype([column if isinstance(column[1], str) else (column[0], *column[1]) for column in columns])
-    if header.get("PCOUNT") or row.itemsize != header["NAXIS1"]:
-        return None
-    return np.fromfile(path, row, count=int(header["NAXIS2"]), offset=unit.offset)
 
 
 def _tables(path: Path, names: list[str]) -> dict[str, NDArray[Any]]:

@@ -5,11 +5,9 @@ Beside them an ASDF extension holds what no keyword can: the world coordinates a
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -17,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.exposure import Cubes, Image, Mosaic
+from mirific.fits_files import card, table_cards, table_rows
 from mirific.io.embedded_asdf import ASDF, asdf_bytes
 from mirific.io.extensions import FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_image, steps_table
 from mirific.io.headers import header_cards, nested
@@ -36,9 +35,6 @@ _CODES: Mapping[str, tuple[int, str, int]] = {
     "u4": (32, ">u4", 1 << 31),
     "u1": (8, ">u1", 0),
 }
-
-#: Type of the samples of a column to the letter of its TFORM.
-_FORMS: Mapping[str, str] = {"b1": "L", "u1": "B", "i2": "I", "i4": "J", "i8": "K", "f4": "E", "f8": "D"}
 
 
 @dataclass(frozen=True)
@@ -173,65 +169,13 @@ def _planes(data: Any) -> Iterable[NDArray[Any]]:
 
 
 def _write_table(stream: BinaryIO, extension: Extension) -> None:
-    rows = _stored_rows(extension.data)
-    cards = _table_cards(extension.data.dtype, rows)
+    rows = table_rows(extension.data)
+    cards = table_cards(extension.data.dtype, rows.size)
     _write_header(stream, [*cards, ("EXTNAME", extension.name, "extension name")])
     stream.write(rows.tobytes())
     stream.write(b"\0" * (-rows.nbytes % _BLOCK))
 
 
-def _table_cards(kind: np.dtype[Any], rows: NDArray[Any]) -> Iterator[tuple[str, Any, str]]:
-    """Describe a binary table of this type, which is stored as these rows (FITS standard 4.0, 7.3)."""
-    names = kind.names or ()
-    yield "XTENSION", "BINTABLE", "binary table extension"
-    yield "BITPIX", 8, "array data type"
-    yield "NAXIS", 2, "number of array dimensions"
-    yield "NAXIS1", rows.itemsize, "bytes of a row"
-    yield "NAXIS2", rows.size, "number of rows"
-    yield "PCOUNT", 0, "number of group parameters"
-    yield "GCOUNT", 1, "number of groups"
-    yield "TFIELDS", len(names), "number of columns"
-    for k, name in enumerate(names, start=1):
-        sample, shape = kind[name].base, kind[name].shape
-        count = math.prod(shape)
-        form = f"{count * sample.itemsize}A" if sample.kind == "S" else f"{count}{_FORMS[sample.str[1:]]}"
-        yield f"TTYPE{k}", name, ""
-        yield f"TFORM{k}", form, ""
-        if len(shape) > 1:
-            yield f"TDIM{k}", f"({','.join(map(str, reversed(shape)))})", ""
-
-
-def _stored_rows(table: NDArray[Any]) -> NDArray[Any]:
-    """Rows as FITS stores them: big-endian, truth values as the letters T and F (FITS standard 4.0, 7.3.3)."""
-    kinds = {name: table.dtype[name] for name in table.dtype.names or ()}
-    stored = [(name, "S1" if kind.base == np.bool_ else kind.base, kind.shape) for name, kind in kinds.items()]
-    rows = np.empty(table.shape, dtype=np.dtype(stored).newbyteorder(">"))
-    for name, kind in kinds.items():
-        rows[name] = np.where(table[name], b"T", b"F") if kind.base == np.bool_ else table[name]
-    return rows
-
-
 def _write_header(stream: BinaryIO, cards: Iterable[tuple[str, Any, str]]) -> None:
-    text = "".join(_card(*card) for card in cards) + "END".ljust(80)
+    text = "".join(card(*one) for one in cards) + "END".ljust(80)
     stream.write(text.encode("ascii").ljust(-(-len(text) // _BLOCK) * _BLOCK))
-
-
-def _card(keyword: str, value: Any, comment: str) -> str:
-    """Image of one card, 80 characters or a multiple; a card without keyword is a heading between empty lines."""
-    if not keyword:
-        return " " * 80 + f"{'':8}{value}".ljust(80) + " " * 80
-    return _formatted(keyword, value, comment)
-
-
-@lru_cache(maxsize=4096, typed=True)
-def _formatted(keyword: str, value: Any, comment: str) -> str:
-    """Format a card; products of a run share most of theirs."""
-    from astropy.io.fits import Card
-
-    bare = str(Card(keyword, value)).rstrip()
-    if len(bare) > 80:
-        return str(Card(keyword, value, comment))
-    room = 80 - max(len(bare), 30) - 3
-    if room < 1 or not comment:
-        return bare.ljust(80)
-    return f"{bare:30} / {comment[:room]}".ljust(80)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mirific.errors import InputError
 from mirific.exposure import RawRamp
-from mirific.fits_samples import SampleCode
+from mirific.fits_files import SampleCode
 
 __all__ = ["FLOATS", "UNSIGNED", "ArrayRamp", "FitsRamp", "RawRamp"]
 

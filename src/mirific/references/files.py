@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,9 @@ from numpy.typing import NDArray
 from mirific.asdf_files import Unsupported, plain, read_document
 from mirific.errors import ReferenceMissing
 from mirific.exposure import DQ
-from mirific.fits_samples import SampleCode
+from mirific.fits_files import SampleCode, Unit, read_table, read_units
 from mirific.instrument.detector import SHAPE
 from mirific.instrument.subarrays import subarray_of
-
-if TYPE_CHECKING:
-    from astropy.io.fits import Header
 
 __all__ = ["FixedReferences", "ReferenceFile", "Window", "window_of"]
 
@@ -65,6 +62,23 @@ class _Plane:
 
 
 @dataclass(frozen=True)
+class _Extension:
+    """Header of an extension, and for images the place of their samples."""
+
+    unit: Unit
+    plane: _Plane | None
+
+    @classmethod
+    def of(cls, unit: Unit) -> _Extension:
+        """Describe an extension by its header."""
+        naxis = int(unit.header.get("NAXIS", 0))
+        if not unit.is_image or not naxis:
+            return cls(unit, None)
+        shape = tuple(int(unit.header[f"NAXIS{axis}"]) for axis in range(naxis, 0, -1))
+        return cls(unit, _Plane(unit.offset, SampleCode.of(unit.header), shape))
+
+
+@dataclass(frozen=True)
 class ReferenceFile:
     """One reference file, opened.
 
@@ -91,22 +105,18 @@ class ReferenceFile:
         return {"path": self.path, "window": self.window}
 
     @cached_property
-    def _extensions(self) -> dict[str, tuple[Header, _Plane | None]]:
-        """Headers by name, and for images the place of their samples; read once."""
-        from astropy.io import fits
-
-        found = {}
+    def _extensions(self) -> dict[str, _Extension]:
+        """Extensions by name, the last of a name; headers are read once."""
         try:
-            with fits.open(self.path, memmap=False, do_not_scale_image_data=True) as hdus:
-                for hdu in hdus:
-                    found[hdu.name] = (hdu.header.copy(), _plane(hdu))
-        except OSError as error:
+            if self.path.endswith(".gz"):
+                return _packed_extensions(self.path)
+            return {unit.name: _Extension.of(unit) for unit in read_units(Path(self.path))}
+        except (OSError, ValueError) as error:
             raise ReferenceMissing(
                 "the reference file cannot be read", where=self.path, todo="remove it and let CRDS fetch it again"
             ) from error
-        return found
 
-    def _extension(self, extname: str) -> tuple[Header, _Plane | None]:
+    def _extension(self, extname: str) -> _Extension:
         if extname not in self._extensions:
             raise ReferenceMissing(
                 f"the reference file has no extension {extname}", where=self.path, todo="check that it is of this type"
@@ -119,12 +129,11 @@ class ReferenceFile:
 
     def header(self, extname: str = "PRIMARY") -> dict[str, Any]:
         """Keywords and values of an extension."""
-        header, _ = self._extension(extname)
-        return {key: value for key, value in header.items() if key not in {"", "COMMENT", "HISTORY"}}
+        return dict(self._extension(extname).unit.header)
 
     def shape(self, extname: str) -> tuple[int, ...]:
         """Shape of an image extension in the file, before it is cut; () where there is none."""
-        _, plane = self._extension(extname)
+        plane = self._extension(extname).plane
         return () if plane is None else plane.shape
 
     def array(self, extname: str, rows: slice = slice(None), planes: tuple[slice, ...] = ()) -> NDArray[Any]:
@@ -150,7 +159,7 @@ class ReferenceFile:
         ReferenceMissing
             If there is no such extension, it does not cover the window, or the file ends before the samples do.
         """
-        _, plane = self._extension(extname)
+        plane = self._extension(extname).plane
         if plane is None:
             raise ReferenceMissing(f"extension {extname} is not an image", where=self.path)
         if len(plane.shape) < 2:
@@ -189,7 +198,7 @@ class ReferenceFile:
 
         None if they must be read with :meth:`array`: packed, scaled, of another type, wider than the window.
         """
-        _, plane = self._extension(extname)
+        plane = self._extension(extname).plane
         if plane is None or len(plane.shape) < 3 or self.path.endswith(".gz"):
             return None
         if plane.code != SampleCode(-32) or plane.shape[-1] != self.window.xsize:
@@ -258,7 +267,7 @@ class ReferenceFile:
     @cached_property
     def _own_corner(self) -> tuple[Any, Any]:
         """SUBSTRT1 and SUBSTRT2 of the file, None where they are absent."""
-        header, _ = self._extension("PRIMARY")
+        header = self._extension("PRIMARY").unit.header
         return header.get("SUBSTRT1"), header.get("SUBSTRT2")
 
     def _corner(self, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -295,17 +304,23 @@ class ReferenceFile:
         return {}
 
     def _read_table(self, extname: str) -> NDArray[Any]:
-        from astropy.io import fits
-
-        self._extension(extname)
-        with fits.open(self.path, memmap=False) as hdus:
-            records = hdus[extname].data
-            columns = {str(name).lower(): _column(records[name]) for name in records.names}
+        unit = self._extension(extname).unit
+        records = None if self.path.endswith(".gz") else read_table(Path(self.path), unit)
+        if records is None:
+            records = self._table_by_astropy(extname)
+        columns = {name.lower(): _column(records[name]) for name in records.dtype.names or ()}
         dtype = [(name, values.dtype, values.shape[1:]) for name, values in columns.items()]
         table = np.empty(len(records), dtype=dtype)
         for name, values in columns.items():
             table[name] = values
         return table
+
+    def _table_by_astropy(self, extname: str) -> Any:
+        """A table of a compressed file, or with columns that need more than copying."""
+        from astropy.io import fits
+
+        with fits.open(self.path, memmap=False) as hdus:
+            return hdus[extname].data.copy()
 
     @cached_property
     def _tree(self) -> dict[str, Any]:
@@ -358,11 +373,13 @@ class ReferenceFile:
         return self._plain_tree
 
 
-def _plane(hdu: Any) -> _Plane | None:
-    """Describe the samples of an image extension; None for tables and empty extensions."""
-    if not getattr(hdu, "is_image", False) or not hdu.shape:
-        return None
-    return _Plane(hdu.fileinfo()["datLoc"], SampleCode.of(hdu.header), tuple(hdu.shape))
+def _packed_extensions(path: str) -> dict[str, _Extension]:
+    """Those of a compressed file; offsets are those in the unpacked one."""
+    from astropy.io import fits
+
+    with fits.open(path, memmap=False, do_not_scale_image_data=True) as hdus:
+        units = [Unit(hdu.name, dict(hdu.header.items()), hdu.fileinfo()["datLoc"], hdu.size) for hdu in hdus]
+    return {unit.name: _Extension.of(unit) for unit in units}
 
 
 def _column(values: Any) -> NDArray[Any]:

@@ -10,7 +10,7 @@ from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirific.io.fits_headers import read_units, value_of
+from mirific.fits_files.headers import read_units, value_of
 from mirific.io.fits_reading import open_fits
 
 _ASCII = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200)
