@@ -48,3 +48,19 @@ def test_few_sources_at_long_wavelengths(seed):
 def test_visits_of_different_skies_have_nothing_in_common(name, one, other):
     alignment = measure_alignment((*visits(name, one)[0], *visits(name, other)[1]))
     assert alignment.pairs == ()
+
+
+def test_what_was_compared_is_not_compared_again(monkeypatch):
+    """Findings, mitigation and tweakreg ask the same; other coordinates are compared anew."""
+    from mirific.image3 import alignment as module
+
+    monkeypatch.setattr(module, "_LAST", [])
+    first, second = visits("F2550W", 7)
+    known = measure_alignment((*first, *second))
+    count = []
+    monkeypatch.setattr(module, "_pairs_of_groups", lambda parts, reach: count.append(reach) or [])
+    np.testing.assert_array_equal(measure_alignment((*first, *second), rotate=False).shift, known.shift)
+    assert count == []
+    assert measure_alignment((*first, *spoiled(second, 0.5, 0.0))).pairs == ()
+    measure_alignment((*first, *second), reach=3.0)
+    assert count == [6.0, 3.0]

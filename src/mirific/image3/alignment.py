@@ -8,6 +8,7 @@ one shift, and where the sources carry it one rotation, per group. An absolute c
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -28,6 +29,7 @@ from mirific.image3.source_finding import Sources, find_sources, psf_fwhm
 from mirific.image3.structure import shift_of_structure
 from mirific.image3.tangent_plane import PlaneMap, common_centre, gnomonic, plane_maps, sky_of
 from mirific.image3.views_of_sky import common_structure
+from mirific.spool import origin_of
 
 __all__ = [
     "Alignment",
@@ -536,19 +538,57 @@ def measure_alignment(
     groups = group_by_visit(exposures)
     centre = common_centre(exposures)
     everything = _measure_exposures(exposures, centre)
-    internal = _internal_shifts(everything, groups, reach, tolerance)
-    everything = everything.moved(-_significant(*internal[:2]))
-    parts = [everything.take(group.members) for group in groups]
-    pairs = _pairs_of_groups(parts, reach)
+    compared = _compared(everything, groups, reach, tolerance)
+    internal, pairs = compared.internal, compared.pairs
     sizes, edges = [len(group.members) for group in groups], [(p.first, p.second, p.shift) for p in pairs]
     radius = everything.corner if rotate else 0.0
     solution = solve_shifts(sizes, edges, tolerance=tolerance, radius=radius)
     ties: dict[int, Shift] = {}
     if catalog is not None:
+        parts = _brought_back(everything, groups, internal)
         ties = _tied_to(_on_plane(catalog, centre), parts, solution, catalog_reach)
         anchored = [*edges, *((len(groups), g, tie) for g, tie in ties.items())]
         solution = solve_shifts([*sizes, 1], anchored, tolerance=tolerance, radius=radius, anchor=len(groups))
     return _alignment(centre, groups, pairs, solution, ties, internal)
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """What the exposures of a set say of each other: shifts within the groups, and between them."""
+
+    internal: tuple[_Floats, _Floats, NDArray[np.intp]]
+    pairs: list[Pair]
+
+
+#: The last comparison, and what it compared: findings, mitigation and tweakreg ask the same of the same exposures.
+_LAST: list[tuple[tuple[weakref.ref[Any], ...], tuple[Any, ...], _Comparison]] = []
+
+
+def _compared(everything: _Measured, groups: Sequence[Group], reach: float, tolerance: float) -> _Comparison:
+    """Compare all exposures, unless these were compared last, with the same pixels and coordinates."""
+    owners = [owner for exposure in everything.exposures for owner in _owners(exposure)]
+    settings = (reach, tolerance, tuple(groups))
+    for refs, known, last in _LAST:
+        if known == settings and len(refs) == len(owners) and all(r() is o for r, o in zip(refs, owners, strict=True)):
+            return last
+    internal = _internal_shifts(everything, groups, reach, tolerance)
+    pairs = _pairs_of_groups(_brought_back(everything, groups, internal), reach)
+    _LAST[:] = [(tuple(weakref.ref(owner) for owner in owners), settings, _Comparison(internal, pairs))]
+    return _Comparison(internal, pairs)
+
+
+def _owners(exposure: Image | Mosaic) -> tuple[Any, ...]:
+    """What lives as long as the pixels, flags and coordinates of an exposure."""
+    flags = exposure.weight if isinstance(exposure, Mosaic) else exposure.dq
+    return origin_of(exposure.data), origin_of(flags), exposure.wcs
+
+
+def _brought_back(
+    everything: _Measured, groups: Sequence[Group], internal: tuple[_Floats, _Floats, NDArray[np.intp]]
+) -> list[_Measured]:
+    """The groups, exposures that left them brought back."""
+    mended = everything.moved(-_significant(*internal[:2]))
+    return [mended.take(group.members) for group in groups]
 
 
 def _alignment(
