@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-_KINDS = st.sampled_from(["u1", "<i2", "<i4", "<i8", "<f4", "<f8", "S7", "?"])
+_KINDS = st.sampled_from(["u1", "<u2", "<u4", "<u8", "<i2", "<i4", "<i8", "<f4", "<f8", "S7", "?"])
 _COLUMNS = st.lists(st.tuples(_KINDS, st.sampled_from([(), (3,), (2, 3)])), min_size=1, max_size=5)
 
 

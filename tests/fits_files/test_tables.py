@@ -33,7 +33,7 @@ def test_a_header_tells_the_type_of_the_rows(table):
 @pytest.mark.parametrize(
     "column",
     [
-        fits.Column("a", "I", array=[1, 2], bzero=32768),
+        fits.Column("a", "I", array=[1, 2], bzero=5),
         fits.Column("a", "E", array=[1.0, 2.0], bscale=2.0),
         fits.Column("a", "J", array=[1, 2], null=-1),
         fits.Column("a", "PE()", array=[np.ones(2), np.ones(3)]),

@@ -17,12 +17,16 @@ __all__ = ["read_table", "row_type", "table_cards", "table_rows"]
 
 #: Letter of a TFORM to the type of its samples in memory; truth values are stored as the letters T and F (7.3.3).
 _KINDS: Mapping[str, str] = {"L": "b1", "B": "u1", "I": "i2", "J": "i4", "K": "i8", "E": "f4", "D": "f8"}
-_LETTERS = {kind: letter for letter, kind in _KINDS.items()}
+
+#: The same of unsigned integers, which are stored with the sign bit flipped and half their range in TZERO (5.2.5).
+_UNSIGNED: Mapping[str, str] = {"I": "u2", "J": "u4", "K": "u8"}
+
+_LETTERS = {kind: letter for kinds in (_KINDS, _UNSIGNED) for letter, kind in kinds.items()}
 
 _FORM = re.compile(r"(\d*)([ALBIJKED])")
 
 #: Keywords of columns whose samples are not what they stand for.
-_MEANINGS = ("TSCAL", "TZERO", "TNULL")
+_MEANINGS = ("TSCAL", "TNULL")
 
 
 def row_type(header: Mapping[str, Any]) -> np.dtype[Any] | None:
@@ -39,12 +43,27 @@ def row_type(header: Mapping[str, Any]) -> np.dtype[Any] | None:
         text = form[2] == "A"
         if text and f"TDIM{k}" in header:
             return None
-        name = str(header.get(f"TTYPE{k}", f"col{k}"))
-        columns.append((name, f"S{count}" if text else _KINDS[form[2]], () if text else shape))
+        kind = f"S{count}" if text else _kind(form[2], header.get(f"TZERO{k}", 0))
+        if kind is None:
+            return None
+        columns.append((str(header.get(f"TTYPE{k}", f"col{k}")), kind, () if text else shape))
     if header.get("PCOUNT") or len({name for name, *_ in columns}) < len(columns):
         return None
     rows = np.dtype(columns)
     return rows if rows.itemsize == header["NAXIS1"] else None
+
+
+def _kind(letter: str, zero: float) -> str | None:
+    """Type of the samples of a column in memory; None if they are shifted by another number than unsigned ones are."""
+    if not zero:
+        return _KINDS[letter]
+    unsigned = _UNSIGNED.get(letter)
+    return unsigned if unsigned is not None and zero == _half_range(np.dtype(unsigned)) else None
+
+
+def _half_range(kind: np.dtype[Any]) -> int:
+    """What is taken off unsigned integers; 0 for other types."""
+    return 1 << (8 * kind.itemsize - 1) if kind.kind == "u" and kind.itemsize > 1 else 0
 
 
 def read_table(path: Path, unit: Unit) -> NDArray[Any] | None:
@@ -63,16 +82,23 @@ def read_table(path: Path, unit: Unit) -> NDArray[Any] | None:
     stored = np.fromfile(path, _stored(rows), count=int(unit.header["NAXIS2"]), offset=unit.offset)
     table = np.empty(stored.shape, dtype=rows)
     for name in rows.names or ():
-        table[name] = stored[name] == b"T" if rows[name].base == np.bool_ else stored[name]
+        kind = rows[name].base
+        table[name] = stored[name] == b"T" if kind == np.bool_ else _flipped(stored[name], kind)
     return table
+
+
+def _flipped(values: NDArray[Any], kind: np.dtype[Any]) -> NDArray[Any]:
+    """Values with the sign bit flipped if they are unsigned integers."""
+    half = _half_range(kind)
+    return values ^ kind.type(half) if half else values
 
 
 def table_rows(table: NDArray[Any]) -> NDArray[Any]:
     """Rows of a structured array as FITS stores them, big-endian."""
     rows = np.empty(table.shape, dtype=_stored(table.dtype))
     for name in table.dtype.names or ():
-        truth = table.dtype[name].base == np.bool_
-        rows[name] = np.where(table[name], b"T", b"F") if truth else table[name]
+        kind = table.dtype[name].base
+        rows[name] = np.where(table[name], b"T", b"F") if kind == np.bool_ else _flipped(table[name], kind)
     return rows
 
 
@@ -111,5 +137,7 @@ def table_cards(rows: np.dtype[Any], nrows: int) -> Iterator[tuple[str, Any, str
         form = f"{count * sample.itemsize}A" if sample.kind == "S" else f"{count}{_LETTERS[sample.str[1:]]}"
         yield f"TTYPE{k}", name, ""
         yield f"TFORM{k}", form, ""
+        if _half_range(sample):
+            yield f"TZERO{k}", _half_range(sample), ""
         if len(shape) > 1:
             yield f"TDIM{k}", f"({','.join(map(str, reversed(shape)))})", ""
