@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from mirific.asdf_files.chains import StoredWcs
 from mirific.asdf_files.document import Document, Tagged, Unsupported
 from mirific.asdf_files.transforms import AT_WORK, described, transform
 
@@ -92,7 +93,7 @@ def _reference_frame(node: Any) -> Any:
     return ICRS()
 
 
-def described_wcs(made: WCS) -> Tagged:
+def described_wcs(made: WCS | StoredWcs) -> Tagged:
     """Describe world coordinates as a node of an ASDF file: undo :func:`wcs`.
 
     Raises
@@ -100,6 +101,8 @@ def described_wcs(made: WCS) -> Tagged:
     Unsupported
         If they have more to them than is known here.
     """
+    if isinstance(made, StoredWcs):
+        return made.node
     steps = []
     for step in made.pipeline:
         model = None if step.transform is None else described(step.transform)

@@ -17,7 +17,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-__all__ = ["Document", "Tagged", "Unsupported", "plain", "read_document", "write_document"]
+__all__ = ["Document", "Tagged", "Unsupported", "array_node", "plain", "read_document", "write_document"]
 
 _PREFIX = "tag:stsci.edu:asdf/"
 _HEAD = f"#ASDF 1.0.0\n#ASDF_STANDARD 1.6.0\n%YAML 1.1\n%TAG ! {_PREFIX}\n--- !core/asdf-1.1.0"
@@ -94,6 +94,33 @@ class Document:
         count = int(np.prod(value["shape"]))
         stored = np.frombuffer(self._blocks[value["source"]], dtype, count).reshape(value["shape"])
         return stored.astype(dtype.newbyteorder("="))
+
+    def inlined(self, node: Any) -> Any:
+        """The node with the numbers of its arrays in the text, so that it does without this document.
+
+        Raises
+        ------
+        Unsupported
+            If an array is stored in a way that is not known here.
+        """
+        if isinstance(node, dict):
+            return {key: self.inlined(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [self.inlined(value) for value in node]
+        if not isinstance(node, Tagged):
+            return node
+        return (
+            array_node(self.array(node))
+            if node.kind == "asdf/core/ndarray"
+            else Tagged(node.tag, self.inlined(node.value))
+        )
+
+
+def array_node(values: Any) -> Tagged:
+    """An array in the text, of floats with all their digits."""
+    array = np.asarray(values, dtype=float)
+    fields = {"data": array.tolist(), "datatype": "float64", "shape": list(array.shape)}
+    return Tagged(f"{_PREFIX}core/ndarray-1.1.0", fields)
 
 
 def _is_index(source: Any, blocks: list[bytes]) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from mirific.asdf_files.document import Document, Tagged, Unsupported
+from mirific.asdf_files.document import Document, Tagged, Unsupported, array_node
 
 __all__ = ["AT_WORK", "contents", "described", "transform"]
 
@@ -56,6 +56,7 @@ def transform(node: Any, document: Document) -> Any:
     Parameters
     ----------
     node : Tagged
+        A model is returned as it is.
     document : Document
         Where its arrays are.
 
@@ -68,6 +69,8 @@ def transform(node: Any, document: Document) -> Any:
     Unsupported
         If it is of another kind, or has more to it than is known here.
     """
+    if hasattr(node, "n_inputs"):
+        return node
     if not isinstance(node, Tagged) or node.kind not in _MAKERS:
         raise Unsupported(f"transform {getattr(node, 'tag', node)!r}")
     fields, make = _MAKERS[node.kind]
@@ -300,26 +303,19 @@ def _described_box(box: Any) -> Tagged:
     return Tagged(f"{_TRANSFORM}property/bounding_box-1.2.0", fields)
 
 
-def _array_node(values: Any) -> Tagged:
-    """An array in the text: numbers are written with all their digits."""
-    array = np.asarray(values, dtype=float)
-    fields = {"data": array.tolist(), "datatype": "float64", "shape": list(array.shape)}
-    return Tagged("tag:stsci.edu:asdf/core/ndarray-1.1.0", fields)
-
-
 def _of_polynomial(model: Any) -> tuple[str, Mapping[str, Any]]:
     tag = f"{_TRANSFORM}polynomial-1.3.0"
     if model.n_inputs == 1:
         ranges = {name: getattr(model, name) for name in ("domain", "window")}
         ranges = {name: list(ends) for name, ends in ranges.items() if ends is not None}
-        return tag, {"coefficients": _array_node(model.parameters), **ranges}
+        return tag, {"coefficients": array_node(model.parameters), **ranges}
     values = np.zeros((model.degree + 1, model.degree + 1))
     for name, value in zip(model.param_names, model.parameters, strict=True):
         i, _, j = name[1:].partition("_")
         values[int(i), int(j)] = value
     pairs = {name: (getattr(model, f"x_{name}"), getattr(model, f"y_{name}")) for name in ("domain", "window")}
     ranges = {name: [list(ends) for ends in both] for name, both in pairs.items() if None not in both}
-    return tag, {"coefficients": _array_node(values), **ranges}
+    return tag, {"coefficients": array_node(values), **ranges}
 
 
 def _of_mapping(model: Any) -> tuple[str, Mapping[str, Any]]:
@@ -351,12 +347,12 @@ def _of_joined(model: Any) -> tuple[str, Mapping[str, Any]]:
 
 
 def _of_affine(model: Any) -> tuple[str, Mapping[str, Any]]:
-    arrays = {name: _array_node(getattr(model, name).value) for name in ("matrix", "translation")}
+    arrays = {name: array_node(getattr(model, name).value) for name in ("matrix", "translation")}
     return f"{_TRANSFORM}affine-1.5.0", arrays
 
 
 def _of_fits_grid(model: Any) -> tuple[str, Mapping[str, Any]]:
-    arrays = {name: _array_node(getattr(model, name).value) for name in ("crpix", "crval", "cdelt", "pc")}
+    arrays = {name: array_node(getattr(model, name).value) for name in ("crpix", "crval", "cdelt", "pc")}
     return f"{_GWCS}fitswcs_imaging-1.0.0", {**arrays, "projection": described(model.projection)}
 
 

@@ -7,11 +7,13 @@ which any later correction uses.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import InitVar, dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
+from mirific.asdf_files import Document, Tagged, Unsupported, chains
 from mirific.errors import BrokenWcs, ReferenceMissing
 from mirific.exposure import Image, Metadata
 from mirific.image2.sip import USUAL, SipFit, fit_keywords
@@ -20,7 +22,9 @@ from mirific.step import Step, param
 if TYPE_CHECKING:
     from gwcs import WCS
 
-__all__ = ["AssignWcs", "SipFit", "build_wcs", "pointing_transform", "shift_pointing", "with_wcs"]
+__all__ = ["AssignWcs", "SipFit", "build_wcs", "imager_coordinates", "pointing_transform", "shift_pointing", "with_wcs"]
+
+log = logging.getLogger(__name__)
 
 #: Keywords of a fit, beside its terms, that another fit may lack.
 _STALE = ("cdelt1", "cdelt2", "pc1_1", "pc1_2", "pc2_1", "pc2_2", "a_order", "b_order", "ap_order", "bp_order")
@@ -34,6 +38,12 @@ class AssignWcs(Step[Image]):
     ICRS, from RA_REF, DEC_REF, ROLL_REF at V2_REF, V3_REF. The frames are called ``detector``, ``v2v3``,
     ``v2v3vacorr`` and ``world``, as in ``jwst: assign_wcs/miri.py``, so that tweakwcs and the official pipeline
     can work on the result. S_REGION and the SIP keywords go into the metadata.
+
+    Parameters
+    ----------
+    deferred : bool
+        Leave the coordinates as they are going to be written (:class:`mirific.asdf_files.chains.StoredWcs`), for an
+        image that is written and not looked at: loading ``gwcs`` takes longer than a calibration.
     """
 
     name: ClassVar[str] = "assign_wcs"
@@ -45,6 +55,10 @@ class AssignWcs(Step[Image]):
     sip_max_inv_pix_error: float = param(0.01, "Accuracy wanted of the inverse SIP fit.", unit="pixel", ge=0)
     sip_inv_degree: int | None = param(None, "Degree of the inverse SIP fit; none for the best.", ge=1, le=6)
     sip_npoints: int = param(12, "Points per axis of the SIP fit.", ge=3)
+    deferred: InitVar[bool] = False
+
+    def __post_init__(self, deferred: bool) -> None:
+        object.__setattr__(self, "deferred", deferred)
 
     def apply(self, exposure: Image, references: Mapping[str, Any]) -> Image:
         """Return the image with world coordinates.
@@ -56,9 +70,15 @@ class AssignWcs(Step[Image]):
         ReferenceMissing
             If there is no distortion or no offset for the filter.
         """
-        distortion = _required(references, "distortion").tree()["model"]
-        offsets = _required(references, "filteroffset").tree()["filters"]
-        wcs = build_wcs(exposure.meta, exposure.data.shape, distortion, offsets)
+        distortion, offsets = (_required(references, kind) for kind in self.reference_types)
+        filters = offsets.tree()["filters"]
+        if vars(self)["deferred"]:
+            try:
+                stored = imager_coordinates(exposure.meta, exposure.data.shape, distortion.node("model"), filters)
+                return with_wcs(exposure, stored, self.sip())
+            except Unsupported as reason:
+                log.debug("gwcs makes the coordinates: %s", reason)
+        wcs = build_wcs(exposure.meta, exposure.data.shape, distortion.tree()["model"], filters)
         return with_wcs(exposure, wcs, self.sip())
 
     def sip(self) -> SipFit | None:
@@ -81,69 +101,64 @@ def build_wcs(meta: Metadata, shape: tuple[int, ...], distortion: Any, offsets: 
 
     Parameters
     ----------
-    meta : Metadata
-        ``instrument.filter``, ``subarray.*``, ``velocity_aberration.scale_factor`` and the pointing in ``wcsinfo.*``.
-    shape : tuple of int
-        Shape of the image, (..., ny, nx).
-    distortion : astropy Model
-        Full-frame 0-based x, y (pixel) to V2, V3 (arcsec): ``model`` of the CRDS distortion reference.
-    offsets : sequence of mapping
-        ``filters`` of the CRDS filteroffset reference: ``filter``, ``column_offset``, ``row_offset`` (pixel).
+    meta, shape, distortion, offsets
+        See :func:`imager_coordinates`.
 
     Returns
     -------
     gwcs.WCS
         0-based x, y of the (sub)array to right ascension and declination, degrees.
     """
-    from gwcs import WCS
-
-    frames = _frames()
-    first = _detector_transform(meta, shape, distortion, offsets)
-    aberration = _aberration_transform(meta)
-    steps = zip(frames, (first, aberration, pointing_transform(meta), None), strict=True)
-    return WCS(list(steps))
+    return imager_coordinates(meta, shape, distortion, offsets).gwcs()
 
 
-def _frames() -> tuple[Any, ...]:
-    from astropy import coordinates, units
-    from gwcs import coordinate_frames as frames
+def imager_coordinates(meta: Metadata, shape: tuple[int, ...], distortion: Any, offsets: Any) -> chains.StoredWcs:
+    """Put the transform from detector pixels to ICRS together.
 
-    pixel, arcsec = (units.pix, units.pix), (units.arcsec, units.arcsec)
+    Parameters
+    ----------
+    meta : Metadata
+        ``instrument.filter``, ``subarray.*``, ``velocity_aberration.scale_factor`` and the pointing in ``wcsinfo.*``.
+    shape : tuple of int
+        Shape of the image, (..., ny, nx).
+    distortion : astropy Model or Tagged
+        Full-frame 0-based x, y (pixel) to V2, V3 (arcsec): ``model`` of the CRDS distortion reference.
+    offsets : sequence of mapping
+        ``filters`` of the CRDS filteroffset reference: ``filter``, ``column_offset``, ``row_offset`` (pixel).
+
+    Returns
+    -------
+    StoredWcs
+        0-based x, y of the (sub)array to right ascension and declination, degrees.
+    """
     v2v3 = ("v2", "v3")
-    return (
-        frames.Frame2D(name="detector", axes_order=(0, 1), unit=pixel),
-        frames.Frame2D(name="v2v3", axes_order=(0, 1), axes_names=v2v3, unit=arcsec),
-        frames.Frame2D(name="v2v3vacorr", axes_order=(0, 1), axes_names=v2v3, unit=arcsec),
-        frames.CelestialFrame(name="world", reference_frame=coordinates.ICRS()),
+    steps = (
+        (chains.plane_frame("detector", ("x", "y"), "pixel"), _detector_transform(meta, shape, distortion, offsets)),
+        (chains.plane_frame("v2v3", v2v3, "arcsec"), _aberration_transform(meta)),
+        (chains.plane_frame("v2v3vacorr", v2v3, "arcsec"), _pointing_node(meta)),
+        (chains.celestial_frame("world"), None),
     )
+    return chains.world(steps)
 
 
-def _detector_transform(meta: Metadata, shape: tuple[int, ...], distortion: Any, offsets: Any) -> Any:
+def _detector_transform(meta: Metadata, shape: tuple[int, ...], distortion: Any, offsets: Any) -> Tagged:
     """Subarray and filter offsets before the distortion; bounded by the edges of the image."""
-    from astropy.modeling import bind_bounding_box
-    from astropy.modeling.models import Shift
-
     column, row = _filter_offset(offsets, str(meta["instrument.filter"]))
-    transform = Shift(column) & Shift(row) | distortion
+    transform = chains.followed(chains.beside(chains.shift(column), chains.shift(row)), distortion)
     bounds = _own_bounds(distortion)
     start = [int(meta.get(f"subarray.{axis}start") or 1) for axis in "xy"]
     if start != [1, 1]:
-        transform = _subarray_shift(start) | transform
+        x, y = (chains.identity(1) if first == 1 else chains.shift(first - 1) for first in start)
+        transform = chains.followed(chains.beside(x, y), transform)
         bounds = None
     ny, nx = shape[-2:]
-    bind_bounding_box(transform, bounds or ((-0.5, nx - 0.5), (-0.5, ny - 0.5)), order="F")
-    return transform
-
-
-def _subarray_shift(start: list[int]) -> Any:
-    from astropy.modeling.models import Identity, Shift
-
-    x, y = (Identity(1) if first == 1 else Shift(first - 1) for first in start)
-    return x & y
+    return chains.bounded(transform, bounds or ((-0.5, nx - 0.5), (-0.5, ny - 0.5)))
 
 
 def _own_bounds(distortion: Any) -> Any:
     """Bounding box that the reference brings along, x first; None without one."""
+    if isinstance(distortion, Tagged):
+        return chains.bounds_of(distortion)
     try:
         return distortion.bounding_box.bounding_box(order="F")
     except NotImplementedError:
@@ -157,23 +172,20 @@ def _filter_offset(offsets: Any, name: str) -> tuple[float, float]:
     raise ReferenceMissing(f"no boresight offset for filter {name}", where="filteroffset", todo="check the filter")
 
 
-def _aberration_transform(meta: Metadata) -> Any:
+def _aberration_transform(meta: Metadata) -> Tagged:
     """Scale about V2_REF, V3_REF that undoes the differential velocity aberration."""
-    from astropy.modeling.models import Identity, Scale, Shift
-
     factor = meta.get("velocity_aberration.scale_factor")
     if factor is None or factor == 1:
-        return Identity(2)
+        return chains.identity(2)
     if factor <= 0:
         raise BrokenWcs(f"velocity aberration scale {factor} is not positive", where=meta.get("filename"))
     v2, v3 = (float(meta.get(f"wcsinfo.{axis}_ref") or 0.0) for axis in ("v2", "v3"))
-    scale = Scale(factor, name="dva_scale_v2") & Scale(factor, name="dva_scale_v3")
+    scale = chains.beside(*(chains.named(chains.scale(factor), f"dva_scale_{axis}") for axis in ("v2", "v3")))
     if v2 == 0 and v3 == 0:
         return scale
-    shift = Shift((1 - factor) * v2, name="dva_v2_shift") & Shift((1 - factor) * v3, name="dva_v3_shift")
-    transform = scale | shift
-    transform.name = "DVA_Correction"
-    return transform
+    shifts = [chains.shift((1 - factor) * value) for value in (v2, v3)]
+    shift = chains.beside(*(chains.named(s, f"dva_{axis}_shift") for s, axis in zip(shifts, ("v2", "v3"), strict=True)))
+    return chains.named(chains.followed(scale, shift), "DVA_Correction")
 
 
 def pointing_transform(meta: Metadata) -> Any:
@@ -187,17 +199,17 @@ def pointing_transform(meta: Metadata) -> Any:
     BrokenWcs
         If one of them is not in the header.
     """
-    from astropy.modeling.models import RotationSequence3D, Scale
-    from gwcs.geometry import CartesianToSpherical, SphericalToCartesian
+    from mirific.asdf_files.transforms import transform
 
+    return transform(_pointing_node(meta), Document({}))
+
+
+def _pointing_node(meta: Metadata) -> Tagged:
     values = [_pointing(meta, name) for name in ("v2_ref", "v3_ref", "roll_ref", "dec_ref", "ra_ref")]
     v2, v3, roll, dec, ra = values
-    rotation = RotationSequence3D([v2 / 3600, -v3 / 3600, roll, dec, -ra], axes_order="zyxyz")
-    degrees = Scale(1 / 3600) & Scale(1 / 3600)
-    sphere, plane = SphericalToCartesian(wrap_lon_at=180), CartesianToSpherical(wrap_lon_at=360)
-    transform = degrees | sphere | rotation | plane
-    transform.name = "v23tosky"
-    return transform
+    rotation = chains.rotations([v2 / 3600, -v3 / 3600, roll, dec, -ra], "zyxyz")
+    degrees = chains.beside(chains.scale(1 / 3600), chains.scale(1 / 3600))
+    return chains.named(chains.followed(degrees, chains.to_vectors(), rotation, chains.from_vectors()), "v23tosky")
 
 
 def _pointing(meta: Metadata, name: str) -> float:
@@ -207,13 +219,13 @@ def _pointing(meta: Metadata, name: str) -> float:
     return float(value)
 
 
-def with_wcs(image: Image, wcs: WCS, sip: SipFit | None = USUAL) -> Image:
+def with_wcs(image: Image, wcs: WCS | chains.StoredWcs, sip: SipFit | None = USUAL) -> Image:
     """Return a copy whose GWCS, S_REGION and SIP keywords all describe ``wcs``.
 
     Parameters
     ----------
     image : Image
-    wcs : gwcs.WCS
+    wcs : gwcs.WCS or StoredWcs
         0-based x, y to right ascension and declination, degrees.
     sip : SipFit, optional
         None to leave the FITS keywords alone.
@@ -224,7 +236,7 @@ def with_wcs(image: Image, wcs: WCS, sip: SipFit | None = USUAL) -> Image:
     if sip is not None:
         values |= {name: None for name in image.meta if _is_stale(name)}
         values |= {f"wcsinfo.{name}": value for name, value in found.cards.items()}
-    return replace(image, wcs=wcs, meta=image.meta.with_values(values))
+    return replace(image, wcs=cast("WCS", wcs), meta=image.meta.with_values(values))
 
 
 def _reference_pixel(meta: Metadata) -> tuple[float, float] | None:

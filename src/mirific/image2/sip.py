@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mirific.asdf_files.chains import StoredWcs
 from mirific.errors import BrokenWcs
 
 if TYPE_CHECKING:
@@ -94,13 +95,13 @@ class _Polynomials:
 
 
 def fit_keywords(
-    wcs: WCS, shape: tuple[int, ...], sip: SipFit | None, crpix: tuple[float, float] | None = None
+    wcs: WCS | StoredWcs, shape: tuple[int, ...], sip: SipFit | None, crpix: tuple[float, float] | None = None
 ) -> Keywords:
     """Measure the footprint of an image, and fit FITS keywords to its coordinates.
 
     Parameters
     ----------
-    wcs : gwcs.WCS
+    wcs : gwcs.WCS or StoredWcs
         0-based x, y to right ascension and declination, degrees.
     shape : tuple of int
         Shape of the image, (..., ny, nx).
@@ -133,14 +134,19 @@ def fit_keywords(
         _Samples(grid - origin[:, None], _on_plane(places, crval)) for grid, places in zip(grids, there, strict=True)
     )
     cards = _cards(coarse, fine, _on_plane(near, crval), sip)
-    return Keywords(around.T, {**_frame(crval, origin, wcs.output_frame.name), **cards})
+    return Keywords(around.T, {**_frame(crval, origin, _name_of(wcs)), **cards})
 
 
-def _bounds(wcs: WCS, shape: tuple[int, ...]) -> Any:
-    box = wcs.bounding_box
-    if box is None:
-        return (-0.5, shape[-1] - 0.5), (-0.5, shape[-2] - 0.5)
-    bounds = box.bounding_box(order="F")
+def _name_of(wcs: WCS | StoredWcs) -> str:
+    return wcs.frame if isinstance(wcs, StoredWcs) else str(wcs.output_frame.name)
+
+
+def _bounds(wcs: WCS | StoredWcs, shape: tuple[int, ...]) -> Any:
+    bounds: Any = ((-0.5, shape[-1] - 0.5), (-0.5, shape[-2] - 0.5))
+    if isinstance(wcs, StoredWcs):
+        bounds = wcs.bounds
+    elif wcs.bounding_box is not None:
+        bounds = wcs.bounding_box.bounding_box(order="F")
     if any(high - low < 1 for low, high in bounds):
         raise BrokenWcs("no SIP fit (the bounding box is empty)", todo="set sip_approx=false")
     return bounds

@@ -137,7 +137,7 @@ def image2_steps(job: ExposureJob, image: Image) -> tuple[Any, ...]:
     backgrounds = tuple(io.read_image(path) for path in job.source.backgrounds)
     steps = (
         Background(backgrounds=backgrounds, parity=job.settings.parity),
-        AssignWcs(),
+        AssignWcs(deferred=True),
         FlatField(),
         Photom(),
     )

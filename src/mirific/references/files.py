@@ -349,6 +349,28 @@ class ReferenceFile:
             "the reference file cannot be read", where=self.path, todo="remove it and let CRDS fetch it again"
         )
 
+    def node(self, name: str) -> Any:
+        """An entry of an ASDF file as it is described there, with its arrays in the text; read once and shared.
+
+        Raises
+        ------
+        ReferenceMissing
+            If the file cannot be read.
+        Unsupported
+            If it holds arrays that only ``asdf`` can read.
+        """
+        if name not in self._nodes:
+            try:
+                document = read_document(Path(self.path).read_bytes())
+            except (OSError, ValueError) as error:
+                raise self._unreadable() from error
+            self._nodes[name] = document.inlined(document.tree[name])
+        return self._nodes[name]
+
+    @cached_property
+    def _nodes(self) -> dict[str, Any]:
+        return {}
+
     def tree(self) -> dict[str, Any]:
         """Contents of an ASDF file; read once and shared, so do not change them."""
         return self._tree
