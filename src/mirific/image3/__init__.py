@@ -7,8 +7,9 @@ steps of ``calwebb_image3``: many images go in, as an :class:`~mirific.exposure.
 official pipeline is called from :mod:`mirific.image3.official` and from nowhere else.
 
 Alignment, from below: :mod:`.tangent_plane` (exposures on one plane), :mod:`.source_finding`, :mod:`.registration`
-(shift of two lists of stars), :mod:`.views_of_sky` and :mod:`.structure` (shift of two nebulae), :mod:`.shift_network`
-(one shift for each from those of pairs), :mod:`.alignment` (visits), which :class:`TweakReg` and the issues use.
+(shift of two lists of stars), :mod:`.recognition` (of two short ones), :mod:`.views_of_sky` and :mod:`.structure`
+(shift of two nebulae), :mod:`.shift_network` (one shift for each from those of pairs), :mod:`.alignment` (visits),
+which :class:`TweakReg` and the issues use.
 """
 
 from __future__ import annotations
