@@ -11,8 +11,9 @@ from mirific.detector1 import Detector1
 from mirific.detector1.showers import Showers
 from mirific.detector1.showers_kernels import flag, gather, release
 from mirific.detector1.showers_summary import ShowerSummary
-from mirific.exposure import DQ
-from tests.detector1.cases import Case, configured, quiet, ramp_of
+from mirific.exposure import DQ, Metadata, Ramp
+from mirific.io.raw import ArrayRamp
+from tests.detector1.cases import Case, configured, meta_of, quiet, ramp_of, samples_of
 
 JUMP = DQ["JUMP_DET"]
 CASE = Case(
@@ -103,6 +104,41 @@ def test_short_ramps_are_left_alone_and_the_reason_is_given(tmp_path, ngroups, l
     record = record_of(reduced(case, quiet(case, tmp_path)))
     assert (record.status == "COMPLETE") == looks
     assert looks or "usable differences, fewer than 8" in record.reason
+
+
+def floored(case):
+    """A ramp without showers; every second pixel of a patch was at the converter's floor in one group."""
+    samples = samples_of(case)
+    samples[0, 14, 30:60:2, 40:80] = 0
+    return Ramp(ArrayRamp(samples), Metadata(meta_of(case)))
+
+
+@pytest.mark.parametrize("parity", [False, True])
+def test_samples_at_the_floor_are_no_shower(references, parity):
+    """Neither they nor their neighbours, in the groups before and after."""
+    case = CASE.but(showers=0, cosmic_rays=0.0, bright=0.0, steps={"jump": {"find_showers": True}})
+    image = configured(Detector1(parity=parity), case).run(floored(case), references)
+    assert not image.flags.where("showers", JUMP).any()
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("missing", [False, True])
+def test_the_official_search_takes_samples_at_the_floor_for_a_shower_if_it_gets_them(missing):
+    """It tests flags for equality; but the search for jumps, before it, replaces all that is unusable by NaN."""
+    from stcal.jump.jump import find_faint_extended
+    from stcal.jump.jump_class import JumpData
+
+    settings = JumpData(dqflags={**DQ, "GOOD": 0})
+    settings.nframes = 1
+    data = 4.0 * samples_of(CASE.but(showers=0, cosmic_rays=0.0, bright=0.0, floor=0.0)).astype(np.float32)
+    groupdq = np.zeros(data.shape, np.uint8)
+    data[0, 14, 30:60:2, 40:80] = np.nan if missing else 0.0
+    groupdq[0, 14, 30:60:2, 40:80] = DQ["AD_FLOOR"] | DQ["DO_NOT_USE"]
+    frame = data.shape[2:]
+    _, count = find_faint_extended(
+        data, groupdq, np.zeros(frame, np.uint32), np.full(frame, 28.0, np.float32), settings
+    )
+    assert (count > 0) == (not missing)
 
 
 def test_what_is_gathered_is_the_weighted_mean_excess():
