@@ -13,6 +13,9 @@ takes both through stage 1, and prints for each filter:
 * *false*: pixel-groups flagged as showers in the exposures without showers;
 * *stars*, *sky*: largest change of a bright star's count rate, and of the median, by the flags in those exposures.
 
+Seeds do not depend on each other: ``--first N --seeds 1 --json FILE`` makes a piece, and ``--combine FILE...`` a
+table of such pieces.
+
 For the filters given with ``--official`` the same for the official search (its port, which ``--parity`` runs and the
 tests compare with the installed ``jwst``), switched on whatever the parameter files say.
 """
@@ -95,6 +98,7 @@ class Score:
         }
         return {
             "found": found,
+            "exposures": len(self.false),
             "events": len(bright),
             "complete": float(np.mean(bright[:, 2] >= 0.5)),
             "flagged": float(np.mean(bright[:, 2])),
@@ -226,13 +230,31 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
         "|---" * (len(head) + 8) + "|",
     ]
     for name, row in rows.items():
-        found = " | ".join(f"{hit}/{total}" for hit, total in row["found"].values())
+        hits, total = row["distinct"]
+        found = " | ".join(f"{seen}/{all_of_them}" for seen, all_of_them in row["found"].values())
         lines.append(
             f"| {name} | {found} | {row['complete']:.0%} of {row['events']} | {row['flagged']:.0%} |"
-            f" {row['distinct'][0] / row['distinct'][1]:.0%} of {row['distinct'][1]} | {row['flagged_distinct']:.0%} |"
+            f" {hits / max(1, total):.0%} of {total} | {row['flagged_distinct']:.0%} |"
             f" {row['false_mean']:.3%} ({row['false_max']:.3%}) | {row['stars']:.2%} | {row['sky']:.3%} |"
         )
     return "\n".join(lines)
+
+
+def combined(paths: Iterable[Path]) -> dict[str, dict[str, Any]]:
+    """Rows of several files together."""
+    scores: dict[str, Score] = {}
+    for path in paths:
+        for label, row in json.loads(path.read_text(encoding="utf-8")).items():
+            score = scores.setdefault(label, Score())
+            for name, values in row["raw"].items():
+                getattr(score, name).extend(values)
+    return {label: scores[label].row() for label in sorted(scores, key=_place)}
+
+
+def _place(label: str) -> tuple[bool, int]:
+    """Where a row stands in a table: the official search behind ours, by filter."""
+    name, *search = label.split(", ")
+    return bool(search), list(FILTERS).index(name)
 
 
 def main() -> None:
@@ -249,7 +271,11 @@ def main() -> None:
     parser.add_argument("--readpatt", default="FASTR1")
     parser.add_argument("--references", help="a cache of references; made anew by default")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--combine", nargs="+", type=Path, help="measure nothing, put these files together")
     given = parser.parse_args()
+    if given.combine:
+        print(table(combined(given.combine)))
+        return
     with tempfile.TemporaryDirectory() as folder:
         path = given.references or build_cache(Path(folder) / "crds")
         rows = {}
