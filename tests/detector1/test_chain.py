@@ -88,26 +88,29 @@ def segments_of(dq):
     return [run for run in runs if len(run) > 1] or runs[:1]
 
 
+def weighted_slope(samples, power):
+    """Slope of a line, per group; weights are a power of the distance from the middle."""
+    x = np.arange(len(samples)) - (len(samples) - 1) / 2
+    weight = np.abs(x / x[-1]) ** power
+    return (weight * x * samples).sum() / (weight * x**2).sum()
+
+
 def fitted(ramp, dq, gain, noise, rate):
-    """Slope and the two variances of one ramp, from its segments."""
+    """Slope and the two variances of one ramp, from its segments; how far their signals are from a limit at least."""
     if dq[0] & SATURATED or (dq & (DNU | SATURATED)).all():
-        return np.nan, 0.0, 0.0
-    sums = np.zeros(3)
+        return np.nan, 0.0, 0.0, np.inf
+    sums, apart, limits = np.zeros(3), np.inf, np.array([5.0, 10.0, 20.0, 50.0, 100.0])
     for s in segments_of(dq):
         n, rise = len(s), ramp[s[-1]] - ramp[s[0]]
         signal = rise * gain / np.sqrt(noise**2 + rise * gain) if noise**2 + rise * gain > 0 else 0.0
-        power = (0.0, 0.4, 1.0, 3.0, 6.0, 10.0)[np.searchsorted((5, 10, 20, 50, 100), signal, side="right")]
-        weight = np.abs(2 * np.arange(n) / max(n - 1, 1) - 1) ** power
-        line = (
-            np.polynomial.Polynomial.fit(s, ramp[s], 1, w=np.sqrt(weight)).convert().coef
-            if n > 1
-            else (0.0, ramp[s[0]])
-        )
+        power = (0.0, 0.4, 1.0, 3.0, 6.0, 10.0)[np.searchsorted(limits, signal, side="right")]
+        apart = min(apart, np.abs(signal - limits).min())
+        slope = weighted_slope(ramp[s], power) if n > 1 else ramp[s[0]]
         n = max(n, 2)
         read = 12 * (noise / GROUP_TIME / gain) ** 2 / (n**3 - n)
         poisson = (max(rate, 0.0) + CASE.average_dark) / (GROUP_TIME * gain * (n - 1))
-        sums += line[1] / GROUP_TIME / read, 1 / poisson, 1 / read
-    return (sums[0] / sums[2], 1 / sums[1], 1 / sums[2]) if sums[2] else (0.0, 0.0, 0.0)
+        sums += slope / GROUP_TIME / read, 1 / poisson, 1 / read
+    return (sums[0] / sums[2], 1 / sums[1], 1 / sums[2], apart) if sums[2] else (0.0, 0.0, 0.0, np.inf)
 
 
 def typical_rates(data, dq):
@@ -119,7 +122,7 @@ def typical_rates(data, dq):
 
 
 def plain(raw, known):
-    """Slope and variances by integration, (3, nints, ny, nx), and whether the jumps are sure."""
+    """Slope and variances by integration, (3, nints, ny, nx), and whether jumps and weights are sure."""
     dq = flagged(raw, known)
     data = corrected(raw, dq, known)
     dq, sure = with_jumps(data, dq, known)
@@ -128,11 +131,11 @@ def plain(raw, known):
     data, dq = data[:, usable[0] : usable[-1] + 1], dq[:, usable[0] : usable[-1] + 1]
     dq[:, 0] &= ~JUMP if usable[0] else ~0
     rates = typical_rates(data, dq)
-    result = np.empty((3, len(raw), *raw.shape[2:]))
+    result = np.empty((4, len(raw), *raw.shape[2:]))
     for i, y, x in np.ndindex(len(raw), *raw.shape[2:]):
         gain, noise = known["gain"][y, x], known["readnoise"][y, x] * known["gain"][y, x] / np.sqrt(2)
         result[:, i, y, x] = fitted(data[i, :, y, x], dq[i, :, y, x], gain, noise, rates[y, x])
-    return result, sure
+    return result[:3], sure and result[3].min() > 1e-3
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 2), st.integers(15, 24), st.sampled_from([10.0, 100.0, 1000.0]))
