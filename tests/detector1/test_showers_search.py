@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import tracemalloc
 
 import numpy as np
@@ -222,27 +221,6 @@ def test_a_search_on_disk_is_a_search_in_memory(monkeypatch, in_memory):
     with_shower(made, 3.0, 1, 15, efold=8.0)
     found = find(made, usable, SECONDS, Rules())
     assert sorted((s.integration, s.group) for s in found) == [(0, 5), (1, 15)]
-
-
-def test_a_cube_on_disk_keeps_its_values(monkeypatch):
-    monkeypatch.setattr(block_cube, "IN_MEMORY", 0)
-    cube = BlockCube((2, 3, 4, 5))
-    assert not cube.values.any()
-    values = np.random.default_rng(1).random((2, 3, 4, 5), dtype=np.float32)
-    for part in cube.frames():
-        cube.values[part] = values[part]
-        cube.release(10**9)
-    np.testing.assert_array_equal(cube.values, values)
-    np.testing.assert_array_equal(cube.rows[1], values[:, :, 1])
-
-
-def test_without_room_on_disk_a_cube_is_in_memory(monkeypatch, tmp_path):
-    monkeypatch.setattr(block_cube, "IN_MEMORY", 0)
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
-    cube = BlockCube((1, 2, 3, 4))
-    cube.values[...] = 1.0
-    cube.release(10**9)
-    assert cube.values.all()
 
 
 def _peak_of_search(nints: int, ngroups: int, cube: BlockCube) -> int:
