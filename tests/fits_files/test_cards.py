@@ -53,6 +53,16 @@ def test_long_texts_are_continued():
     assert text[80:].startswith("CONTINUE")
 
 
+@given(value=st.text("' a&", min_size=60, max_size=300), comment=st.sampled_from(["", "a comment"]))
+def test_quotes_are_not_torn_apart(value, comment):
+    value = value.rstrip(" &")  # the standard has no way to write an ampersand at the end
+    text = card("TITLE", value, comment)
+    assert all(len(text[k : k + 80].rstrip()) <= 80 for k in range(0, len(text), 80))
+    read = fits.Card.fromstring(text)
+    read.verify("exception")
+    assert read.value == value.rstrip()
+
+
 def test_headings_stand_between_empty_cards():
     assert card("", "Programme information", "") == " " * 88 + "Programme information".ljust(72) + " " * 80
 

@@ -16,6 +16,9 @@ _LENGTH = 80
 #: Column at which the comment of a short value begins (FITS standard 4.0, 4.2: fixed format).
 _COMMENT = 30
 
+#: Letters of a long text in a card.
+_ROOM = 67
+
 _KEYWORD = re.compile(r"[A-Z0-9_-]{1,8}")
 _PRINTABLE = re.compile(r"[ -~]*")
 
@@ -41,12 +44,37 @@ def card(keyword: str, value: Any, comment: str) -> str:
         return " " * _LENGTH + f"{'':8}{value}".ljust(_LENGTH) + " " * _LENGTH
     text = _value(value) if _KEYWORD.fullmatch(keyword) else None
     bare = "" if text is None else f"{keyword:8}= {text}"
+    if isinstance(value, str) and text is not None and len(bare) > _LENGTH:
+        return _continued(keyword, text[1:-1].rstrip(), comment)
     if text is None or len(bare) > _LENGTH:
         return _by_astropy(keyword, value, comment)
     room = _LENGTH - max(len(bare), _COMMENT) - 3
     if room < 1 or not comment:
         return bare.ljust(_LENGTH)
     return f"{bare:{_COMMENT}} / {comment[:room]}".ljust(_LENGTH)
+
+
+def _continued(keyword: str, quoted: str, comment: str) -> str:
+    """Cards of a long text, whose quotes are doubled already (FITS standard 4.0, 4.2.1.2); the comment has its own."""
+    pieces = _pieces(quoted)
+    ends = ["&"] * (len(pieces) - 1) + ["&" if comment else ""]
+    heads = [f"{keyword:8}= "] + ["CONTINUE  "] * (len(pieces) - 1)
+    cards = [f"{head}'{piece}{end}'".ljust(_LENGTH) for head, piece, end in zip(heads, pieces, ends, strict=True)]
+    if comment:
+        cards.append(f"CONTINUE  '' / {comment}"[:_LENGTH].ljust(_LENGTH))
+    return "".join(cards)
+
+
+def _pieces(quoted: str) -> list[str]:
+    """Pieces of a quoted text as long as a card has room for; a doubled quote stays in one."""
+    found, rest = [], quoted
+    while rest:
+        size = _ROOM
+        if len(rest) > size and (len(rest[:size]) - len(rest[:size].rstrip("'"))) % 2:
+            size -= 1
+        found.append(rest[:size])
+        rest = rest[size:]
+    return found
 
 
 def _value(value: Any) -> str | None:
@@ -73,7 +101,7 @@ def _float(value: float) -> str:
 
 
 def _by_astropy(keyword: str, value: Any, comment: str) -> str:
-    """Long texts, and values of other types."""
+    """Values and keywords of other kinds."""
     from astropy.io.fits import Card
 
     bare = str(Card(keyword, value)).rstrip()
