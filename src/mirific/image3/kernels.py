@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from mirific.image3.sorting_kernels import sort_rows
+
 __all__ = [
     "add_to_mosaic",
     "blot",
@@ -18,7 +20,7 @@ __all__ = [
     "well_covered",
 ]
 
-_NAN = np.float32(np.nan)
+_NAN, _INFINITY = np.float32(np.nan), np.float32(np.inf)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -155,6 +157,18 @@ def finish_mosaic(weight: Any, data: Any, variance: Any, scaling: float, fillval
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _filled(line: Any, begin: int, values: Any, count: Any) -> None:
+    """Copy a line to the columns from ``begin`` on, infinity in place of NaN and elsewhere; count what is known."""
+    first, last = min(max(begin, 0), values.size), max(min(begin + line.size, values.size), 0)
+    values[:first], values[last:] = _INFINITY, _INFINITY
+    for x in range(first, last):
+        value = line[x - begin]
+        known = not np.isnan(value)
+        values[x] = value if known else _INFINITY
+        count[x] += known
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def stack_median(windows: Any, corners: Any, y0: int, out: Any) -> None:
     """Median of overlapping windows, NaN left out.
 
@@ -170,36 +184,24 @@ def stack_median(windows: Any, corners: Any, y0: int, out: Any) -> None:
         Receives the median; NaN where there is no value.
     """
     rows, nx = out.shape
-    values = np.empty(len(windows), dtype=np.float32)
+    values, count = np.empty((len(windows), nx), dtype=np.float32), np.empty(nx, dtype=np.int64)
     for y in range(rows):
+        n = 0
+        count[:] = 0
+        for k in range(len(windows)):
+            row = y0 + y - corners[k, 0]
+            if 0 <= row < windows[k].shape[0]:
+                _filled(windows[k][row], corners[k, 1], values[n], count)
+                n += 1
+        sort_rows(values[:n])
         for x in range(nx):
-            n = 0
-            for k in range(len(windows)):
-                window = windows[k]
-                row, column = y0 + y - corners[k, 0], x - corners[k, 1]
-                if 0 <= row < window.shape[0] and 0 <= column < window.shape[1]:
-                    value = window[row, column]
-                    if not np.isnan(value):
-                        values[n] = value
-                        n += 1
-            out[y, x] = _median(values, n)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _median(values: Any, n: int) -> Any:
-    """Median of the first ``n`` values, which change their order; NaN of none."""
-    if n == 0:
-        return _NAN
-    for gap in (23, 10, 4, 1):  # Shell 1959; gaps of Ciura 2001
-        for k in range(gap, n):
-            value = values[k]
-            place = k
-            while place >= gap and values[place - gap] > value:
-                values[place] = values[place - gap]
-                place -= gap
-            values[place] = value
-    half = n // 2
-    return values[half] if n % 2 else np.float32(0.5) * (values[half - 1] + values[half])
+            half = count[x] // 2
+            if count[x] == 0:
+                out[y, x] = _NAN
+            elif count[x] % 2:
+                out[y, x] = values[half, x]
+            else:
+                out[y, x] = np.float32(0.5) * (values[half - 1, x] + values[half, x])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -7,9 +7,48 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from mirific.image3.sorting_kernels import sort_rows
+
 __all__ = ["cell_levels", "mean_on_lattice"]
 
-_NAN = np.float32(np.nan)
+_NAN, _INFINITY = np.float32(np.nan), np.float32(np.inf)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _in_columns(data: Any, seen: Any, values: Any, count: Any) -> None:
+    """Put the pixels of each of a row of cells into a column, infinity in place of those that do not count."""
+    side = data.shape[0]
+    count[:] = 0
+    for j in range(side):
+        for column in range(count.size):
+            for i in range(side):
+                known = seen[j, column * side + i]
+                values[j * side + i, column] = data[j, column * side + i] if known else _INFINITY
+                count[column] += known
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _clipped(values: Any, count: Any, least: int, level: Any, scatter: Any) -> None:
+    """Clipped mean and standard deviation of each column of sorted values, of which so many count."""
+    n = count.size
+    low, high = np.empty(n, dtype=np.float32), np.empty(n, dtype=np.float32)
+    total, kept = np.zeros(n), np.zeros(n)
+    for k in range(n):
+        number = count[k]
+        middle, width = _NAN, _NAN
+        if number >= least:
+            middle = np.float32(0.5) * (values[(number - 1) // 2, k] + values[number // 2, k])
+            width = (values[(3 * number) // 4, k] - values[number // 4, k]) / np.float32(1.349)
+        level[k], scatter[k] = middle, width
+        low[k], high[k] = middle - np.float32(2.5) * width, middle + np.float32(2.5) * width
+    for row in range(values.shape[0]):
+        for k in range(n):
+            inside = low[k] <= values[row, k] <= high[k]
+            total[k] += values[row, k] if inside else np.float32(0.0)
+            kept[k] += 1.0 if inside else 0.0
+    for k in range(n):
+        if kept[k] > 0.0:
+            level[k] = total[k] / kept[k]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -25,53 +64,20 @@ def cell_levels(data: Any, seen: Any, least: int, level: Any, scatter: Any) -> N
     seen : bool array, shape (ny, nx)
         Pixels that count.
     least : int
-        Fewest of them that make a cell.
+        Fewest of them that make a cell, at least 1.
     level, scatter : float32 arrays, shape (ny // side, nx // side)
         Receive mean and standard deviation; NaN where there are too few pixels.
     """
     rows, columns = level.shape
     side = data.shape[0] // rows
-    values = np.empty(side * side, dtype=np.float32)
+    values, count = np.empty((side * side, columns), dtype=np.float32), np.empty(columns, dtype=np.int64)
     for row in range(rows):
-        for column in range(columns):
-            n = 0
-            for y in range(row * side, (row + 1) * side):
-                for x in range(column * side, (column + 1) * side):
-                    if seen[y, x]:
-                        values[n] = data[y, x]
-                        n += 1
-            level[row, column] = _NAN
-            scatter[row, column] = _NAN
-            if n >= least:
-                _sort(values, n)
-                level[row, column], scatter[row, column] = _clipped(values, n)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _sort(values: Any, n: int) -> None:
-    """Sort the first ``n`` values by insertion with a shrinking gap (Shell 1959; gaps of Ciura 2001)."""
-    for gap in (23, 10, 4, 1):
-        for k in range(gap, n):
-            value = values[k]
-            place = k
-            while place >= gap and values[place - gap] > value:
-                values[place] = values[place - gap]
-                place -= gap
-            values[place] = value
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _clipped(values: Any, n: int) -> Any:
-    """Clipped mean and standard deviation of the first ``n`` of sorted values."""
-    middle = 0.5 * (values[(n - 1) // 2] + values[n // 2])
-    width = (values[(3 * n) // 4] - values[n // 4]) / np.float32(1.349)
-    low, high = middle - np.float32(2.5) * width, middle + np.float32(2.5) * width
-    total, count = 0.0, 0
-    for k in range(n):
-        if low <= values[k] <= high:
-            total += values[k]
-            count += 1
-    return np.float32(total / count) if count else middle, width
+        lines = slice(row * side, (row + 1) * side)
+        level[row], scatter[row] = _NAN, _NAN
+        if seen[lines].any():
+            _in_columns(data[lines], seen[lines], values, count)
+            sort_rows(values)
+            _clipped(values, count, least, level[row], scatter[row])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from mirific.image3.sorting_kernels import exchange, sort_rows
+
 __all__ = ["cross_excess", "drop_moving", "median_of_49", "median_of_nine", "neighbourhood", "quantiles"]
 
 _NAN = np.float32(np.nan)
@@ -69,33 +71,9 @@ _SORT_SEVEN = (
 )  # fmt: skip
 
 
-def _merge_sort(size: int) -> tuple[tuple[int, int], ...]:
-    """Comparisons that sort a power of two values: Batcher's odd-even merge sort (Knuth 1998, algorithm 5.2.2M)."""
-    pairs = []
-    for merged in (2**k for k in range(size.bit_length() - 1)):
-        for apart in (2**k for k in reversed(range(merged.bit_length()))):
-            pairs += [
-                (j, j + apart)
-                for start in range(apart % merged, size - apart, 2 * apart)
-                for j in range(start, min(start + apart, size - apart))
-                if j // (2 * merged) == (j + apart) // (2 * merged)
-            ]
-    return tuple(pairs)
-
-
-_SORT_EIGHT, _SORT_SIXTEEN = _merge_sort(8), _merge_sort(16)
-
 #: Rank within the sorted row and within the sorted column of a matrix of 7 by 7, for those that can be the median: of
 #: the others at least 25 are on one side.
 _CANDIDATES = tuple((i, j) for i in range(7) for j in range(7) if (i + 1) * (j + 1) <= 25 and (7 - i) * (7 - j) <= 25)
-
-
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz"})
-def _exchange(a: Any, b: Any) -> None:
-    """Leave the smaller of two values in ``a`` and the larger in ``b``, for each place of two rows."""
-    for x in range(a.size):
-        low, high = min(a[x], b[x]), max(a[x], b[x])
-        a[x], b[x] = low, high
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -121,12 +99,12 @@ def median_of_49(image: Any, out: Any) -> None:
             for i in range(3):
                 columns[j, i], columns[j, nx + 3 + i] = row[_mirrored(i - 3, nx)], row[_mirrored(nx + i, nx)]
         for first, second in _SORT_SEVEN:
-            _exchange(columns[first], columns[second])
+            exchange(columns[first], columns[second])
         for j in range(7):
             for i in range(7):
                 shifted[j, i] = columns[j, i : i + nx]
             for first, second in _SORT_SEVEN:
-                _exchange(shifted[j, first], shifted[j, second])
+                exchange(shifted[j, first], shifted[j, second])
         for k, (j, i) in enumerate(_CANDIDATES):
             left[k] = shifted[j, i]
         _select_median(left)
@@ -141,11 +119,11 @@ def _select_median(rows: Any) -> None:
     first, last, fresh = 0, size - 1, size
     while size > 1:
         for k in range(size // 2):
-            _exchange(rows[first + k], rows[last - k])
+            exchange(rows[first + k], rows[last - k])
         half = (size + 1) // 2
         for k in range(1, half):
-            _exchange(rows[first], rows[first + k])
-            _exchange(rows[last - k], rows[last])
+            exchange(rows[first], rows[first + k])
+            exchange(rows[last - k], rows[last])
         first += 1
         if fresh < number:
             rows[last] = rows[fresh]
@@ -194,10 +172,8 @@ def neighbourhood(middle: Any, near: Any, far: Any, second_highest: Any, second_
                 elif i != 2 or j != 2:
                     sixteen[m] = wide[j, i : i + nx]
                     m += 1
-        for first, second in _SORT_EIGHT:
-            _exchange(eight[first], eight[second])
-        for first, second in _SORT_SIXTEEN:
-            _exchange(sixteen[first], sixteen[second])
+        sort_rows(eight)
+        sort_rows(sixteen)
         for x in range(nx):
             near[y, x] = np.float32(0.5) * (eight[3, x] + eight[4, x])
             far[y, x] = np.float32(0.5) * (sixteen[7, x] + sixteen[8, x])
