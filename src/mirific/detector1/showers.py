@@ -209,12 +209,12 @@ class ShowerSearch:
             return
         flagged, jumped = np.zeros((2, *band.pixeldq.shape), dtype=bool)
         for part in _pieces(band.groupdq.shape, band.inside()):
-            strength = np.zeros(band.groupdq[part].shape, dtype=np.float32)
-            for shower in near:
-                if _meets(shower, rows[part]):
-                    _release(shower, self.rules.fraction, self.seconds, rows[part], columns, strength)
-            least = self.rules.fraction
-            count = showers_kernels.flag(band.groupdq[part], strength, least, flagged[part], jumped[part])
+            here = [shower for shower in near if _meets(shower, rows[part])]
+            window = (part, ..., _columns(here, columns))
+            strength, least = np.zeros(band.groupdq[window].shape, dtype=np.float32), self.rules.fraction
+            for shower in here:
+                _release(shower, least, self.seconds, rows[part], columns[window[-1]], strength)
+            count = showers_kernels.flag(band.groupdq[window], strength, least, flagged[window], jumped[window])
             band.tally(_FLAGGED, count if band.inside().start <= part.start < band.inside().stop else 0)
         band.credit("showers", np.where(flagged, np.uint32(DQ["JUMP_DET"]), np.uint32(0)))
         band.credit("jump", np.where(jumped, np.uint32(DQ["JUMP_DET"]), np.uint32(0)))
@@ -281,6 +281,16 @@ def _meets(shower: Shower, rows: NDArray[np.float64]) -> bool:
     return bool(rows[-1] > first and rows[0] < first + shower.shape.shape[0] + 1)
 
 
+def _columns(showers: list[Shower], columns: NDArray[np.float64]) -> slice:
+    """From the first to the last of the columns, given in blocks, that showers touch; none if there are no showers."""
+    touched = np.zeros(columns.size, dtype=bool)
+    for shower in showers:
+        left = shower.corner[1]
+        touched |= (columns > left - 1) & (columns < left + shower.shape.shape[1])
+    where = np.flatnonzero(touched)
+    return slice(int(where[0]), int(where[-1]) + 1) if where.size else slice(0, 0)
+
+
 def _release(
     shower: Shower,
     least: float,
@@ -292,9 +302,7 @@ def _release(
     """Enter what a shower releases in the columns that it touches."""
     from mirific.detector1 import showers_kernels
 
-    left = shower.corner[1]
-    touched = np.flatnonzero((columns > left - 1) & (columns < left + shower.shape.shape[1]))
-    window = slice(int(touched[0]), int(touched[-1]) + 1)
+    left, window = shower.corner[1], _columns([shower], columns)
     onset, decay = (shower.integration, shower.group), float(np.exp(-seconds / shower.efold))
     places = (rows - shower.corner[0], columns[window] - left)
     showers_kernels.release(shower.shape, onset, decay, least, *places, strength[..., window])
