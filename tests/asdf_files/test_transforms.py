@@ -10,6 +10,7 @@ import pytest
 from astropy import units
 from astropy.modeling import bind_bounding_box, models
 from astropy.modeling.rotations import RotationSequence3D
+from astropy.table import Table
 from gwcs.fitswcs import FITSImagingWCSTransform
 from gwcs.geometry import CartesianToSpherical, SphericalToCartesian
 
@@ -160,3 +161,23 @@ def test_world_coordinates_go_both_ways(references, rng, subarray, corrected):
     sky = found(X, Y)
     np.testing.assert_allclose(sky, made(X, Y), rtol=1e-14)
     np.testing.assert_allclose(found.invert(*sky), made.invert(*sky), atol=1e-8)
+
+
+@pytest.mark.parametrize("storage", ["internal", "inline"])
+def test_tables_are_their_columns(storage):
+    stored = Table({"filter": ["F560W", "F770W"], "offset": np.array([1.2, 1.8], dtype=np.float32)})
+    found = contents(*_stored({"table": stored}, storage))["table"]
+    assert found["filter"].tolist() == ["F560W", "F770W"]
+    np.testing.assert_array_equal(found["offset"], stored["offset"])
+
+
+def test_columns_with_units_are_left_to_asdf():
+    with pytest.raises(Unsupported):
+        contents(*_stored({"table": Table({"width": [1.0] * units.m})}, "internal"))
+
+
+def _stored(tree, storage):
+    file = io.BytesIO()
+    asdf.AsdfFile(tree).write_to(file, all_array_storage=storage)
+    document = read_document(file.getvalue())
+    return document.tree, document

@@ -86,11 +86,11 @@ class Document:
         if not isinstance(value, dict):
             raise Unsupported(f"no array: {node!r}")
         if set(value) <= {"data", "datatype", "shape"} and "data" in value:
-            return np.array(value["data"], dtype=value.get("datatype"))
-        known = set(value) == {"source", "datatype", "byteorder", "shape"} and isinstance(value["datatype"], str)
+            return np.array(value["data"], dtype=_data_type(value["datatype"]) if "datatype" in value else None)
+        known = set(value) == {"source", "datatype", "byteorder", "shape"}
         if not known or not _is_index(value["source"], self._blocks):
             raise Unsupported("an array that is stored elsewhere, or in parts")
-        dtype = np.dtype(value["datatype"]).newbyteorder(value["byteorder"])
+        dtype = _data_type(value["datatype"]).newbyteorder(value["byteorder"])
         count = int(np.prod(value["shape"]))
         stored = np.frombuffer(self._blocks[value["source"]], dtype, count).reshape(value["shape"])
         return stored.astype(dtype.newbyteorder("="))
@@ -121,6 +121,15 @@ def array_node(values: Any) -> Tagged:
     array = np.asarray(values, dtype=float)
     fields = {"data": array.tolist(), "datatype": "float64", "shape": list(array.shape)}
     return Tagged(f"{_PREFIX}core/ndarray-1.1.0", fields)
+
+
+def _data_type(described: Any) -> np.dtype[Any]:
+    """Type of numbers, or of texts of so many characters: ``[ucs4, 6]``."""
+    if isinstance(described, str):
+        return np.dtype(described)
+    if len(described) == 2 and described[0] in {"ucs4", "ascii"}:
+        return np.dtype(f"{'U' if described[0] == 'ucs4' else 'S'}{described[1]}")
+    raise Unsupported(f"an array of {described}")
 
 
 def _is_index(source: Any, blocks: list[bytes]) -> bool:

@@ -29,7 +29,9 @@ _COMMON = frozenset({"name", "inputs", "outputs", "inverse", "bounding_box"})
 
 
 def contents(node: Any, document: Document) -> Any:
-    """What a node stands for: numbers for arrays, models for transforms; anything else as what it is made of.
+    """What a node stands for: numbers for arrays, their columns by name for tables, models for transforms.
+
+    Anything else is what it is made of.
 
     Raises
     ------
@@ -44,10 +46,18 @@ def contents(node: Any, document: Document) -> Any:
         return node
     if node.kind == "asdf/core/ndarray":
         return document.array(node)
+    if node.kind == "astropy/table/table":
+        return {column.value["name"]: _column(column, document) for column in node.value["columns"]}
     if node.kind.startswith(("asdf/transform/", "gwcs/")):
         with AT_WORK:
             return transform(node, document)
     return contents(node.value, document)
+
+
+def _column(node: Any, document: Document) -> Any:
+    if not node.kind.endswith("table/column") or not set(node.value) <= {"data", "name", "description"}:
+        raise Unsupported(f"a column of the kind {node.kind}")
+    return document.array(node.value["data"])
 
 
 def transform(node: Any, document: Document) -> Any:
