@@ -15,7 +15,8 @@ The map of the package, in the order in which data flow:
 ``cli``           the ``mirific`` command
 ================  ==============================================================================
 
-What flows is in ``exposure``, what works on it in ``step``, numbers of the instrument in ``instrument``.
+What flows is in ``exposure``, what works on it in ``step``, numbers of the instrument in ``instrument``, files as they
+lie on disk in ``fits_files`` and ``asdf_files``.
 """
 
 from __future__ import annotations
