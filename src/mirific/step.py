@@ -114,6 +114,7 @@ def parameters_of(step: type[Any]) -> Mapping[str, Parameter]:
         kinds = [kind for kind in allowed if kind is not type(None)]
         optional = type(None) in allowed
         found[item.name] = Parameter(item.name, kinds[0], item.default, **item.metadata, optional=optional)
+    _DESCRIBED[step] = found
     return found
 
 

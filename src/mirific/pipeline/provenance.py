@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
+from functools import cache
+from importlib import metadata
 
 from mirific.step import References
 
@@ -13,9 +14,15 @@ __all__ = ["PACKAGES", "made_by", "versions"]
 PACKAGES = ("mirific", "jwst", "stcal", "stdatamodels", "crds", "gwcs", "astropy", "numpy", "numba")
 
 
+@cache
+def _version(package: str) -> str:
+    """Installed version of a package; reading what the installation says of it takes a millisecond."""
+    return metadata.version(package)
+
+
 def versions() -> dict[str, str]:
     """Installed version of each of the :data:`PACKAGES`."""
-    return {name: version(name) for name in PACKAGES}
+    return {name: _version(name) for name in PACKAGES}
 
 
 def made_by(references: References) -> Mapping[str, str]:
@@ -24,7 +31,7 @@ def made_by(references: References) -> Mapping[str, str]:
     CAL_VER names mirific, and the release of ``jwst`` beside which it computes.
     """
     return {
-        "calibration_software_version": f"mirific {version('mirific')} (jwst {version('jwst')})",
+        "calibration_software_version": f"mirific {_version('mirific')} (jwst {_version('jwst')})",
         "ref_file.crds.context_used": references.context(),
-        "ref_file.crds.sw_version": version("crds"),
+        "ref_file.crds.sw_version": _version("crds"),
     }
