@@ -60,6 +60,7 @@ PLANE = {
     "turn": models.AffineTransformation2D([[0.6, -0.8], [0.8, 0.6]], [1.0, 2.0]) | models.Identity(2),
     "unused": models.Mapping((1, 0), n_inputs=2) | models.Identity(2),
     "sphere": _to_sphere(),
+    "pole": models.Pix2Sky_TAN() | models.RotateNative2Celestial(80.0, -5.0, 180.0),
     "arithmetic": models.Shift(1.5) * models.Scale(2.0) - models.Shift(0.5) & models.Shift(9.0) / models.Scale(3.0),
     "grid": FITSImagingWCSTransform(
         models.Pix2Sky_TAN(), crpix=[1.0, 2.0], crval=[80.0, -5.0], cdelt=[1e-4, 1e-4], pc=[[0.6, -0.8], [0.8, 0.6]]

@@ -220,6 +220,14 @@ def _gnomonic(own: Mapping[str, Any], _: Document) -> Any:
     return Pix2Sky_TAN()
 
 
+def _from_pole(own: Mapping[str, Any], _: Document) -> Any:
+    from astropy.modeling.models import RotateNative2Celestial
+
+    if own["direction"] != "native2celestial":
+        raise Unsupported(f"rotations of direction {own['direction']}")
+    return RotateNative2Celestial(*(_number(own[name]) for name in ("phi", "theta", "psi")))
+
+
 def _fits_grid(own: Mapping[str, Any], document: Document) -> Any:
     from gwcs.fitswcs import FITSImagingWCSTransform
 
@@ -255,6 +263,7 @@ _MAKERS: Mapping[str, tuple[frozenset[str], Callable[[Mapping[str, Any], Documen
     "asdf/transform/affine": (frozenset({"matrix", "translation"}), _affine),
     "asdf/transform/polynomial": (frozenset({"coefficients", "domain", "window"}), _polynomial),
     "asdf/transform/rotate_sequence_3d": (frozenset({"angles", "axes_order", "rotation_type"}), _rotations),
+    "asdf/transform/rotate3d": (frozenset({"phi", "theta", "psi", "direction"}), _from_pole),
     "asdf/transform/gnomonic": (frozenset({"direction"}), _gnomonic),
     **{f"asdf/transform/{name}": (frozenset({"forward"}), _joined(join)) for name, _, join in _JOINED},
     "gwcs/spherical_cartesian": (frozenset({"transform_type", "wrap_lon_at"}), _sphere),
@@ -361,6 +370,12 @@ def _of_affine(model: Any) -> tuple[str, Mapping[str, Any]]:
     return f"{_TRANSFORM}affine-1.5.0", arrays
 
 
+def _of_pole(model: Any) -> tuple[str, Mapping[str, Any]]:
+    names = {"phi": "lon", "theta": "lat", "psi": "lon_pole"}
+    angles = {name: float(getattr(model, own).value) for name, own in names.items()}
+    return f"{_TRANSFORM}rotate3d-1.5.0", {**angles, "direction": "native2celestial"}
+
+
 def _of_fits_grid(model: Any) -> tuple[str, Mapping[str, Any]]:
     arrays = {name: array_node(getattr(model, name).value) for name in ("crpix", "crval", "cdelt", "pc")}
     return f"{_GWCS}fitswcs_imaging-1.0.0", {**arrays, "projection": described(model.projection)}
@@ -378,6 +393,7 @@ _DESCRIBERS: Mapping[str, Callable[[Any], tuple[str, Mapping[str, Any]]]] = {
     "RotationSequence3D": _of_rotations,
     "SphericalToCartesian": _of_sphere("spherical_to_cartesian"),
     "CartesianToSpherical": _of_sphere("cartesian_to_spherical"),
+    "RotateNative2Celestial": _of_pole,
     "Pix2Sky_Gnomonic": lambda _: (f"{_TRANSFORM}gnomonic-1.4.0", {"direction": "pix2sky"}),
     "FITSImagingWCSTransform": _of_fits_grid,
     "CompoundModel": _of_joined,
