@@ -199,6 +199,22 @@ def test_what_fades_slowly_from_the_start_is_left_to_persistence():
     assert find(made, usable, SECONDS, Rules())
 
 
+@pytest.mark.parametrize("slope", [-2.0, 2.0])
+def test_a_drift_is_no_shower(slope):
+    """From or to nothing in the course of the exposure."""
+    made, usable = blocks(11)
+    made.excess[0, :, 5:9, 6:12] += (np.linspace(0.0, slope, 30) + max(0.0, -slope))[:, None, None]
+    assert find(made, usable, SECONDS, Rules()) == []
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_what_sets_in_suddenly_may_last(seed):
+    made, usable = blocks(seed)
+    with_shower(made, 3.0, group=13, efold=200.0)
+    (shower,) = find(made, usable, SECONDS, Rules())
+    assert abs(shower.group - 13) <= 1
+
+
 def test_the_largest_change_is_in_force():
     made, usable = blocks(3)
     with_shower(made, 4.0)

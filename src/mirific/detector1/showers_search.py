@@ -24,6 +24,9 @@ _FINE_DECAYS = (4.0, 7.0, 11.0, 18.0, 28.0, 45.0, 70.0, 110.0)
 #: Decay time, s, from which an excess at the start of the first integration is not taken for a shower.
 _PERSISTENT = 70.0
 
+#: Signal to noise by which a decay that hardly fades must be better than a linear drift.
+_BETTER = 3.0
+
 #: Heights and widths of the rectangles over which blocks are combined, blocks.
 _SIZES = np.array([(1, 1), (2, 2), (3, 3), (1, 3), (3, 1), (5, 5), (9, 9), (15, 15)])
 
@@ -143,15 +146,25 @@ def _is_no_shower(shower: Shower, series: Series, rules: Rules) -> bool:
 def _is_persistent(shower: Shower, series: Series) -> bool:
     """Whether an excess is there from the start and fades slowly: persistence, as like as not.
 
-    Nor can what lasts for more than half of the exposure, and has not fallen to half by its end, be told from a drift.
+    Nor can what has not fallen to half by the end be told from a drift, if a drift is as likely.
     """
     starts = shower.integration == 0 and shower.group <= series.starts[0] + 1
     if starts and shower.efold >= _PERSISTENT:
         return True
     nints, ngroups = series.values.shape[:2]
-    total = series.groups_since_start(nints - 1, ngroups)
-    remaining = total - series.groups_since_start(shower.integration, shower.group)
-    return bool(remaining > 0.5 * total and remaining * series.seconds < shower.efold * math.log(2.0))
+    onset, end = (
+        series.groups_since_start(shower.integration, shower.group),
+        series.groups_since_start(nints - 1, ngroups),
+    )
+    return (end - onset) * series.seconds < shower.efold * math.log(2.0) and _is_drift(shower, series)
+
+
+def _is_drift(shower: Shower, series: Series) -> bool:
+    """Whether a linear drift of the blocks of a shower explains what is seen as well."""
+    (y, x), (height, width) = shower.corner, shower.shape.shape
+    one = series.cut((slice(y, y + height), slice(x, x + width))).combined(shower.shape)
+    snr = one.at(shower.efold, shower.integration, slice(shower.group, shower.group + 1))[0, 0, 0]
+    return bool(one.drift() ** 2 > snr**2 - _BETTER**2)
 
 
 def _mean_excess(shower: Shower, series: Series) -> float:

@@ -203,6 +203,22 @@ class Series:
                 break
         return out
 
+    def drift(self) -> float:
+        """Signal to noise of a linear drift beside a constant, of one combined series."""
+        from mirific.detector1 import showers_search_kernels as kernels
+
+        nints, ngroups = self.values.shape[:2]
+        used = np.arange(ngroups) >= self.starts[:, None]
+        time = np.array([[self.groups_since_start(i, g) for g in range(ngroups)] for i in range(nints)])
+        templates = np.where(used, np.stack([time - time[used].mean(), np.ones_like(time)]), 0.0).astype(np.float32)
+        weighed = templates.copy()
+        for template in weighed:
+            for series, first in zip(template, self.starts.tolist(), strict=True):
+                kernels.solve(series[first:, None], -_CORRELATIONS[self.grade.ravel()].astype(np.float32))
+        (square, both), (_, flat) = np.einsum("aig,big->ab", templates, weighed)
+        product, level = np.einsum("aig,ig->a", templates, self.values[:, :, 0, 0])
+        return float((product - both / flat * level) / np.sqrt(square - both**2 / flat))
+
     def release_groups(self, count: int) -> None:
         """Give the memory back that reading some groups took: that of whole rows of blocks."""
         self.release(count * self.values.shape[2] * self.values.strides[1])
