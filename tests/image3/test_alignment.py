@@ -10,6 +10,7 @@ import pytest
 from mirific.image2.assign_wcs import shift_pointing
 from mirific.image3.alignment import measure_alignment
 from mirific.simulate import Programme, image_set
+from tests.issues import scenes
 
 
 @cache
@@ -64,3 +65,17 @@ def test_what_was_compared_is_not_compared_again(monkeypatch):
     assert measure_alignment((*first, *spoiled(second, 0.5, 0.0))).pairs == ()
     measure_alignment((*first, *second), reach=3.0)
     assert count == [6.0, 3.0]
+
+
+@pytest.mark.parametrize("seed", [30, 36])
+def test_spots_of_the_detector_do_not_hide_the_stars(seed):
+    """Eighty spots as wide as stars in every exposure, and four stars: the dithers tell them apart."""
+    rng = np.random.default_rng(seed)
+    bright = scenes.Sky(scenes.field_of_stars(rng, 80, 14, 100, 2000), background=0.0)
+    spots = scenes.exposure(bright, rng, noise=1e-6).data
+    sky = scenes.Sky(scenes.field_of_stars(rng, 4, 10, 100, 300))
+    first = scenes.dithered(sky, rng, number=2, add=spots)
+    second = scenes.dithered(
+        sky, rng, number=2, pointing=(3.0, 2.0), error=(0.8, 0.3), visit="00001002001", star="S2", add=spots
+    )
+    np.testing.assert_allclose(measure_alignment(first + second).shift[1], [0.8, 0.3], atol=0.03)

@@ -57,6 +57,9 @@ _BLOCK = 4
 #: A shift that few sources show counts from these odds on; of 2400 pairs of visits of different skies none had 2000.
 _LEAST_ODDS = 1e4
 
+#: Sources of a matched-filter signal-to-noise ratio beyond this are found in every exposure that sees them.
+_SEEN_AGAIN = 8.0
+
 #: Exposures leave the rigid frame of their visit from so many standard errors on.
 _LEFT_ITS_VISIT = 5.0
 
@@ -366,6 +369,15 @@ class _Measured:
         """Which positions (n, 2) on the plane at least one exposure sees, away from its edges."""
         return self.times_seen(positions) > 0
 
+    def confirmed(self, catalog: Catalog) -> Catalog:
+        """Sources of the group without those that one exposure shows and others, that should, do not: artifacts."""
+        found = np.zeros(len(catalog), dtype=np.intp)
+        for each in self.catalogs:
+            if len(each):
+                found += spatial.cKDTree(each.position).query(catalog.position)[0] < 0.5 * self.fwhm
+        doubtful = (found < 2) & (self.times_seen(catalog.position) > 1) & (catalog.snr > _SEEN_AGAIN)
+        return catalog.select(~doubtful)
+
     def area(self) -> float:
         """Area on the sky that at least one exposure sees, arcsec²."""
         total = 0.0
@@ -380,14 +392,34 @@ class _Measured:
 def _measure_exposures(exposures: Sequence[Image | Mosaic], centre: tuple[float, float]) -> _Measured:
     """Map and sources of every exposure."""
     maps = plane_maps(exposures, centre)
-    catalogs, views, widths = [], [], []
-    for exposure, plane in zip(exposures, maps, strict=True):
+    sources, views, widths = [], [], []
+    for exposure in exposures:
         fwhm = psf_fwhm(exposure)
-        catalogs.append(_catalog(find_sources(exposure), plane, fwhm))
+        sources.append(find_sources(exposure))
         views.append(_view(usable(exposure), fwhm))
-        widths.append(fwhm * plane.pixel_scale())
-    members = tuple(range(len(maps)))
-    return _Measured(exposures, members, maps, tuple(views), tuple(catalogs), float(np.median(widths)))
+        widths.append(fwhm)
+    of_sky = [found.select(~_on_detector(sources, maps, k, widths[k])) for k, found in enumerate(sources)]
+    catalogs = tuple(_catalog(*each) for each in zip(of_sky, maps, widths, strict=True))
+    scale = float(np.median([plane.pixel_scale() for plane in maps]))
+    return _Measured(exposures, tuple(range(len(maps))), maps, tuple(views), catalogs, float(np.median(widths)) * scale)
+
+
+def _on_detector(sources: Sequence[Sources], maps: Sequence[PlaneMap], k: int, fwhm: float) -> NDArray[np.bool_]:
+    """Which sources of exposure ``k`` are at the same pixels in the next ones, although these look elsewhere.
+
+    A third of up to four exposures that are more than two FWHM off must show them, with like flux.
+    """
+    own = sources[k]
+    place = np.stack([own.x, own.y], axis=-1)
+    count, compared = np.zeros(len(own)), 0
+    for n in (number % len(maps) for number in range(k + 1, min(k + 5, k + len(maps)))):
+        elsewhere = np.hypot(*(maps[n].middle - maps[k].middle)) > 2.0 * fwhm * maps[k].pixel_scale()
+        if elsewhere and maps[n].shape == maps[k].shape and len(sources[n]):
+            other = sources[n]
+            distance, nearest = spatial.cKDTree(np.stack([other.x, other.y], axis=-1)).query(place)
+            count += (distance < 0.5 * fwhm) & (np.abs(np.log(other.flux[nearest] / own.flux)) < np.log(1.6))
+            compared += 1
+    return np.asarray(count > max(compared, 1) / 3.0 - 1e-9, dtype=bool)
 
 
 def _view(good: NDArray[np.bool_], fwhm: float) -> NDArray[np.bool_]:
@@ -447,7 +479,7 @@ def _shift_of_stars(a: _Measured, b: _Measured, reach: float) -> tuple[Shift | N
         stars = None
     if stars is not None and stars.significance > _CONVINCING and stars.count >= 3:
         return stars, True
-    lists = [SeenList(catalog, m.sees, m.area()) for catalog, m in zip(catalogs, (a, b), strict=True)]
+    lists = [SeenList(m.confirmed(catalog), m.sees, m.area()) for catalog, m in zip(catalogs, (a, b), strict=True)]
     known = recognised(*lists, reach=reach, radius=radius, follows=lambda shift: moves_with(shift, detector, radius))
     if known is not None and known.odds > _LEAST_ODDS:
         again = shift_of_sources(*catalogs, reach=reach, radius=radius, detector=detector, near=known.shift)

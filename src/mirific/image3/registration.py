@@ -46,6 +46,10 @@ class Catalog:
     def __len__(self) -> int:
         return self.flux.size
 
+    def select(self, keep: NDArray[np.bool_]) -> Catalog:
+        """Return those for which ``keep`` is True."""
+        return Catalog(self.position[keep], self.error[keep], self.flux[keep], self.snr[keep])
+
 
 @dataclass(frozen=True)
 class Shift:
