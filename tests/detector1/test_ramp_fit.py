@@ -109,10 +109,11 @@ def test_a_ramp_without_a_difference_has_no_slope(flags, officially):
     values, dq = fit([np.full(6, 75.0)], [flags], official=True)
     np.testing.assert_allclose(values[0], officially)
     assert not (dq & DNU).any()
-    values, dq = fit([np.full(6, 75.0)], [flags])
-    assert np.isnan(values[0]).all()
-    np.testing.assert_array_equal(values[1:], 0.0)
-    assert (dq & DNU).all()
+    for suppress in (True, False) if not officially else (True,):
+        values, dq = fit([np.full(6, 75.0)], [flags], suppress=suppress)
+        assert np.isnan(values[0]).all()
+        np.testing.assert_array_equal(values[1:], 0.0)
+        assert (dq & DNU).all()
 
 
 def test_a_lost_integration_does_not_thin_the_light_of_the_others():
@@ -145,11 +146,12 @@ def test_integrations_combine_by_read_noise():
     assert values[0, 0] == pytest.approx(expected, rel=1e-4)
 
 
-def test_a_pixel_without_gain_says_so():
+def test_a_pixel_without_read_noise_or_gain_says_so():
     data, flags = [np.arange(6.0)], np.zeros((1, 6))
-    values, dq = fit(data, flags, pixeldq=0, noise=np.nan)
-    assert np.isnan(values[0, 0])
-    np.testing.assert_array_equal(dq, 0)
+    for official in (True, False):
+        values, dq = fit(data, flags, noise=np.nan, official=official)
+        assert np.isnan(values[0]).all()
+        np.testing.assert_array_equal(dq, 0 if official else DNU)
     values, dq = fit(data, flags, pixeldq=DNU)
     assert np.isnan(values[0]).all()
     np.testing.assert_array_equal(values[1:], 0.0)

@@ -89,9 +89,10 @@ def fit(
         :func:`pair_coefficients`.
     options : tuple
         Whether to suppress ramps of one usable group; first group to fit and the one after the last. A jump in the
-        first one is forgotten if groups before it are left off. Then whether to do as the official fit where it takes
-        samples for differences: ramps of lone groups (a slope of zero, or of the sample itself) are suppressed
-        otherwise, and integrations without a difference do not count in the median rate.
+        first one is forgotten if groups before it are left off. Then whether to do as the official fit, which takes
+        samples for differences: otherwise ramps of lone groups (their slope would be the sample) are suppressed too,
+        ramps without any slope (zero or NaN there) are DO_NOT_USE, and integrations without a difference do not count
+        in the median rate.
     out : tuple of float32 (rows, 4, 1 + nints, nx), uint32 (rows, 1 + nints, nx) and float64 (rows, nx) arrays
         Receive slope and error (DN/s), Poisson and read-noise variance (DN²/s²), combined, then by integration; the
         pixel DQ; the median rate that the Poisson variance comes from (DN/s).
@@ -100,7 +101,6 @@ def fit(
     """
     rows, nints, _, nx = data.shape
     suppress, low, high, official = options
-    strict = suppress and not official
     room = _workspace(nints, high - low, lane_width(nx))
     samples, flags = room[0]
     width = flags.shape[2]
@@ -114,7 +114,7 @@ def fit(
             _look_over(flags, room[1])
             _median_rates(timing, suppress, official, room)
             for i in range(nints):
-                _fit_integration(i, timing, table, suppress, strict, room)
+                _fit_integration(i, timing, table, suppress, official, room)
                 sensitive[r] += _count_sensitive(flags, room[1], i, stop - start, suppress)
             _combine(room[4], room[6], nints)
             out[2][r][start:stop] = room[5][3][: stop - start]
@@ -321,7 +321,7 @@ def _depends_on_start(flags: Any, i: int, lane: int, good: int, suppress: bool) 
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _fit_integration(i: int, timing: Any, table: Any, suppress: bool, strict: bool, room: Any) -> None:
+def _fit_integration(i: int, timing: Any, table: Any, suppress: bool, official: bool, room: Any) -> None:
     """Fit the ramps of one integration of a block, and add to the sums of its pixels.
 
     Ramps that are one segment with the block's most common ends are fitted together, the others one by one.
@@ -334,9 +334,9 @@ def _fit_integration(i: int, timing: Any, table: Any, suppress: bool, strict: bo
         _fit_together(room[0][0][i], low, high, timing[0], table, pixels, values)
     for lane in range(lanes):
         if not _is_plain(seen[i], room[2][i], lane, low, high):
-            _fit_alone(i, lane, timing, table, suppress, strict, room)
+            _fit_alone(i, lane, timing, table, suppress, suppress and not official, room)
     _finish(values)
-    _settle(room[0][1][i, 0], seen[i], i, room[0][1].shape[1], strict, values, bits)
+    _settle(room[0][1][i, 0], seen[i], i, room[0][1].shape[1], official, values, bits)
     _add_up(values, room[4][0], i == 0)
 
 
@@ -460,7 +460,7 @@ def _finish(values: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _settle(first_flags: Any, seen: Any, i: int, ngroups: int, strict: bool, values: Any, bits: Any) -> None:
+def _settle(first_flags: Any, seen: Any, i: int, ngroups: int, official: bool, values: Any, bits: Any) -> None:
     """DQ of each ramp; NaN and zeros where it cannot be used. Counts unusable and saturated ramps by pixel."""
     unusable, lost, partly = bits[-3], bits[-2], bits[-1]
     for k in range(first_flags.size):
@@ -470,7 +470,7 @@ def _settle(first_flags: Any, seen: Any, i: int, ngroups: int, strict: bool, val
             own |= _INVALID
         if seen[3, k] == ngroups:
             own |= _INVALID if seen[4, k] == ngroups else _DO_NOT_USE
-        if strict and values[5, k] == 0.0:
+        if not official and (values[5, k] == 0.0 or np.isnan(values[0, k])):
             own |= _DO_NOT_USE
         unusable[k] += own & _DO_NOT_USE
         lost[k] += (own & _SATURATED) >> np.uint32(1)
