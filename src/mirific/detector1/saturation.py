@@ -30,7 +30,8 @@ class Thresholds:
     @property
     def unchecked(self) -> NDArray[np.bool_]:
         """Pixels that are never saturated."""
-        return (self.dq & np.uint32(DQ["NO_SAT_CHECK"])) != 0
+        flagged: NDArray[np.bool_] = (self.dq & np.uint32(DQ["NO_SAT_CHECK"])) != 0
+        return flagged
 
 
 @dataclass(frozen=True)
