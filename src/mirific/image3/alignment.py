@@ -490,7 +490,7 @@ def _shift_of_stars(a: _Measured, b: _Measured, reach: float) -> tuple[Shift | N
 
 def _are_enough(stars: Shift) -> bool:
     """Whether structure could not add to what the sources say."""
-    return stars.count >= 10 or (stars.count >= 5 and float(stars.error.max()) < 0.01)
+    return stars.count >= 10 or float(stars.error.max()) < 0.01
 
 
 def _follows_detector(a: Sequence[PlaneMap], b: Sequence[PlaneMap], shift: Shift) -> bool:
