@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirific.detector1 import block_cube, showers_series
+from mirific.detector1 import block_cube, showers_search, showers_series
 from mirific.detector1 import showers_search_kernels as kernels
 from mirific.detector1.block_cube import BlockCube
-from mirific.detector1.showers_search import Rules, find
-from mirific.detector1.showers_series import Blocks, Series, keep
+from mirific.detector1.showers_search import Rules, Shower
+from mirific.detector1.showers_series import Blocks, Series
 
 SECONDS = 2.775
 FRAME = (24, 26)
@@ -60,7 +61,8 @@ def test_a_matched_decay_is_the_generalised_least_squares_estimate(onset):
 
     values = (weight @ noise.ravel()).reshape(2, ngroups, 1, 1).astype(np.float32)
     one = np.ones((1, 1), dtype=np.float32)
-    series = Series(values, values.sum(axis=(0, 1)), one, np.array([[grade]]), starts, gap, SECONDS, release=keep)
+    cube = BlockCube.of(values)
+    series = Series(cube, cube.whole, values.sum(axis=(0, 1)), one, np.array([[grade]]), starts, gap, SECONDS)
     (found,) = series.at(12.0, onset[0], slice(onset[1], onset[1] + 1))
     assert found[0, 0] == pytest.approx(expected, rel=1e-3)
 
@@ -103,7 +105,22 @@ def test_medians_of_levels_leave_missing_values_out():
     np.testing.assert_array_equal(out, [[3.0, 10.0, 0.0]])
 
 
-def blocks(seed: int, *, nints: int = 1, ngroups: int = 30, read: float = 0.5) -> tuple[Blocks, np.ndarray]:
+@dataclass
+class Made:
+    """What :class:`Blocks` holds, in memory."""
+
+    excess: np.ndarray
+    weight: np.ndarray
+    level: np.ndarray
+    correlation: np.ndarray
+
+
+def find(made: Made, usable: np.ndarray, seconds: float, rules: Rules) -> list[Shower]:
+    blocks = Blocks(BlockCube.of(made.excess), made.weight, made.level, made.correlation)
+    return showers_search.find(blocks, usable, seconds, rules)
+
+
+def blocks(seed: int, *, nints: int = 1, ngroups: int = 30, read: float = 0.5) -> tuple[Made, np.ndarray]:
     """Noise of blocks of 64 pixels, in units of its error: reads and photons share the variance."""
     generator = np.random.default_rng(seed)
     reads = generator.standard_normal((nints, ngroups, *FRAME)) * np.sqrt(0.5 * read)
@@ -114,10 +131,10 @@ def blocks(seed: int, *, nints: int = 1, ngroups: int = 30, read: float = 0.5) -
     excess[~usable] = np.nan
     weight = np.full(FRAME, 0.04, dtype=np.float32)
     level = np.full(FRAME, 400.0, dtype=np.float32) + generator.normal(0, 1.0, FRAME).astype(np.float32)
-    return Blocks(excess.astype(np.float32), weight, level, np.full(FRAME, -0.5 * read, dtype=np.float32)), usable
+    return Made(excess.astype(np.float32), weight, level, np.full(FRAME, -0.5 * read, dtype=np.float32)), usable
 
 
-def with_shower(made: Blocks, peak: float, integration: int = 0, group: int = 9, efold: float = 20.0) -> np.ndarray:
+def with_shower(made: Made, peak: float, integration: int = 0, group: int = 9, efold: float = 20.0) -> np.ndarray:
     """Add an L-shaped shower of some peak, in units of the noise of a block; return its outline."""
     outline = np.zeros(FRAME, dtype=bool)
     outline[5:14, 6:9] = True
@@ -225,7 +242,7 @@ def test_the_largest_change_is_in_force():
 def test_short_ramps_and_empty_fields_do_no_harm(ngroups):
     made, usable = blocks(1, ngroups=ngroups)
     assert find(made, usable, SECONDS, Rules()) == []
-    blind = Blocks(made.excess, np.zeros(FRAME, dtype=np.float32), made.level, made.correlation)
+    blind = Made(made.excess, np.zeros(FRAME, dtype=np.float32), made.level, made.correlation)
     assert find(blind, usable, SECONDS, Rules()) == []
 
 
@@ -243,15 +260,17 @@ def _peak_of_search(nints: int, ngroups: int, cube: BlockCube) -> int:
     """Most memory that Python's allocators gave out during a search of noise with a few showers, bytes."""
     generator = np.random.default_rng(2)
     for i, part in cube.frames():
-        cube.values[i, part] = generator.standard_normal(cube.values[i, part].shape)
-    cube.values[0, 5:, 10:15, 10:15] += 3.0 * np.exp(-np.arange(ngroups - 5) / 5.0)[:, None, None]
+        cube.write(i, part, generator.standard_normal(cube.read(i, part).shape))
+    place = (0, slice(5, ngroups), (slice(10, 15), slice(10, 15)))
+    values = cube.read(*place) + 3.0 * np.exp(-np.arange(ngroups - 5) / 5.0)[:, None, None]
+    cube.write(*place[:2], values, place[2])
     usable = np.ones((nints, ngroups), dtype=bool)
     usable[:, 0] = False
     flat = np.ones(cube.shape[2:], dtype=np.float32)
-    made = Blocks(cube.values, 0.04 * flat, 400.0 * flat, 0.0 * flat)
+    made = Blocks(cube, 0.04 * flat, 400.0 * flat, 0.0 * flat)
     tracemalloc.start()
     try:
-        assert find(made, usable, SECONDS, Rules())
+        assert showers_search.find(made, usable, SECONDS, Rules())
         return tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()

@@ -1,21 +1,27 @@
 """Values of blocks of pixels in every group of an exposure; on disk if they are many, so that memory does not grow.
 
-A cube that is larger than a few megabytes is the map of an unnamed temporary file. Whoever has worked on a part of it
-gives the memory back; the file keeps the values, and vanishes with the cube.
+A cube that is larger than a few megabytes lies in an unnamed temporary file, which vanishes with it. What is read is a
+copy; what is changed must be written. (A map of the file would be simpler, but counts as memory by the large pieces in
+which the system maps it: 40 MB for the frames that 1 MB of a row-ordered cube holds.)
 """
 
 from __future__ import annotations
 
 import math
-import mmap
 import os
 import tempfile
+import weakref
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["BlockCube", "parts"]
+from mirific.errors import OutputError
+
+__all__ = ["BlockCube", "Window", "parts"]
+
+#: Rows and columns of blocks.
+Window = tuple[slice, slice]
 
 #: Largest cube that stays in memory, bytes.
 IN_MEMORY = 4_000_000
@@ -36,32 +42,87 @@ class BlockCube:
 
     def __init__(self, shape: tuple[int, int, int, int], dtype: DTypeLike = np.float32) -> None:
         nints, ngroups, ny, nx = shape
-        stored = (ny, nints, ngroups, nx)
-        self._map = _mapped(math.prod(shape) * np.dtype(dtype).itemsize)
-        if self._map is None:
-            self.rows: NDArray[Any] = np.zeros(stored, dtype=dtype)
+        self.shape, self.dtype = shape, np.dtype(dtype)
+        self._file = _reserved(math.prod(shape) * self.dtype.itemsize)
+        self._rows: NDArray[Any] | None = None
+        if self._file is None:
+            self._rows = np.zeros((ny, nints, ngroups, nx), dtype=dtype)
         else:
-            self.rows = np.frombuffer(self._map, dtype=dtype, count=math.prod(shape)).reshape(stored)
-        self.shape = shape
-        self._touched = 0
+            weakref.finalize(self, os.close, self._file)
+
+    @classmethod
+    def of(cls, values: NDArray[Any]) -> BlockCube:
+        """A cube that holds an array (nints, ngroups, ny, nx)."""
+        nints, ngroups, ny, nx = values.shape
+        cube = cls((nints, ngroups, ny, nx), values.dtype)
+        for y in range(ny):
+            cube.write_row(y, values[:, :, y])
+        return cube
 
     @property
-    def values(self) -> NDArray[Any]:
-        """All values, (nints, ngroups, ny, nx); a view of :attr:`rows`, which is (ny, nints, ngroups, nx)."""
-        return np.moveaxis(self.rows, 0, 2)
+    def whole(self) -> Window:
+        """All rows and columns."""
+        return slice(0, self.shape[2]), slice(0, self.shape[3])
 
     def frames(self) -> list[tuple[int, slice]]:
         """Cut the exposure into integrations and runs of their groups, a piece each, from the first to the last."""
         nints, ngroups, ny, nx = self.shape
-        count = max(1, PIECE // (ny * nx * self.rows.itemsize))
+        count = max(1, PIECE // (ny * nx * self.dtype.itemsize))
         return [(i, part) for i in range(nints) for part in parts(ngroups, count)]
 
-    def release(self, size: int) -> None:
-        """Note that about ``size`` bytes were touched; once it is a piece, give their memory back. The values stay."""
-        self._touched += size
-        if self._map is not None and self._touched >= PIECE:
-            self._touched = 0
-            self._map.madvise(mmap.MADV_DONTNEED)
+    def read(self, i: int, groups: slice, window: Window | None = None) -> NDArray[Any]:
+        """Some groups of an integration, (groups, ny, nx); of some blocks, if a window is given."""
+        rows, columns = window or self.whole
+        if self._rows is not None:
+            return np.moveaxis(self._rows[rows, i, groups, columns], 0, 1).copy()
+        out = np.empty((groups.stop - groups.start, rows.stop - rows.start, columns.stop - columns.start), self.dtype)
+        for k, y in enumerate(range(rows.start, rows.stop)):
+            out[:, k] = self._get(y, i, groups)[:, columns]
+        return out
+
+    def write(self, i: int, groups: slice, values: NDArray[Any], window: Window | None = None) -> None:
+        """Set what :meth:`read` gives."""
+        rows, columns = window or self.whole
+        for k, y in enumerate(range(rows.start, rows.stop)):
+            if columns == self.whole[1]:
+                self._put(y, i, groups, values[:, k])
+            else:
+                row = self._get(y, i, groups)
+                row[:, columns] = values[:, k]
+                self._put(y, i, groups, row)
+
+    def read_row(self, y: int) -> NDArray[Any]:
+        """All of a row of blocks, (nints, ngroups, nx)."""
+        nints, ngroups, _, nx = self.shape
+        every = slice(0, ngroups)
+        return np.stack([self._get(y, i, every) for i in range(nints)]).reshape(nints, ngroups, nx)
+
+    def write_row(self, y: int, values: NDArray[Any]) -> None:
+        """Set what :meth:`read_row` gives."""
+        for i, series in enumerate(values):
+            self._put(y, i, slice(0, self.shape[1]), series)
+
+    def _place(self, y: int, i: int, groups: slice) -> int:
+        nints, ngroups, _, nx = self.shape
+        return int(((y * nints + i) * ngroups + groups.start) * nx * self.dtype.itemsize)
+
+    def _get(self, y: int, i: int, groups: slice) -> NDArray[Any]:
+        """Groups of a row of blocks, (groups, nx); to be changed by :meth:`_put` only."""
+        if self._rows is not None:
+            return self._rows[y, i, groups]
+        assert self._file is not None  # the one or the other
+        values = np.empty((groups.stop - groups.start, self.shape[3]), dtype=self.dtype)
+        if os.preadv(self._file, [values.data.cast("B")], self._place(y, i, groups)) != values.nbytes:
+            raise OutputError("a temporary file was cut short", where="showers", todo="check the disk and run it again")
+        return values
+
+    def _put(self, y: int, i: int, groups: slice, values: NDArray[Any]) -> None:
+        if self._rows is not None:
+            self._rows[y, i, groups] = values
+            return
+        assert self._file is not None  # the one or the other
+        piece = np.ascontiguousarray(values, dtype=self.dtype)
+        os.pwrite(self._file, piece.data.cast("B"), self._place(y, i, groups))
 
 
 def parts(count: int, size: int) -> list[slice]:
@@ -69,13 +130,18 @@ def parts(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _mapped(size: int) -> mmap.mmap | None:
-    """Map an unnamed file; None if memory is the better place, or there is no room on the disk."""
+def _reserved(size: int) -> int | None:
+    """Open an unnamed file of some size; None if memory is the better place, or there is no room on the disk."""
     if size <= IN_MEMORY or not hasattr(os, "posix_fallocate"):
         return None
     try:
-        with tempfile.TemporaryFile() as file:
-            os.posix_fallocate(file.fileno(), 0, size)
-            return mmap.mmap(file.fileno(), size)
+        descriptor, path = tempfile.mkstemp()
     except OSError:
         return None
+    os.unlink(path)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor

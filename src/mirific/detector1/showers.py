@@ -262,11 +262,10 @@ def blocks_of(notes: NDArray[Any], excess: BlockCube) -> Blocks:
 
     total = np.maximum(notes["total"], np.float32(1e-30))
     return Blocks(
-        excess=excess.values,
+        excess=excess,
         weight=notes["total"],
         level=notes["level"] / total,
         correlation=-0.5 * notes["share"] / total,
-        release=excess.release,
     )
 
 
@@ -360,9 +359,10 @@ class _Tile:
     """A row of blocks, whose pixels add up row by row."""
 
     def __init__(self, first: int, last: int, cube: BlockCube) -> None:
-        self.cube, self.excess = cube, cube.rows[first // SIDE]
-        self.weight = np.zeros(self.excess.shape, dtype=np.float32)
-        vector = (np.float32, self.excess.shape[-1:])
+        self.cube = cube
+        nints, ngroups, _, nblocks = cube.shape
+        self.excess, self.weight = np.zeros((2, nints, ngroups, nblocks), dtype=np.float32)
+        vector = (np.float32, (nblocks,))
         kind = [("first", np.int32), ("last", np.int32), ("total", *vector), ("level", *vector), ("share", *vector)]
         self.note = np.zeros(1, dtype=np.dtype(kind))
         self.note["first"], self.note["last"] = first, last
@@ -376,6 +376,7 @@ class _Tile:
         """Express the excess in units of its error, NaN where few pixels are left; return the note."""
         few = (self.weight < 0.6 * self.note["total"][0]) | (self.weight <= 0)
         with np.errstate(invalid="ignore", divide="ignore"):
-            self.excess[...] = np.where(few, np.float32(np.nan), self.excess / np.sqrt(self.weight))
-        self.cube.release(self.excess.nbytes)
+            self.excess /= np.sqrt(self.weight, out=self.weight)
+        self.excess[few] = np.nan
+        self.cube.write_row(int(self.note["first"][0]) // SIDE, self.excess)
         return self.note

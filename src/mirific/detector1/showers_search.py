@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.detector1.block_cube import BlockCube, parts
+from mirific.detector1.block_cube import BlockCube, Window, parts
 from mirific.detector1.showers_series import Blocks, Series, measured
 
 __all__ = ["Rules", "Shower", "find"]
@@ -151,7 +151,7 @@ def _is_persistent(shower: Shower, series: Series) -> bool:
     starts = shower.integration == 0 and shower.group <= series.starts[0] + 1
     if starts and shower.efold >= _PERSISTENT:
         return True
-    nints, ngroups = series.values.shape[:2]
+    nints, ngroups = series.cube.shape[:2]
     onset, end = (
         series.groups_since_start(shower.integration, shower.group),
         series.groups_since_start(nints - 1, ngroups),
@@ -169,10 +169,10 @@ def _is_drift(shower: Shower, series: Series) -> bool:
 
 def _mean_excess(shower: Shower, series: Series) -> float:
     """Mean over the groups of an integration of what a shower releases at its peak, e per group."""
-    ngroups = series.values.shape[1]
+    ngroups = series.cube.shape[1]
     decay = series.decay(shower.efold)
     released = (1.0 - decay ** (ngroups - shower.group)) / (1.0 - decay)
-    return float(shower.peak * released / (ngroups * series.values.shape[0]))
+    return float(shower.peak * released / (ngroups * series.cube.shape[0]))
 
 
 #: Part of the blocks that must have a difference for it to count at all.
@@ -192,8 +192,7 @@ def _is_seen(blocks: Blocks) -> NDArray[np.bool_]:
     enough = np.empty((nints, ngroups), dtype=bool)
     for i in range(nints):
         for part in parts(ngroups, _FRAMES):
-            enough[i, part] = np.isfinite(blocks.excess[i, part][:, seen]).mean(axis=1) > _SEEN
-            blocks.release(_FRAMES * blocks.weight.nbytes)
+            enough[i, part] = np.isfinite(blocks.excess.read(i, part)[:, seen]).mean(axis=1) > _SEEN
     return enough
 
 
@@ -256,7 +255,7 @@ class _Field:
 
     def __init__(self, series: Series, threshold: float, map: Callable[..., Iterable[Any]]) -> None:
         self.series, self.threshold = series, threshold
-        self.closed = BlockCube(series.values.shape, bool)
+        self.closed = BlockCube(series.shape, bool)
         self.heights = np.empty(0, np.float32)
         self.templates = np.empty(0, np.uint8)
         self.places = np.empty((4, 0), np.int64)
@@ -269,7 +268,7 @@ class _Field:
         from mirific.detector1 import showers_search_kernels as kernels
 
         series = self.series
-        nints, ngroups = series.values.shape[:2]
+        nints, ngroups = series.cube.shape[:2]
         step, seen = max(1, nints * ngroups // 8), series.quality > 0
         inverse = _inverse_norms(series.quality)
         total = np.empty(series.quality.shape, dtype=np.float32)
@@ -286,9 +285,9 @@ class _Field:
         scale = 1.4826 * np.array(medians, dtype=np.float32).reshape(len(_DECAYS), -1)
         return scale * np.array(_UNTRUSTED, dtype=np.float32)
 
-    def fill(self, window: tuple[slice, slice], map: Callable[..., Iterable[Any]] = map) -> None:
+    def fill(self, window: Window, map: Callable[..., Iterable[Any]] = map) -> None:
         """Compute the signal to noise in a window, and keep what is above the threshold there."""
-        wide = (_widened(window[0], _MARGIN), _widened(window[1], _MARGIN))
+        wide = (_widened(window[0], _MARGIN, self.closed.shape[2]), _widened(window[1], _MARGIN, self.closed.shape[3]))
         part = self.series.cut(wide)
         inner = tuple(slice(s.start - w.start, s.stop - w.start) for s, w in zip(window, wide, strict=True))
         inverse = _inverse_norms(part.quality)
@@ -298,11 +297,10 @@ class _Field:
         for i, groups, snr in part.matched(_DECAYS, map):
             best, which = _best(snr, part.quality, factors, self.threshold, map)
             best, which = best[:, inner[0], inner[1]], which[:, inner[0], inner[1]]
-            high = (best >= self.threshold) & ~self.closed.values[i, groups, window[0], window[1]]
+            high = (best >= self.threshold) & ~self.closed.read(i, groups, window)
             g, y, x = np.nonzero(high)
             places = np.stack([np.full_like(g, i), groups.start + g, window[0].start + y, window[1].start + x])
             kept.append((best[high], which[high], places))
-            self.closed.release(high.shape[0] * high.shape[1] * self.closed.shape[3])
         heights, templates, every = zip(*kept, strict=True)
         self.heights, self.templates = np.concatenate(heights), np.concatenate(templates)
         self.places = np.concatenate(every, axis=1)
@@ -337,9 +335,13 @@ class _Field:
     def leave(self, peak: _Peak) -> None:
         """Do not look here again."""
         i, g, y, x = peak.integration, peak.group, peak.y, peak.x
-        near = (slice(max(0, g - 3), g + 4), slice(max(0, y - 2), y + 3), slice(max(0, x - 2), x + 3))
-        self.closed.values[(i, *near)] = True
+        _, ngroups, ny, nx = self.closed.shape
+        groups, rows, columns = near = _around(g, 3, ngroups), _around(y, 2, ny), _around(x, 2, nx)
+        self._close(i, groups, (rows, columns), np.array(True))
         self._drop((self.places[0] == i) & _within(self.places[1:], near))
+
+    def _close(self, i: int, groups: slice, window: Window, where: NDArray[np.bool_]) -> None:
+        self.closed.write(i, groups, self.closed.read(i, groups, window) | where, window)
 
     def _drop(self, which: NDArray[np.bool_]) -> None:
         self.heights, self.templates = self.heights[~which], self.templates[~which]
@@ -353,12 +355,9 @@ class _Field:
         place = (slice(y, y + height), slice(x, x + width))
         series.cut(place).without(shower.peak * shower.shape, (shower.integration, shower.group), shower.efold)
         last = shower.group + 2 + int(-np.log(rules.fraction) * shower.efold / series.seconds)
-        closed = self.closed.values[shower.integration, max(0, shower.group - 2) : last]
-        closed[:, place[0], place[1]] |= shower.shape > 0
-        self.closed.release(len(closed) * height * nx)
-        rows = slice(max(0, y - _MARGIN), min(ny, y + height + _MARGIN))
-        columns = slice(max(0, x - _MARGIN), min(nx, x + width + _MARGIN))
-        self.fill((rows, columns))
+        groups = slice(max(0, shower.group - 2), min(last, self.closed.shape[1]))
+        self._close(shower.integration, groups, place, shower.shape > 0)
+        self.fill((_widened(place[0], _MARGIN, ny), _widened(place[1], _MARGIN, nx)))
 
 
 def _best(
@@ -384,9 +383,14 @@ def _within(places: NDArray[np.int64], window: tuple[slice, ...]) -> NDArray[np.
     return inside
 
 
-def _widened(part: slice, margin: int) -> slice:
-    """A slice with a margin on both sides, not below 0."""
-    return slice(max(0, part.start - margin), part.stop + margin)
+def _widened(part: slice, margin: int, size: int) -> slice:
+    """A slice with a margin on both sides, as far as there is something."""
+    return slice(max(0, part.start - margin), min(part.stop + margin, size))
+
+
+def _around(middle: int, reach: int, size: int) -> slice:
+    """What is near a place, as far as there is something."""
+    return _widened(slice(middle, middle + 1), reach, size)
 
 
 def _inverse_norms(quality: _Array) -> _Array:
@@ -406,7 +410,7 @@ def _shower(series: Series, field: _Field, peak: _Peak) -> Shower | None:
     sides = _SIZES[peak.template % len(_SIZES)]
     ny, nx = series.quality.shape
     reach = 3 * int(sides.max()) // 2 + 8
-    window = (slice(max(0, y - reach), min(ny, y + reach + 1)), slice(max(0, x - reach), min(nx, x + reach + 1)))
+    window = (_around(y, reach, ny), _around(x, reach, nx))
     part, centre = series.cut(window), np.array([y - window[0].start, x - window[1].start])
     near = np.zeros(part.quality.shape, dtype=bool)
     near[
@@ -431,7 +435,7 @@ def _onset(part: Series, weights: _Array, i: int, g: int) -> tuple[int, float, f
     """Onset and decay of the mean of some blocks: group, e-folding time (s), signal to noise."""
     one = part.combined(weights)
     best = (g, _FINE_DECAYS[0], -np.inf)
-    groups = slice(max(0, g - 4), min(g + 5, part.values.shape[1]))
+    groups = slice(max(0, g - 4), min(g + 5, part.cube.shape[1]))
     for efold in _FINE_DECAYS:
         values = one.at(efold, i, groups)[:, 0, 0]
         k = int(np.argmax(values))

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.detector1.block_cube import BlockCube, parts
+from mirific.detector1.block_cube import BlockCube, Window, parts
 
-__all__ = ["Blocks", "Series", "keep", "measured"]
+__all__ = ["Blocks", "Series", "measured"]
 
 _Array = NDArray[np.float32]
 _Map = Callable[..., Iterable[Any]]
@@ -44,17 +44,13 @@ _ROWS = 8
 _PIECE = 250_000
 
 
-def keep(size: int) -> None:
-    """Give nothing back: arrays in memory stay."""
-
-
 @dataclass(frozen=True)
 class Blocks:
     """Excess of blocks of pixels over their median difference.
 
     Parameters
     ----------
-    excess : float32 array, shape (nints, ngroups, ny, nx)
+    excess : BlockCube, shape (nints, ngroups, ny, nx)
         Sum over the pixels, in units of its expected error; NaN where too few pixels are left.
     weight : float32 array, shape (ny, nx)
         Inverse variance of the mean excess, 1/e².
@@ -62,15 +58,12 @@ class Blocks:
         Mean of the median differences, e.
     correlation : float32 array, shape (ny, nx)
         Expected correlation of adjacent groups.
-    release : callable
-        Gives the memory back that reading so many bytes of ``excess`` took.
     """
 
-    excess: _Array
+    excess: BlockCube
     weight: _Array
     level: _Array
     correlation: _Array
-    release: Callable[[int], None] = keep
 
 
 @dataclass(frozen=True)
@@ -79,8 +72,10 @@ class Series:
 
     Parameters
     ----------
-    values : float32 array, shape (nints, ngroups, ny, nx)
+    cube : BlockCube
         Deviations over their measured noise, times the inverse of their covariance in time.
+    window : Window
+        The blocks of the cube that count, ny rows and nx columns.
     level : float32 array, shape (ny, nx)
         Their sums over the exposure.
     quality : float32 array, shape (ny, nx)
@@ -93,26 +88,34 @@ class Series:
         Groups from the end of an integration to the start of the next one.
     seconds : float
         Time of a group, s.
-    release : callable
-        Gives the memory back that reading so many bytes of ``values`` took.
     tables : dict
         Products of templates, by decay time.
     """
 
-    values: _Array
+    cube: BlockCube
+    window: Window
     level: _Array
     quality: _Array
     grade: NDArray[np.intp]
     starts: NDArray[np.intp]
     gap: float
     seconds: float
-    release: Callable[[int], None]
     tables: dict[float, tuple[_Array, _Array]] = field(default_factory=dict)
 
-    def cut(self, window: tuple[slice, slice]) -> Series:
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(nints, ngroups, ny, nx)."""
+        ny, nx = self.level.shape
+        return self.cube.shape[0], self.cube.shape[1], ny, nx
+
+    def cut(self, window: Window) -> Series:
         """The series of some blocks; a view."""
-        values, level = self.values[:, :, window[0], window[1]], self.level[window]
-        return replace(self, values=values, level=level, quality=self.quality[window], grade=self.grade[window])
+        level = self.level[window]
+        firsts = [whole.start + part.start for whole, part in zip(self.window, window, strict=True)]
+        rows, columns = (slice(first, first + size) for first, size in zip(firsts, level.shape, strict=True))
+        return replace(
+            self, window=(rows, columns), level=level, quality=self.quality[window], grade=self.grade[window]
+        )
 
     def combined(self, weights: _Array) -> Series:
         """One series: the mean of the blocks, given how much of a shower each holds."""
@@ -121,13 +124,12 @@ class Series:
         grade = np.rint((self.grade * share**2).sum()).astype(np.intp).reshape(1, 1)
         rows, columns = (np.flatnonzero(share.any(axis=axis)) for axis in (1, 0))
         window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-        values = np.empty((*self.values.shape[:2], 1, 1), dtype=np.float32)
-        part = self.cut(window)
-        for i, frames in enumerate(part.values):
-            values[i, :, 0, 0] = np.einsum("gyx,yx->g", frames, share[window])
-            part.release_groups(len(frames))
-        one = np.ones((1, 1), dtype=np.float32)
-        return replace(self, values=values, level=values.sum(axis=(0, 1)), quality=one, grade=grade)
+        part, (nints, ngroups) = self.cut(window), self.cube.shape[:2]
+        values = np.empty((nints, ngroups, 1, 1), dtype=np.float32)
+        for i, one in enumerate(values):
+            one[:, 0, 0] = np.einsum("gyx,yx->g", self.cube.read(i, slice(0, ngroups), part.window), share[window])
+        cube, unit = BlockCube.of(values), np.ones((1, 1), dtype=np.float32)
+        return replace(self, cube=cube, window=cube.whole, level=values.sum(axis=(0, 1)), quality=unit, grade=grade)
 
     def decay(self, efold: float) -> float:
         """Factor by which a template falls from group to group."""
@@ -141,7 +143,7 @@ class Series:
         from mirific.detector1 import showers_search_kernels as kernels
 
         if efold not in self.tables:
-            nints, ngroups = self.values.shape[:2]
+            nints, ngroups = self.cube.shape[:2]
             both, flat = np.empty((2, 2, nints, ngroups))
             norms, products = np.empty((2, _CORRELATIONS.size, nints, ngroups), dtype=np.float32)
             for k, rho in enumerate(_CORRELATIONS):
@@ -165,7 +167,7 @@ class Series:
         """
         from mirific.detector1 import showers_search_kernels as kernels
 
-        nints, ngroups, ny, nx = self.values.shape
+        nints, ngroups, ny, nx = self.shape
         count = min(ngroups, max(1, _PIECE // (ny * nx)))
         values, out = np.empty((count, ny * nx), np.float32), np.empty((len(efolds), count, ny * nx), np.float32)
         level, grade = np.ascontiguousarray(self.level).ravel(), np.ascontiguousarray(self.grade).ravel()
@@ -184,8 +186,7 @@ class Series:
                 if self.groups_since_start(i, part.start) > until:
                     continue
                 size = part.stop - part.start
-                values[:size].reshape(size, ny, nx)[...] = self.values[i, part]
-                self.release_groups(size)
+                values[:size] = self.cube.read(i, part, self.window).reshape(size, -1)
                 _ = list(map(match, range(len(efolds))))
                 yield i, part, out[:, :size].reshape(len(efolds), size, ny, nx)
             for efold, products in zip(efolds, running, strict=True):
@@ -207,7 +208,7 @@ class Series:
         """Signal to noise of a linear drift beside a constant, of one combined series."""
         from mirific.detector1 import showers_search_kernels as kernels
 
-        nints, ngroups = self.values.shape[:2]
+        nints, ngroups = self.cube.shape[:2]
         used = np.arange(ngroups) >= self.starts[:, None]
         time = np.array([[self.groups_since_start(i, g) for g in range(ngroups)] for i in range(nints)])
         templates = np.where(used, np.stack([time - time[used].mean(), np.ones_like(time)]), 0.0).astype(np.float32)
@@ -216,16 +217,12 @@ class Series:
             for series, first in zip(template, self.starts.tolist(), strict=True):
                 kernels.solve(series[first:, None], -_CORRELATIONS[self.grade.ravel()].astype(np.float32))
         (square, both), (_, flat) = np.einsum("aig,big->ab", templates, weighed)
-        product, level = np.einsum("aig,ig->a", templates, self.values[:, :, 0, 0])
+        product, level = np.einsum("aig,ig->a", templates, self.cube.read_row(0)[..., 0])
         return float((product - both / flat * level) / np.sqrt(square - both**2 / flat))
-
-    def release_groups(self, count: int) -> None:
-        """Give the memory back that reading some groups took: that of whole rows of blocks."""
-        self.release(count * self.values.shape[2] * self.values.strides[1])
 
     def groups_since_start(self, i: int, group: int) -> float:
         """Time from the start of the exposure, in groups."""
-        return float(i * (self.values.shape[1] + self.gap) + group)
+        return float(i * (self.cube.shape[1] + self.gap) + group)
 
     def norm(self, efold: float, i: int, group: int) -> _Array:
         """Norm of the template of a decay in each block, (ny, nx); infinite where it is hardly unlike a constant."""
@@ -236,7 +233,7 @@ class Series:
         """Subtract a shower of some ``excess`` (e per group, (ny, nx)) at its onset; in place."""
         from mirific.detector1 import showers_search_kernels as kernels
 
-        nints, ngroups, ny, nx = self.values.shape
+        nints, ngroups, ny, nx = self.shape
         rho = -_CORRELATIONS[self.grade.ravel()].astype(np.float32)
         decay, level = self.decay(efold), 1.0
         for i in range(onset[0], nints):
@@ -246,9 +243,9 @@ class Series:
                 model[g] = (level * excess * self.quality).ravel()
                 level *= decay
             kernels.solve(model[self.starts[i] :], rho)
-            self.values[i] -= model.reshape(ngroups, ny, nx)
+            every = slice(0, ngroups)
+            self.cube.write(i, every, self.cube.read(i, every, self.window) - model.reshape(-1, ny, nx), self.window)
             self.level[...] -= model.sum(axis=0).reshape(ny, nx)
-            self.release_groups(ngroups)
 
 
 def measured(
@@ -275,7 +272,7 @@ def measured(
     cube = BlockCube((nints, ngroups, *blocks.weight.shape))
     seen = blocks.weight > 0
     root = np.sqrt(blocks.weight, where=seen, out=np.full(seen.shape, np.nan, dtype=np.float32))
-    _take_common_off(blocks, root, seen, slice(first, last), cube, map)
+    _take_common_off(blocks, root, seen, first, cube, map)
     scatter = _smoothed(_centered(cube, map) * root)
     source = tolerance * np.maximum(blocks.level - _median(blocks.level[seen]), 0.0) * root
     quality = np.nan_to_num(root / np.sqrt(scatter**2 + source**2)).astype(np.float32)
@@ -283,11 +280,11 @@ def measured(
     grade = np.rint(np.clip(-np.nan_to_num(blocks.correlation), 0.0, 0.45) / _CORRELATIONS[1]).astype(np.intp)
     level = _weighed(cube, quality, noise, grade, starts - first, map)
     gap = float(blocks.excess.shape[1] - ngroups + 1)
-    return Series(cube.values, level, quality, grade, starts - first, gap, seconds, cube.release)
+    return Series(cube, cube.whole, level, quality, grade, starts - first, gap, seconds)
 
 
 def _take_common_off(
-    blocks: Blocks, root: _Array, seen: NDArray[np.bool_], groups: slice, cube: BlockCube, map: _Map
+    blocks: Blocks, root: _Array, seen: NDArray[np.bool_], first: int, cube: BlockCube, map: _Map
 ) -> None:
     """Mean excess (e), less what blocks of the same level of light have in common in a group: no shower does that.
 
@@ -300,17 +297,17 @@ def _take_common_off(
     members = members[np.argsort(light[members], kind="stable")]
     edges = _class_edges(light[members])
     centres = [np.median(light[members[a:b]]) for a, b in itertools.pairwise(edges)]
-    excess = blocks.excess[:, groups]
 
     def subtract(place: tuple[int, slice]) -> None:
-        frames = np.divide(excess[place], root, dtype=np.float32).reshape(-1, root.size)
+        i, groups = place
+        frames = blocks.excess.read(i, slice(first + groups.start, first + groups.stop))
+        frames /= root
+        frames = frames.reshape(-1, root.size)
         common = np.empty((len(frames), len(centres)), dtype=np.float32)
         kernels.level_medians(frames, members, edges, common)
         for frame, levels in zip(frames, common, strict=True):
             frame -= np.interp(light, centres, levels).astype(np.float32)
-        cube.values[place] = frames.reshape(-1, *root.shape)
-        blocks.release(frames.nbytes)
-        cube.release(frames.nbytes)
+        cube.write(i, groups, frames.reshape(-1, *root.shape))
 
     _ = list(map(subtract, cube.frames()))
 
@@ -345,8 +342,9 @@ def _centered(cube: BlockCube, map: _Map) -> _Array:
 
     def center(rows: slice) -> None:
         for y in range(rows.start, rows.stop):
-            kernels.center(cube.rows[y].reshape(nints * ngroups, nx), middle[y], scatter[y])
-            cube.release(cube.rows[y].nbytes)
+            series = cube.read_row(y)
+            kernels.center(series.reshape(nints * ngroups, nx), middle[y], scatter[y])
+            cube.write_row(y, series)
 
     _ = list(map(center, parts(ny, _ROWS)))
     return scatter
@@ -370,9 +368,10 @@ def _noise_of_frames(cube: BlockCube, quality: _Array, seen: NDArray[np.bool_], 
     edges = np.array([0, everywhere.size])
 
     def measure(place: tuple[int, slice]) -> None:
-        sizes = np.abs(cube.values[place] * quality).reshape(-1, quality.size)
+        sizes = cube.read(*place)
+        sizes *= quality
+        sizes = np.abs(sizes, out=sizes).reshape(-1, quality.size)
         kernels.level_medians(sizes, everywhere, edges, noise[place])
-        cube.release(sizes.nbytes)
 
     _ = list(map(measure, cube.frames()))
     return noise[..., 0]
@@ -389,13 +388,14 @@ def _weighed(
 
     def weigh(rows: slice) -> None:
         for y in range(rows.start, rows.stop):
+            row = cube.read_row(y)
             for i, first in enumerate(starts.tolist()):
-                values = cube.rows[y, i]
+                values = row[i]
                 values[...] = np.nan_to_num(values * quality[y]) / noise[i, :, None]
                 values[:first] = 0.0
                 kernels.solve(values[first:], rho[y])
                 level[y] += values.sum(axis=0)
-            cube.release(cube.rows[y].nbytes)
+            cube.write_row(y, row)
 
     _ = list(map(weigh, parts(quality.shape[0], _ROWS)))
     return level
