@@ -61,3 +61,23 @@ def test_many_exposures_are_thinned_evenly():
     assert (chosen[0], chosen[-1]) == ((0,), (156,))
     assert detector_stack._some(groups[:3]) == list(groups[:3])
     assert [len(g) for g in detector_stack._some((tuple(range(30)), tuple(range(30, 60))))] == [12, 12]
+
+
+def test_unusable_pixels_take_the_value_of_the_nearest():
+    rng = np.random.default_rng(5)
+    image = rng.normal(size=(60, 70)).astype(np.float32)
+    seen = rng.random(image.shape) < 0.6
+    seen[20:40, 10:30] = seen[:, 50:60] = False
+    found = kernels.nearest(image, seen)
+    np.testing.assert_array_equal(found[seen], image[seen])
+    distance = ndimage.distance_transform_edt(~seen)
+    ys, xs = np.nonzero(seen)
+    for y, x in np.argwhere(~seen)[::17]:
+        apart = np.hypot(ys - y, xs - x)
+        chosen = apart[image[ys, xs] == found[y, x]].min()
+        assert chosen <= distance[y, x] + 0.5
+
+
+def test_without_usable_pixels_nothing_is_filled():
+    image = np.ones((3, 4), dtype=np.float32)
+    np.testing.assert_array_equal(kernels.nearest(image, np.zeros((3, 4), dtype=bool)), image)

@@ -281,10 +281,10 @@ def _without_moving_sources(planes: Sequence[tuple[_Map, _Mask]]) -> NDArray[np.
 
 def _filled(middle: _Map, seen: _Mask) -> _Map:
     """Unusable pixels take the value of the nearest usable one, so that medians at edges see sky on both sides."""
-    if seen.all() or not seen.any():
-        return middle
-    _, (rows, columns) = ndimage.distance_transform_edt(~seen, return_indices=True)
-    return np.asarray(middle[rows, columns], dtype=np.float32)
+    from mirific.issues import detector_stack_kernels as kernels
+
+    filled: _Map = kernels.nearest(middle, seen)
+    return filled
 
 
 def _known(images: Sequence[Image]) -> int:

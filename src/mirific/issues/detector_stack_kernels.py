@@ -9,21 +9,9 @@ from numba import njit
 
 from mirific.image3.sorting_kernels import exchange, sort_rows
 
-__all__ = ["cross_excess", "drop_moving", "median_of_49", "median_of_nine", "neighbourhood", "quantiles"]
+__all__ = ["cross_excess", "drop_moving", "median_of_49", "median_of_nine", "nearest", "neighbourhood", "quantiles"]
 
-_NAN = np.float32(np.nan)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _sort(values: Any, n: int) -> None:
-    """Sort the first ``n`` values by insertion."""
-    for k in range(1, n):
-        value = values[k]
-        place = k
-        while place > 0 and values[place - 1] > value:
-            values[place] = values[place - 1]
-            place -= 1
-        values[place] = value
+_NAN, _INFINITY = np.float32(np.nan), np.float32(np.inf)
 
 
 @njit(nogil=True, cache=True, error_model="numpy", inline="always")
@@ -240,17 +228,73 @@ def quantiles(planes: Any, shares: Any, out: Any, seen: Any) -> None:
         Receives the number of values.
     """
     count, ny, nx = planes.shape
-    values = np.empty(count, dtype=np.float32)
+    values = np.empty((count, nx), dtype=np.float32)
+    places = np.outer(shares, np.maximum(np.arange(count + 1) - 1, 0))
+    lower = np.floor(places).astype(np.int64)
+    part = places - lower
+    for y in range(ny):
+        seen[y] = 0
+        for k in range(count):
+            for x in range(nx):
+                known = not np.isnan(planes[k, y, x])
+                values[k, x] = planes[k, y, x] if known else _INFINITY
+                seen[y, x] += known
+        sort_rows(values)
+        for k in range(shares.size):
+            for x in range(nx):
+                low = lower[k, seen[y, x]]
+                value = values[low, x]
+                if part[k, seen[y, x]] > 0.0:
+                    value += part[k, seen[y, x]] * (values[low + 1, x] - value)
+                out[k, y, x] = value if seen[y, x] else 0.0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _take_nearer(places: Any, y: int, x: int, j: int, i: int) -> None:
+    """Let a pixel take the place that another one knows, if it is nearer than its own."""
+    if not (0 <= j < places.shape[1] and 0 <= i < places.shape[2]) or places[0, j, i] < 0:
+        return
+    v, u = places[0, j, i], places[1, j, i]
+    old_v, old_u = places[0, y, x], places[1, y, x]
+    if old_v < 0 or (v - y) ** 2 + (u - x) ** 2 < (old_v - y) ** 2 + (old_u - x) ** 2:
+        places[0, y, x], places[1, y, x] = v, u
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def nearest(image: Any, seen: Any) -> Any:
+    """Image in which unusable pixels have the value of the nearest usable one; as it is if there is none.
+
+    Places of usable pixels are handed on from neighbour to neighbour, down the image and up again (Danielsson 1980,
+    Computer Graphics and Image Processing 14, 227); in rare cases the second nearest is found.
+
+    Parameters
+    ----------
+    image : float32 array, shape (ny, nx)
+    seen : bool array, shape (ny, nx)
+    """
+    ny, nx = image.shape
+    places = np.full((2, ny, nx), -1, dtype=np.int32)
     for y in range(ny):
         for x in range(nx):
-            n = 0
-            for k in range(count):
-                if not np.isnan(planes[k, y, x]):
-                    values[n] = planes[k, y, x]
-                    n += 1
-            _sort(values, n)
-            seen[y, x] = n
-            for k in range(shares.size):
-                place = shares[k] * max(n - 1, 0)
-                low, high = int(np.floor(place)), int(np.ceil(place))
-                out[k, y, x] = values[low] + (place - low) * (values[high] - values[low]) if n else 0.0
+            if seen[y, x]:
+                places[0, y, x], places[1, y, x] = y, x
+    for turn in range(2):
+        step = 1 - 2 * turn
+        for line in range(ny):
+            y = line if turn == 0 else ny - 1 - line
+            for x in range(nx):
+                if not seen[y, x]:
+                    for i in range(x - 1, x + 2):
+                        _take_nearer(places, y, x, y - step, i)
+            for x in range(1, nx):
+                if not seen[y, x]:
+                    _take_nearer(places, y, x, y, x - 1)
+            for x in range(nx - 2, -1, -1):
+                if not seen[y, x]:
+                    _take_nearer(places, y, x, y, x + 1)
+    result = image.copy()
+    for y in range(ny):
+        for x in range(nx):
+            if places[0, y, x] >= 0:
+                result[y, x] = image[places[0, y, x], places[1, y, x]]
+    return result

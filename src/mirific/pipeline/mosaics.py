@@ -134,10 +134,13 @@ def _configured(step: Step[Any], images: ImageSet, job: MosaicJob) -> Step[Any]:
 
 
 def _followed(images: ImageSet, job: MosaicJob) -> ImageSet:
-    """Follow a moving target; fixed ones stay as they are."""
+    """Follow a moving target; fixed ones stay as they are, and need no parameters."""
     from mirific.image3 import AssignMtWcs
+    from mirific.image3.assign_mtwcs import target_moves
 
-    step = _configured(AssignMtWcs(parity=job.settings.parity), images, job)
+    step: Any = AssignMtWcs(parity=job.settings.parity)
+    if target_moves(images):
+        step = _configured(step, images, job)
     followed: ImageSet = step.run(images, job.references)
     return followed
 
