@@ -9,18 +9,19 @@ import pytest
 
 from mirific.image2.assign_wcs import shift_pointing
 from mirific.image3.alignment import measure_alignment
-from mirific.simulate import Programme, image_set
+from mirific.simulate import Programme, Scene, image_set
 from tests.issues import scenes
 
 
 @cache
-def visits(name, seed):
-    """Two visits of two exposures each that overlap by 15 percent."""
+def visits(name, seed, stars=40.0, dithers=2):
+    """Two visits that overlap by 15 percent."""
     programme = Programme(
-        seed=seed, filters=(name,), subarray="BRIGHTSKY", ndithers=2, tiles=(2, 1), overlap=15.0, pointing_scatter=0.0
-    )
+        seed=seed, filters=(name,), subarray="BRIGHTSKY", ndithers=dithers, tiles=(2, 1), overlap=15.0,
+        pointing_scatter=0.0, scene=Scene(stars=stars),
+    )  # fmt: skip
     images = image_set(programme).images
-    return images[:2], images[2:]
+    return images[:dithers], images[dithers:]
 
 
 def spoiled(images, east, north):
@@ -79,3 +80,9 @@ def test_spots_of_the_detector_do_not_hide_the_stars(seed):
         sky, rng, number=2, pointing=(3.0, 2.0), error=(0.8, 0.3), visit="00001002001", star="S2", add=spots
     )
     np.testing.assert_allclose(measure_alignment(first + second).shift[1], [0.8, 0.3], atol=0.03)
+
+
+def test_crowded_fields_of_different_skies_have_nothing_in_common():
+    """Bright stars that are not the same correlate by their diffraction patterns; the sources tell."""
+    first, second = visits("F770W", 2, 2000.0, 1)[0], visits("F770W", 1, 2000.0, 1)[1]
+    assert measure_alignment((*first, *second)).pairs == ()

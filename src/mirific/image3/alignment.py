@@ -54,6 +54,10 @@ _FLOOR = 0.0015
 #: Where exposures see the sky is noted in blocks of so many pixels squared.
 _BLOCK = 4
 
+#: Of the bright sources that both groups should see, so many must be found in both: by a shift of sources, by one of
+#: structure. Two bright stars that are not the same correlate, by their diffraction patterns, over half a field.
+_SOURCES_SHARE, _STRUCTURE_SHARE = 0.6, 0.35
+
 #: A shift that few sources show counts from these odds on; of 2400 pairs of visits of different skies none had 2000.
 _LEAST_ODDS = 1e4
 
@@ -449,33 +453,48 @@ def _recovered(a: Catalog, b: Catalog, group_b: _Measured, shift: _Floats, radiu
     return len(expected), int((distance < radius).sum())
 
 
-def _plausible(a: _Measured, b: _Measured, catalogs: Sequence[Catalog], shift: Shift, radius: float) -> bool:
-    """Whether most bright sources of either group are where the shift says they are in the other."""
+def _plausible(a: _Measured, b: _Measured, catalogs: Sequence[Catalog], shift: Shift, least: float) -> bool:
+    """Whether ``least`` of the bright sources of either group are where the shift says they are in the other."""
+    radius = _radius(a) + 3.0 * float(shift.error.max())
     there = _recovered(catalogs[0], catalogs[1], b, shift.shift, radius)
     back = _recovered(catalogs[1], catalogs[0], a, -shift.shift, radius)
     expected, found = there[0] + back[0], there[1] + back[1]
-    return expected < 4 or found >= 0.6 * expected
+    density = (len(catalogs[0]) + len(catalogs[1])) / (a.area() + b.area())
+    chance = float(-np.expm1(-density * np.pi * radius**2))
+    return expected < 4 or found >= (chance + least * (1.0 - chance)) * expected
+
+
+def _radius(group: _Measured) -> float:
+    """Offsets closer than this agree, arcsec."""
+    return max(0.12, 0.6 * group.fwhm)
 
 
 def _pair_measures(a: _Measured, b: _Measured, reach: float) -> list[Shift]:
     """Shift of group ``b`` against ``a`` from sources, and from structure where these say too little."""
-    stars, sure = _shift_of_stars(a, b, reach)
+    catalogs = [_group_catalog(m.catalogs, 0.5 * a.fwhm) for m in (a, b)]
+    stars, sure = _shift_of_stars(a, b, catalogs, reach)
     if stars is not None and sure and _are_enough(stars):
         return [stars]
     step = max(0.11, a.fwhm / 3.0)
     pair = common_structure((a.exposures, b.exposures), (a.maps, b.maps), step, a.fwhm, reach)
     extended = shift_of_structure(*pair, reach=reach) if pair else None
-    if extended is not None and _follows_detector(a.maps, b.maps, extended):
+    if extended is not None and not _is_believable(a, b, catalogs, extended):
         extended = None
     return _convincing(stars, sure, extended, reach)
 
 
-def _shift_of_stars(a: _Measured, b: _Measured, reach: float) -> tuple[Shift | None, bool]:
+def _is_believable(a: _Measured, b: _Measured, catalogs: Sequence[Catalog], extended: Shift) -> bool:
+    """Whether a shift of structure is known to half a PSF, is not that of the detector, and the sources agree."""
+    if float(extended.error.max()) > 0.5 * a.fwhm or _follows_detector(a.maps, b.maps, extended):
+        return False
+    return _plausible(a, b, catalogs, extended, _STRUCTURE_SHARE)
+
+
+def _shift_of_stars(a: _Measured, b: _Measured, catalogs: Sequence[Catalog], reach: float) -> tuple[Shift | None, bool]:
     """Shift of group ``b`` against ``a`` from sources, and whether it is sure: by number, or by what both must see."""
-    radius, detector = max(0.12, 0.6 * a.fwhm), _detector_shifts(a.maps, b.maps)
-    catalogs = [_group_catalog(m.catalogs, 0.5 * a.fwhm) for m in (a, b)]
+    radius, detector = _radius(a), _detector_shifts(a.maps, b.maps)
     stars = shift_of_sources(*catalogs, reach=reach, radius=radius, detector=detector)
-    if stars is not None and not _plausible(a, b, catalogs, stars, radius):
+    if stars is not None and not _plausible(a, b, catalogs, stars, _SOURCES_SHARE):
         stars = None
     if stars is not None and stars.significance > _CONVINCING and stars.count >= 3:
         return stars, True
@@ -682,7 +701,7 @@ def _tied_to(catalog: Catalog, parts: Sequence[_Measured], solution: Solution, r
     for name in np.unique(solution.component):
         members = [int(g) for g in np.flatnonzero(solution.component == name)]
         mended = {g: _mended(stars[g], solution, g) for g in members}
-        radius = max(0.12, 0.6 * parts[members[0]].fwhm)
+        radius = _radius(parts[members[0]])
         whole = shift_of_sources(
             catalog, _group_catalog(list(mended.values()), 0.5 * parts[members[0]].fwhm),
             reach=reach, radius=radius, flux_ratio=np.inf,
@@ -719,7 +738,7 @@ def _significant(shift: _Floats, error: _Floats) -> _Floats:
 
 def _internal_pairs(group: _Measured, reach: float) -> list[tuple[int, int, Shift]]:
     """Shifts between the exposures of a group, each against the next three in the order of time."""
-    number, radius, maps = len(group.catalogs), max(0.12, 0.6 * group.fwhm), group.maps
+    number, radius, maps = len(group.catalogs), _radius(group), group.maps
     near = {(min(k, n % number), max(k, n % number)) for k in range(number) for n in range(k + 1, k + 4)}
     pairs = []
     for first, second in sorted(pair for pair in near if pair[0] != pair[1]):
