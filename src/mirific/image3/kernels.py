@@ -231,22 +231,25 @@ def blot(image: Any, columns: Any, rows: Any, out: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _gradient(image: Any, y: int, x: int) -> Any:
-    """Largest difference to the four neighbours; NaN for a NaN pixel, neighbours of NaN do not count."""
+def _gradient(image: Any, y: int, out: Any) -> None:
+    """Largest differences of a row to the four neighbours; NaN for NaN pixels, neighbours that are NaN do not count."""
     ny, nx = image.shape
-    here = image[y, x]
-    if np.isnan(here):
-        return _NAN
-    largest = np.float32(0.0)
-    if y > 0 and abs(here - image[y - 1, x]) > largest:
-        largest = abs(here - image[y - 1, x])
-    if y < ny - 1 and abs(here - image[y + 1, x]) > largest:
-        largest = abs(here - image[y + 1, x])
-    if x > 0 and abs(here - image[y, x - 1]) > largest:
-        largest = abs(here - image[y, x - 1])
-    if x < nx - 1 and abs(here - image[y, x + 1]) > largest:
-        largest = abs(here - image[y, x + 1])
-    return largest
+    here, above, below = image[y], image[max(y - 1, 0)], image[min(y + 1, ny - 1)]
+    out[0], out[nx - 1] = np.float32(0.0), np.float32(0.0)
+    for x in range(1, nx):
+        step = abs(here[x] - here[x - 1])
+        out[x] = step if step > np.float32(0.0) else np.float32(0.0)
+    for x in range(nx - 1):
+        step = abs(here[x] - here[x + 1])
+        out[x] = step if step > out[x] else out[x]
+    for x in range(nx):
+        step = abs(here[x] - above[x])
+        out[x] = step if step > out[x] else out[x]
+    for x in range(nx):
+        step = abs(here[x] - below[x])
+        out[x] = step if step > out[x] else out[x]
+    for x in range(nx):
+        out[x] = _NAN if np.isnan(here[x]) else out[x]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -268,13 +271,15 @@ def find_outliers(data: Any, err: Any, blotted: Any, backg: Any, snr: Any, scale
         Receives the outliers.
     """
     ny, nx = data.shape
+    steep = np.empty(nx, dtype=np.float32)
+    scale0, scale1, snr0, snr1 = scale[0], scale[1], snr[0], snr[1]
     for y in range(ny):
+        _gradient(blotted, y, steep)
         for x in range(nx):
             noise = err[y, x] if not np.isnan(err[y, x]) else np.float32(0.0)
-            steep = _gradient(blotted, y, x)
             away = abs(data[y, x] - blotted[y, x] - backg)
-            first[y, x] = away > scale[0] * steep + snr[0] * noise
-            found[y, x] = away > scale[1] * steep + snr[1] * noise
+            first[y, x] = away > scale0 * steep[x] + snr0 * noise
+            found[y, x] = away > scale1 * steep[x] + snr1 * noise
     for y in range(ny):
         for x in range(nx):
             if not found[y, x]:

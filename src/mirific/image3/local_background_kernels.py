@@ -57,6 +57,13 @@ def _smoothed_line(values: Any, y: int, taps: Any, line: Any, out: Any) -> None:
         _add(out, taps[k], line[half - k : half - k + nx], line[half + k : half + k + nx])
 
 
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"nnan", "nsz"})
+def _divide(line: Any, weight: Any) -> None:
+    """Divide by the weights, those below a fifth counting as one."""
+    for x in range(line.size):
+        line[x] /= max(weight[x], np.float32(0.2))
+
+
 @njit(nogil=True, cache=True, error_model="numpy")
 def smoothed_where(values: Any, bad: Any, taps: Any) -> Any:
     """Mean of the good pixels around each, with the weights of a separable, symmetric kernel.
@@ -78,8 +85,7 @@ def smoothed_where(values: Any, bad: Any, taps: Any) -> Any:
     for y in range(ny):
         _smoothed_line(good, y, taps, line, weight)
         _smoothed_line(values, y, taps, line, result[y])
-        for x in range(nx):
-            result[y, x] /= max(weight[x], np.float32(0.2))
+        _divide(result[y], weight)
     return result
 
 

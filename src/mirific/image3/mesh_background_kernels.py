@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["box_levels", "filled_boxes", "interpolated", "median_of_boxes"]
+__all__ = ["box_levels", "filled_boxes", "interpolated", "median_of_boxes", "moments"]
 
 #: Values beyond so many standard deviations are left out before the histogram is made.
 _FIRST_CUT = 2.0
@@ -34,8 +34,15 @@ def _gathered(data: Any, mask: Any, values: Any) -> int:
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-def _moments(values: Any, n: int, low: float, high: float) -> tuple[float, float, float]:
-    """Number, mean and standard deviation of the values from ``low`` to ``high``."""
+def moments(values: Any, n: int, low: float, high: float) -> tuple[float, float, float]:
+    """Number, mean and standard deviation of those of the first ``n`` values that are from ``low`` to ``high``.
+
+    Parameters
+    ----------
+    values : float array, shape (at least n,)
+    n : int
+    low, high : float
+    """
     zero = np.float64(values[0])
     count, first, second = 0.0, 0.0, 0.0
     for k in range(n):
@@ -127,8 +134,8 @@ def _clipped(counts: Any, number: Any) -> tuple[float, float, float]:
 @njit(nogil=True, cache=True, error_model="numpy")
 def _level(values: Any, n: int, counts: Any, places: Any, number: Any) -> tuple[float, float]:
     """Level and noise of some values: the mode, or the median where they are skewed; the other arrays are for work."""
-    _, mean, scatter = _moments(values, n, -np.inf, np.inf)
-    kept, mean, scatter = _moments(values, n, mean - _FIRST_CUT * scatter, mean + _FIRST_CUT * scatter)
+    _, mean, scatter = moments(values, n, -np.inf, np.inf)
+    kept, mean, scatter = moments(values, n, mean - _FIRST_CUT * scatter, mean + _FIRST_CUT * scatter)
     if not scatter > 0.0:
         return mean, 0.0
     steps = min(int(math.sqrt(2.0 / math.pi) * _REACH / _PER_STEP * kept + 1.0), _MOST_STEPS)
