@@ -21,7 +21,8 @@ _Array = NDArray[np.float32]
 _DECAYS = (6.0, 15.0, 40.0)
 _FINE_DECAYS = (4.0, 7.0, 11.0, 18.0, 28.0, 45.0, 70.0, 110.0)
 
-#: Decay time, s, from which an excess at the start of the first integration is not taken for a shower.
+#: Decay time, s, from which an excess at the start of the first integration is not taken for a shower; or half of the
+#: exposure, of which longer ones cannot be told from each other.
 _PERSISTENT = 70.0
 
 #: Signal to noise by which a decay that hardly fades must be better than a linear drift.
@@ -148,14 +149,11 @@ def _is_persistent(shower: Shower, series: Series) -> bool:
 
     Nor can what has not fallen to half by the end be told from a drift, if a drift is as likely.
     """
-    starts = shower.integration == 0 and shower.group <= series.starts[0] + 1
-    if starts and shower.efold >= _PERSISTENT:
-        return True
     nints, ngroups = series.cube.shape[:2]
-    onset, end = (
-        series.groups_since_start(shower.integration, shower.group),
-        series.groups_since_start(nints - 1, ngroups),
-    )
+    onset = series.groups_since_start(shower.integration, shower.group)
+    end = series.groups_since_start(nints - 1, ngroups)
+    if onset <= series.starts[0] + 1 and shower.efold >= min(_PERSISTENT, 0.5 * end * series.seconds):
+        return True
     return (end - onset) * series.seconds < shower.efold * math.log(2.0) and _is_drift(shower, series)
 
 
