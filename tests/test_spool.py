@@ -65,6 +65,16 @@ def test_only_what_changed_is_written_and_free_places_are_used_anew():
     assert spool._end <= end + 4 * 8192
 
 
+def test_an_image_that_is_held_is_not_written_again():
+    spool = Spool()
+    kept = SpooledImages(spool, [image(0.0)])
+    held = kept.hold(image(5.0))
+    np.testing.assert_array_equal(held.data, image(5.0).data)
+    assert spool._block_of(held.data) is not None
+    again = kept.keep([held])
+    assert spool._block_of(again[0].data) is spool._block_of(held.data)
+
+
 def test_changes_in_place_stay_private():
     kept = SpooledImages(Spool(), (image(1.0),))
     kept[0].data[:] = 7.0

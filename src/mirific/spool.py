@@ -184,6 +184,10 @@ class SpooledImages(Sequence[Image]):
         images._records = tuple(mapping(lambda item: _stored(spool, make(item)), items))
         return images
 
+    def hold(self, image: Image) -> Image:
+        """Put one image in the spool, from any thread, and give it back from there: :meth:`keep` finds it stored."""
+        return _loaded(self._spool, _stored(self._spool, image))
+
     def keep(self, images: Iterable[Image]) -> SpooledImages:
         """Put other images in the same spool; arrays that are there already are not written again."""
         return SpooledImages(self._spool, images)

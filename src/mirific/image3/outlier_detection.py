@@ -63,7 +63,8 @@ class OutlierDetection(SetStep):
             return exposure.with_images(self.each(lambda i: _compared(i, still, thresholds[0][0]), exposure.images))
         grid = make_grid(exposure.images, Resample())
         median = self._median(exposure.images, grid)
-        cleaned = self.each(lambda image: self._cleaned(image, grid, median, *thresholds), exposure.images)
+        hold = getattr(exposure.images, "hold", _as_it_is)
+        cleaned = self.each(lambda image: hold(self._cleaned(image, grid, median, *thresholds)), exposure.images)
         return exposure.with_images(cleaned)
 
     def _median(self, images: Sequence[Image], grid: Grid) -> NDArray[np.float32]:
@@ -138,6 +139,10 @@ class OutlierDetection(SetStep):
         backg = np.float32(level if matched else self.backg)
         kernels.find_outliers(image.data, image.err, blotted, backg, snr, scale, first, found)
         return _flagged(image, found)
+
+
+def _as_it_is(image: Image) -> Image:
+    return image
 
 
 #: Rows of the mosaic whose median is taken at a time.

@@ -103,9 +103,8 @@ def combine(job: MosaicJob) -> MosaicResult:
         images = _followed(_read(job, threads), job)
         handled, found, left = (images, (), ()) if job.settings.parity else _handle_issues(images, job, threads)
         return_freed_memory()
-        combined, flagged, still = _combined(handled, job, threads)
+        mosaic, flagged, still = _combined(handled, job, threads)
         return_freed_memory()
-        mosaic = _catalogued(combined, job)
         products, flags = _write(mosaic, job, threads)
     seen = (*found, *flagged), (*left, *still)
     return MosaicResult(job.plan.root, products, *seen, _picture(mosaic), mosaic.history, flags)
@@ -176,7 +175,7 @@ def _detected(issue: Issue, images: ImageSet) -> tuple[Finding, ...]:
 def _combined(
     images: ImageSet, job: MosaicJob, threads: Executor
 ) -> tuple[Mosaic, tuple[Finding, ...], tuple[Finding, ...]]:
-    """Align, match the sky, flag outliers, resample; look whether outlier detection ate the sky meanwhile.
+    """Align, match the sky, flag outliers, make the mosaic; look whether outlier detection ate the sky meanwhile.
 
     Flagged values are lost, so the mitigation starts from the images as they were before, in place of that step.
     """
@@ -188,14 +187,19 @@ def _combined(
     before, images = images, _configured(OutlierDetection(mapping=threads.map), images, job).run(images, job.references)
     overflagging = next(issue for issue in ISSUES if issue.slug == "outlier-overflagging")
     if parity or overflagging.slug in job.settings.skip or overflagging.detect is None:
-        return _resampled(images, job, threads), (), ()
+        return _made(images, job, threads), (), ()
     looking = threads.map(overflagging.detect, (images,))
-    mosaic = _resampled(images, job, threads)
+    mosaic = _made(images, job, threads)
     found = next(looking)
     if overflagging.mitigation is None or not any(finding.present for finding in found):
         return mosaic, found, found
     images = _configured(overflagging.mitigation(), before, job).run(before, job.references)
-    return _resampled(images, job, threads), found, overflagging.detect(images)
+    return _made(images, job, threads), found, overflagging.detect(images)
+
+
+def _made(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic:
+    """The mosaic with its catalogue."""
+    return _catalogued(_resampled(images, job, threads), job)
 
 
 def _resampled(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic:
