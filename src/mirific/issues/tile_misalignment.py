@@ -10,8 +10,8 @@ pixel by pixel, flags large blocks and the cores of sources.
 How it is seen
 --------------
 Exposures are grouped by visit and guide star. The groups are compared pairwise, never with a mosaic that contains
-them: the sources that two groups share vote for their common shift; where they share few, what both must see decides which
-shift is the likely one; and the structure that they share (nebulae, galaxies) gives an independent one by
+them: the sources that two groups share vote for their common shift; where they share few, what both must see decides
+which shift is the likely one; and the structure that they share (nebulae, galaxies) gives an independent one by
 cross-correlation and by the difference along the gradient. Errors come from the scatter of the sources and from a
 jackknife over blocks of the overlap. All pairwise shifts together, solved by least
 squares, give one shift per group. A group is called misaligned when its shift exceeds the threshold and five times
