@@ -31,6 +31,9 @@ _POINTINGS, _EXPOSURES = 16, 24
 #: Side of the boxes in which background and noise are measured, pixels.
 _BOX = 32
 
+#: Rows of a stack that are looked at together.
+_ROWS = 128
+
 
 @dataclass(frozen=True)
 class Statistic:
@@ -124,15 +127,13 @@ def stack_in_detector_frame(images: Sequence[Image]) -> DetectorStack:
     pointings and exposures, some are taken, evenly: more would not show more.
     """
     groups = _some(distinct_pointings(images, 1.5 * psf_fwhm(images[0])))
-    planes = [_pointing(images[k] for k in group) for group in groups]
-    values = _without_moving_sources(planes) if len(groups) > 1 else planes[0][0][None]
-    pointings = len(planes)
-    del planes
+    values = _without_moving_sources([(images[k] for k in group) for group in groups], images[0].data.shape)
+    pointings = len(groups)
     edge = 0.1 if pointings > 4 else 0.0
     (middle, *extremes), seen = _quantiles(values, (0.5, edge, 1.0 - edge))
     middle = _filled(middle, seen > 0)
     near, far, second_highest, second_lowest = _neighbourhood(middle)
-    crosses, _ = _quantiles(_cross_excess(values), (edge, 1.0 - edge))
+    crosses = _cross_quantiles(values, (edge, 1.0 - edge))
     return DetectorStack(
         _statistic(middle - _median_filtered(middle, 49), extremes, seen),
         _statistic(middle - near, crosses, seen),
@@ -191,6 +192,17 @@ def _cross_excess(values: NDArray[np.float32]) -> NDArray[np.float32]:
     out = np.empty_like(values)
     for plane, result in zip(values, out, strict=True):
         kernels.cross_excess(plane, result)
+    return out
+
+
+def _cross_quantiles(values: NDArray[np.float32], shares: tuple[float, ...]) -> NDArray[np.float32]:
+    """Quantiles of values minus the mean of their four neighbours, some rows at a time."""
+    ny = values.shape[1]
+    out = np.empty((len(shares), *values.shape[1:]), dtype=np.float32)
+    for y0 in range(0, ny, _ROWS):
+        y1, below, above = min(y0 + _ROWS, ny), max(y0 - 1, 0), min(y0 + _ROWS + 1, ny)
+        excess = _cross_excess(np.ascontiguousarray(values[:, below:above]))
+        out[:, y0:y1] = _quantiles(np.ascontiguousarray(excess[:, y0 - below : y1 - below]), shares)[0]
     return out
 
 
@@ -270,12 +282,18 @@ def _not_columns(sources: _Mask) -> _Mask:
     return np.asarray(kept[label], dtype=bool)
 
 
-def _without_moving_sources(planes: Sequence[tuple[_Map, _Mask]]) -> NDArray[np.float32]:
-    """Planes with NaN where a source falls on a pixel, unless that would leave less than half of the pointings."""
+def _without_moving_sources(groups: Sequence[Iterable[Image]], shape: tuple[int, ...]) -> NDArray[np.float32]:
+    """Planes of the pointings (n, ny, nx), NaN where a source falls on a pixel.
+
+    They keep their values where otherwise less than half of the pointings would be left, or where there is but one.
+    """
     from mirific.issues import detector_stack_kernels as kernels
 
-    values = np.stack([plane[0] for plane in planes])
-    kernels.drop_moving(values, np.stack([plane[1] for plane in planes]))
+    values, sources = np.empty((len(groups), *shape), dtype=np.float32), np.empty((len(groups), *shape), dtype=bool)
+    for k, group in enumerate(groups):
+        values[k], sources[k] = _pointing(group)
+    if len(groups) > 1:
+        kernels.drop_moving(values, sources)
     return values
 
 
