@@ -242,6 +242,13 @@ def test_what_sets_in_suddenly_may_last(seed):
     assert abs(shower.group - 13) <= 1
 
 
+def test_a_step_is_no_shower():
+    """Of a decay of 100 s, 8 s show nothing; the real ramp of 2018 has such steps in a quarter of its pixels."""
+    made, usable = blocks(4)
+    with_shower(made, 5.0, group=14, efold=1e6)
+    assert find(made, usable, 0.5, Rules()) == []
+
+
 def test_the_largest_change_is_in_force():
     made, usable = blocks(3)
     with_shower(made, 4.0)

@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from mirific.fits_files import card
 
 _PRINTABLE = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=150)
+#: Without quotes: ``astropy`` takes one in the comment of a text for the end of the text.
+_COMMENTS = st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="'"), max_size=150)
 _VALUES = st.booleans() | st.integers(-(2**63), 2**63) | st.floats(allow_nan=False, allow_infinity=False) | _PRINTABLE
 
 
-@given(value=_VALUES, comment=_PRINTABLE)
+@given(value=_VALUES, comment=_COMMENTS)
 def test_astropy_reads_the_very_value(value, comment):
     text = card("KEY", value, comment)
     assert len(text) % 80 == 0

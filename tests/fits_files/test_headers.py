@@ -14,6 +14,8 @@ from mirific.fits_files.headers import read_units, value_of
 from mirific.io.fits_reading import open_fits
 
 _ASCII = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=200)
+#: Without quotes: ``astropy`` takes one in the comment of a text for the end of the text.
+_COMMENTS = st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="'"), max_size=20)
 _VALUES = st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False, allow_infinity=False) | _ASCII
 
 
@@ -24,13 +26,13 @@ def _same(found, expected):
 
 
 @settings(max_examples=150, deadline=None)
-@given(values=st.lists(_VALUES, max_size=6), comment=st.text(st.characters(min_codepoint=32, max_codepoint=126)))
+@given(values=st.lists(_VALUES, max_size=6), comment=_COMMENTS)
 @pytest.mark.filterwarnings("ignore:Card is too long")
 def test_values_come_back_as_astropy_wrote_them(tmp_path_factory, values, comment):
     path = tmp_path_factory.mktemp("headers") / "a.fits"
     primary = fits.PrimaryHDU()
     for k, value in enumerate(values):
-        primary.header[f"KEY{k}"] = (value, comment[:20])
+        primary.header[f"KEY{k}"] = (value, comment)
     fits.HDUList([primary, fits.ImageHDU(np.zeros((3, 5), np.float32), name="sci")]).writeto(path)
     first, second = read_units(path)
     with fits.open(path) as hdus:

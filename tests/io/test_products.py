@@ -101,6 +101,7 @@ def test_a_ramp_is_opened_without_reading_its_pixels(tmp_path):
 
 
 def test_what_is_assumed_is_said_and_can_be_set(tmp_path, caplog):
+    caplog.set_level("WARNING", logger="mirific")
     path = _write_ramp(tmp_path / "jw1_uncal.fits", **{"instrument.filter": None, "exposure.type": None})
     assert io.read_ramp(path).meta["instrument.filter"] == "F770W"
     assert "FILTER is absent, F770W is assumed" in caplog.text

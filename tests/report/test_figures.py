@@ -73,10 +73,10 @@ def test_missing_pixels_are_not_painted_and_masked_ones_are():
 
 
 def test_large_pictures_are_thinned_without_bias():
-    data = np.full((2500, 30), 5.0)
+    data = np.full((4500, 30), 5.0)
     data[::2], data[0:5] = np.nan, 6.0
     image, _ = _images(_tree(picture_svg(Picture("t", "c", data, stretch="linear"))))
-    assert image.shape == (500, 6, 4)
+    assert image.shape == (900, 6, 4)
     assert (image[..., 3] == 255).all()
     assert (image[:-1, :, 0] == 255).all()
     assert (image[-1, :, 0] == 0).all()

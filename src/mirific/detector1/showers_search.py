@@ -28,6 +28,9 @@ _PERSISTENT = 70.0
 #: Signal to noise by which a decay that hardly fades must be better than a linear drift.
 _BETTER = 3.0
 
+#: Part of its e-folding time that a decay must be seen.
+_LEAST_DECAY = 1.0 / 3.0
+
 #: Heights and widths of the rectangles over which blocks are combined, blocks.
 _SIZES = np.array([(1, 1), (2, 2), (3, 3), (1, 3), (3, 1), (5, 5), (9, 9), (15, 15)])
 
@@ -147,14 +150,16 @@ def _is_no_shower(shower: Shower, series: Series, rules: Rules) -> bool:
 def _is_persistent(shower: Shower, series: Series) -> bool:
     """Whether an excess is there from the start and fades slowly: persistence, as like as not.
 
-    Nor can what has not fallen to half by the end be told from a drift, if a drift is as likely.
+    Nor can what has not fallen to half by the end be told from a drift, if a drift is as likely, or if so little of
+    the decay is seen that it is a mere step.
     """
     nints, ngroups = series.cube.shape[:2]
     onset = series.groups_since_start(shower.integration, shower.group)
     end = series.groups_since_start(nints - 1, ngroups)
     if onset <= series.starts[0] + 1 and shower.efold >= min(_PERSISTENT, 0.5 * end * series.seconds):
         return True
-    return (end - onset) * series.seconds < shower.efold * math.log(2.0) and _is_drift(shower, series)
+    seen = (end - onset) * series.seconds / shower.efold
+    return seen < _LEAST_DECAY or (seen < math.log(2.0) and _is_drift(shower, series))
 
 
 def _is_drift(shower: Shower, series: Series) -> bool:
