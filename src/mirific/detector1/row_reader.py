@@ -19,7 +19,7 @@ from mirific.errors import MirificError
 __all__ = ["RowReader"]
 
 #: Size of the buffer, about, bytes.
-BUFFER_BYTES = 6_000_000
+BUFFER_BYTES = 4_000_000
 
 #: Rows to read at a time, at most.
 MOST_ROWS = 32
