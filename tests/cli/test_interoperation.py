@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import json
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 
 from mirific import io
 from mirific.cli import main
+from tests.official_crds import official_crds
 
 # The official steps and what they import warn on their own account.
 pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
@@ -18,11 +18,7 @@ pytestmark = [pytest.mark.oracle, pytest.mark.filterwarnings("ignore")]
 @pytest.fixture(scope="module")
 def environment(cache):
     """The process's CRDS settings for the official pipeline, as before afterwards."""
-    context = ast.literal_eval((cache / "config/jwst/server_config").read_text())["operational_context"]
-    server = "https://jwst-serverless-mode.stsci.edu"
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in {"CRDS_PATH": str(cache), "CRDS_CONTEXT": context, "CRDS_SERVER_URL": server}.items():
-            patch.setenv(name, value)
+    with official_crds(cache):
         yield cache
 
 

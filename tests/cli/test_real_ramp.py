@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +9,7 @@ import pytest
 from astropy.io import fits
 
 from mirific.cli import main
+from tests.official_crds import official_crds
 
 pytestmark = pytest.mark.realdata
 
@@ -45,21 +45,12 @@ def ours(shared_data, cache, tmp_path_factory):
 @pytest.fixture(scope="module")
 def official(shared_data, cache, tmp_path_factory):
     """The same ramp with what its header lacks, by the official pipeline."""
-    import ast
     import warnings
 
     folder = tmp_path_factory.mktemp("official")
     path = folder / "ramp_uncal.fits"
-    context = ast.literal_eval((cache / "config/jwst/server_config").read_text())["operational_context"]
-    wanted = {
-        "CRDS_PATH": str(cache),
-        "CRDS_CONTEXT": context,
-        "CRDS_SERVER_URL": "https://jwst-serverless-mode.stsci.edu",
-    }
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+    with official_crds(cache), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the official models complain about the header of 2018
-        for name, value in wanted.items():
-            patch.setitem(os.environ, name, value)
         from jwst.pipeline import Detector1Pipeline
         from stdatamodels.jwst.datamodels import Level1bModel
 

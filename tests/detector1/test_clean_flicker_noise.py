@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -28,6 +27,7 @@ from mirific.references import Crds
 from mirific.references.demo.cache import build_cache
 from tests.detector1 import streams
 from tests.detector1.cases import Case, fixed, ramp_of, references_of
+from tests.official_crds import official_crds
 
 CASE = Case(nints=2, ngroups=8, rate=20.0, nan_references=False, seed=7)
 BEFORE = (DqInit(), Saturation(), LastFrame(), Reset(), Linearity(), Jump())
@@ -38,11 +38,7 @@ def cache(tmp_path_factory):
     """A CRDS cache for the draft rate of the official step, which asks CRDS whatever it is given."""
     folder = tmp_path_factory.mktemp("crds")
     build_cache(folder, filters=("F770W",), subarrays=("SUB64",), readpatts=("FASTR1",), dark_groups=3)
-    context = ast.literal_eval((folder / "config/jwst/server_config").read_text())["operational_context"]
-    with pytest.MonkeyPatch.context() as patch:
-        server = "https://jwst-serverless-mode.stsci.edu"
-        for name, value in {"CRDS_PATH": str(folder), "CRDS_CONTEXT": context, "CRDS_SERVER_URL": server}.items():
-            patch.setenv(name, value)
+    with official_crds(folder):
         yield folder
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from mirific.errors import InputError
@@ -38,6 +38,7 @@ def test_parity_equals_jwst(rng, count):
 
 
 @settings(max_examples=50, deadline=None)
+@example(values=[0, 0, -58, -127, -141, 168, 270, 314, 314, 314, -333, -336, -364, 435, -631], sigma=1.037, maxiters=3)
 @given(
     values=st.lists(st.integers(-1000, 1000), min_size=1, max_size=30),
     sigma=st.sampled_from([1.037, 2.113, 3.071]),

@@ -15,31 +15,34 @@ def clip(values: Any, count: int, sigma: float, maxiters: int, kept: Any) -> int
     """Clip the first ``count`` entries of ``values`` about their median; fill ``kept``, return how many remain.
 
     The limits are median ± sigma times the standard deviation, found anew until nothing is rejected or for
-    ``maxiters`` rounds (negative: no limit), as ``astropy.stats.sigma_clip`` does.
+    ``maxiters`` rounds (negative: no limit), as ``astropy.stats.sigma_clip`` does; the last limits decide about all
+    values, those of earlier rounds about none.
     """
-    for i in range(count):
-        kept[i] = not np.isnan(values[i])
-    rounds = 0
     work = np.empty(count)
-    while True:
-        n = 0
-        for i in range(count):
-            if kept[i]:
-                work[n] = values[i]
-                n += 1
-        if n == 0 or rounds == maxiters:
-            return n
-        middle = np.median(work[:n])
-        limit = sigma * np.std(work[:n])
+    n = 0
+    for i in range(count):
+        if not np.isnan(values[i]):
+            work[n] = values[i]
+            n += 1
+    low, high = -np.inf, np.inf
+    rounds = 0
+    while n > 0 and rounds != maxiters:
+        middle, limit = np.median(work[:n]), sigma * np.std(work[:n])
+        low, high = middle - limit, middle + limit
         left = 0
-        for i in range(count):
-            if kept[i] and middle - limit <= values[i] <= middle + limit:
+        for i in range(n):
+            if low <= work[i] <= high:
+                work[left] = work[i]
                 left += 1
-            else:
-                kept[i] = False
         rounds += 1
         if left == n:
-            return n
+            break
+        n = left
+    remaining = 0
+    for i in range(count):
+        kept[i] = low <= values[i] <= high
+        remaining += kept[i]
+    return remaining
 
 
 @njit(nogil=True, cache=True)
