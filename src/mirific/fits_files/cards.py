@@ -48,6 +48,11 @@ def card(keyword: str, value: Any, comment: str) -> str:
         return _continued(keyword, text[1:-1].rstrip(), comment)
     if text is None or len(bare) > _LENGTH:
         return _by_astropy(keyword, value, comment)
+    return _commented(bare, comment)
+
+
+def _commented(bare: str, comment: str) -> str:
+    """A card of 80 characters with as much of the comment as there is room for."""
     room = _LENGTH - max(len(bare), _COMMENT) - 3
     if room < 1 or not comment:
         return bare.ljust(_LENGTH)
@@ -105,7 +110,4 @@ def _by_astropy(keyword: str, value: Any, comment: str) -> str:
     from astropy.io.fits import Card
 
     bare = str(Card(keyword, value)).rstrip()
-    if len(bare) > _LENGTH:
-        return str(Card(keyword, value, comment))
-    room = _LENGTH - max(len(bare), _COMMENT) - 3
-    return bare.ljust(_LENGTH) if room < 1 or not comment else f"{bare:{_COMMENT}} / {comment[:room]}".ljust(_LENGTH)
+    return str(Card(keyword, value, comment)) if len(bare) > _LENGTH else _commented(bare, comment)

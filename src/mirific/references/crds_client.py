@@ -50,6 +50,7 @@ class Crds:
     def __init__(self, context: str | None = None, path: str | Path | None = None) -> None:
         self._given = context
         self._context: str | None = None
+        self._environment: dict[str, str] | None = None
         self._path = None if path is None else Path(path).absolute()
         self._chosen: dict[tuple[Any, ...], dict[str, str]] = {}
         self._opened: dict[tuple[str, Window], ReferenceFile] = {}
@@ -85,7 +86,11 @@ class Crds:
         InputError, ReferenceMissing
             As from :func:`mirific.references.crds_process.crds_environment`.
         """
-        return crds_environment(self._path, self._given)
+        if self._path is None:
+            return crds_environment(None, self._given)
+        if self._environment is None:
+            self._environment = crds_environment(self._path, self._given)
+        return self._environment
 
     def context(self) -> str:
         """Name of the pmap in force, such as ``jwst_1413.pmap``.
