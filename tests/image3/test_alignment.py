@@ -60,7 +60,7 @@ def test_what_was_compared_is_not_compared_again(monkeypatch):
     first, second = visits("F2550W", 7)
     known = measure_alignment((*first, *second))
     count = []
-    monkeypatch.setattr(module, "_pairs_of_groups", lambda parts, reach: count.append(reach) or [])
+    monkeypatch.setattr(module, "pairs_of_groups", lambda parts, reach: count.append(reach) or [])
     np.testing.assert_array_equal(measure_alignment((*first, *second), rotate=False).shift, known.shift)
     assert count == []
     assert measure_alignment((*first, *spoiled(second, 0.5, 0.0))).pairs == ()

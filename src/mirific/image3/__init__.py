@@ -8,8 +8,10 @@ official pipeline is called from :mod:`mirific.image3.official` and from nowhere
 
 Alignment, from below: :mod:`.tangent_plane` (exposures on one plane), :mod:`.source_finding`, :mod:`.registration`
 (shift of two lists of stars), :mod:`.recognition` (of two short ones), :mod:`.views_of_sky` and :mod:`.structure`
-(shift of two nebulae), :mod:`.shift_network` (one shift for each from those of pairs), :mod:`.alignment` (visits),
-which :class:`TweakReg` and the issues use.
+(shift of two nebulae), :mod:`.measured_exposures` (what is measured once per exposure), :mod:`.visit_comparison`
+(shifts between visits, and within them), :mod:`.shift_network` (one shift for each from those of pairs),
+:mod:`.absolute_ties` (visits and a catalogue), :mod:`.alignment` (the whole), which :class:`TweakReg` and the issues
+use.
 """
 
 from __future__ import annotations
