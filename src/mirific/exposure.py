@@ -399,6 +399,8 @@ class Mosaic(_Carrier):
         Sum of the weights of the exposures.
     context : int32 array, shape (nplanes, ny, nx)
         Bit k of plane p: exposure 32 p + k contributed.
+    dq : uint32 array, shape (ny, nx), optional
+        DQ bits of all pixels that contributed; where resample was asked for them.
     var_poisson, var_rnoise, var_flat : float32 arrays, shape (ny, nx), MJy²/sr²
     wcs : gwcs.WCS
         Mosaic (0-based x, y) to ICRS degrees.
@@ -418,6 +420,7 @@ class Mosaic(_Carrier):
     meta: Metadata
     wcs: WCS
     context: NDArray[np.int32] | None = None
+    dq: NDArray[np.uint32] | None = None
     var_poisson: NDArray[np.float32] | None = None
     var_rnoise: NDArray[np.float32] | None = None
     var_flat: NDArray[np.float32] | None = None

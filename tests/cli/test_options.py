@@ -31,6 +31,7 @@ ASKED = {
     "resample.enable_ctx=false": (Resample, False),
     "resample.enable_err=false": (Resample, False),
     "resample.report_var=false": (Resample, False),
+    "resample.propagate_dq=true": (Resample, True),
     "resample.common_grid=true": (Resample, True),
     "resample_single.skip=false": (ResampleSingle, False),
     "outlier_detection.resample_data=false": (OutlierDetection, False),

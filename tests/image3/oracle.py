@@ -58,7 +58,16 @@ def resampled(exposure: ImageSet, step: Any) -> Mosaic:
     """Mosaic by the official step, with the parameters of ours."""
     from jwst.resample import ResampleStep
 
-    names = ("pixfrac", "kernel", "fillval", "weight_type", "rotation", "pixel_scale_ratio", "pixel_scale")
+    names = (
+        "pixfrac",
+        "kernel",
+        "fillval",
+        "weight_type",
+        "rotation",
+        "pixel_scale_ratio",
+        "pixel_scale",
+        "propagate_dq",
+    )
     kinds = {"output_shape": int, "crpix": float, "crval": float}
     pairs = {name: numbers(getattr(step, name), kind) for name, kind in kinds.items()}
     with _quiet():

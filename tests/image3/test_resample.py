@@ -8,7 +8,9 @@ import pytest
 from astropy import wcs as fits_wcs
 from astropy.io import fits
 
+from mirific import io
 from mirific.errors import InputError, ParameterError
+from mirific.exposure import DQ, dq_names
 from mirific.image3 import Resample
 from mirific.image3.drizzling import weights
 from mirific.image3.resample import GOOD_BITS
@@ -72,6 +74,74 @@ def test_drops_of_other_shapes_are_those_of_jwst(matched, parameters):
     assert _share((np.abs(ours.data - theirs.data) <= 1e-3 * theirs.err)[inside][known]) >= 0.999
     assert _share((np.abs(ours.err - theirs.err) <= 1e-3 * theirs.err)[inside][known]) >= 0.999
     np.testing.assert_array_equal((ours.context[:, 8:-8, 8:-8] != 0), (theirs.context[:, 8:-8, 8:-8] != 0))
+
+
+@pytest.fixture(scope="module")
+def flagged(matched):
+    """The exposures with many sorts of flags, some of which keep pixels out."""
+    rng = np.random.default_rng(8)
+    bits = np.array(
+        [0, 0, DQ["JUMP_DET"], DQ["HOT"], DQ["DO_NOT_USE"], DQ["NON_SCIENCE"] | DQ["RC"], 2**31, 6], np.uint32
+    )
+    return matched.with_images(
+        replace(image, dq=image.dq | rng.choice(bits, image.dq.shape, p=(0.6, *[0.4 / 7] * 7)))
+        for image in matched.images
+    )
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"rotation": 20.0, "pixfrac": 0.6, "weight_type": "exptime"},
+        {"pixel_scale_ratio": 0.4},
+        {"kernel": "turbo"},
+        {"kernel": "point", "pixel_scale_ratio": 2.0},
+        {"kernel": "gaussian"},
+    ],
+    ids=str,
+)
+def test_flags_go_where_jwst_carries_them(flagged, parameters):
+    step = Resample(propagate_dq=True, **parameters)
+    ours, theirs = step.apply(flagged, {}), oracle.resampled(flagged, step)
+    inside = np.s_[8:-8, 8:-8]  # the official step leaves out more of these at the border
+    assert ours.dq.dtype == theirs.dq.dtype == np.uint32
+    assert _share(ours.dq[inside] == theirs.dq[inside]) >= 0.9999
+    assert {name for value in np.unique(ours.dq) for name in dq_names(int(value))} == {
+        "SATURATED",
+        "JUMP_DET",
+        "HOT",
+        "REFERENCE_PIXEL",
+    }
+
+
+@pytest.mark.parametrize("kernel", ["square", "turbo"])
+def test_flags_leave_no_seams_and_are_kept_in_the_file(flagged, kernel, monkeypatch, tmp_path):
+    from mirific.image3 import resample
+
+    whole = Resample(propagate_dq=True, kernel=kernel, rotation=30.0).apply(flagged, {})
+    monkeypatch.setattr(resample, "_STRIP", 37)
+    strips = Resample(propagate_dq=True, kernel=kernel, rotation=30.0).apply(flagged, {})
+    assert _share(strips.dq == whole.dq) >= 0.9999
+    io.write(whole, tmp_path / "whole_i2d.fits")
+    np.testing.assert_array_equal(io.read_mosaic(tmp_path / "whole_i2d.fits").dq, whole.dq)
+
+
+def test_a_flag_stays_within_the_reach_of_its_pixel(aligned):
+    """Without flags there are none; one flagged pixel marks those of the mosaic that it shares area with."""
+    first = aligned.images[0]
+    clean = aligned.with_images([replace(first, dq=first.dq & np.uint32(DQ["DO_NOT_USE"]))])
+    assert not Resample(propagate_dq=True).apply(clean, {}).dq.any()
+    dq = clean.images[0].dq.copy()
+    y, x = np.argwhere(clean.images[0].good())[5000]
+    dq[y, x] |= DQ["WARM"]
+    mosaic = Resample(propagate_dq=True).apply(aligned.with_images([replace(first, dq=dq)]), {})
+    reached = np.argwhere(mosaic.dq == DQ["WARM"])
+    assert 1 <= len(reached) <= 9
+    centre = np.array(mosaic.wcs.invert(*first.wcs(x, y), with_bounding_box=False))[::-1]
+    assert np.abs(reached - centre).max() < 1.5
+    assert Resample().apply(clean, {}).dq is None
 
 
 def _share(where):

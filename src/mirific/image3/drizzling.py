@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mirific.errors import ParameterError
 from mirific.exposure import DQ, Image
-from mirific.image3.drops import Drop, drop
+from mirific.image3.drops import Drop, drop, drop_flags
 from mirific.image3.pixel_map import PixelMap
 
 if TYPE_CHECKING:
@@ -239,6 +239,26 @@ class Footprint:
             corner = np.array(begin, dtype=float)
             kernels.drop_squares(planes, weight, self.across, down, self.shape.pixfrac, corner, sums)
             return
-        columns = np.arange(weight.shape[1], dtype=float)
-        centres = self.where.on_grid(columns, rows.start + np.arange(weight.shape[0], dtype=float))
-        drop(planes, weight, centres, self.shape, begin, sums)
+        drop(planes, weight, self._centres(weight.shape, rows), self.shape, begin, sums)
+
+    def drop_flags(
+        self,
+        dq: NDArray[np.uint32],
+        weight: NDArray[np.float32],
+        rows: slice,
+        begin: tuple[int, int],
+        flags: NDArray[np.uint32],
+    ) -> None:
+        """Join the DQ bits of some rows of the image in a window of the grid that begins at this column and row."""
+        from mirific.image3.drop_flags_kernels import combine_flags
+
+        if self.shape.is_square:
+            places = self.down[:, rows.start : rows.stop + 1] @ self.across - np.reshape(begin, (2, 1, 1))
+            combine_flags(dq, weight, places, self.shape.pixfrac, flags)
+            return
+        drop_flags(dq, weight, self._centres(weight.shape, rows), self.shape, begin, flags)
+
+    def _centres(self, shape: tuple[int, ...], rows: slice) -> NDArray[np.float64]:
+        """Column and row on the grid of the centres of the pixels in some rows of the image: (2, ny, nx)."""
+        columns = np.arange(shape[1], dtype=float)
+        return self.where.on_grid(columns, rows.start + np.arange(shape[0], dtype=float))

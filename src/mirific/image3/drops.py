@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Drop", "drop", "without_reminders"]
+__all__ = ["Drop", "drop", "drop_flags", "without_reminders"]
 
 #: How far from its centre a drop reaches, pixels of the exposure (Fruchter & Hook 2002, PASP 114, 144;
 #: ``drizzle: src/cdrizzlebox.c``).
@@ -97,26 +97,49 @@ def drop(
     sums : float array, shape (k + 1, gy, gx)
         The window; receives the sum of weights and then the weighted sums of the planes.
     """
-    margin = shape.reach + _LEFT_OUT
-    inner = slice(margin, -margin)
-    places = np.stack([centres[axis] - begin[axis] + margin for axis in range(2)], axis=-1)
     for k, plane in enumerate(planes):
-        found = _by_library(np.where(weight > 0, plane, np.float32(0)), weight, places, shape, sums.shape[1:], margin)
+        filled = np.where(weight > 0, plane, np.float32(0))
+        found, inner = _by_library(filled, weight, centres, shape, begin, sums.shape[1:])
         sums[0] = found.out_wht[inner, inner]
         sums[k + 1] = np.where(sums[0] == 0, 0.0, sums[0] * found.out_img[inner, inner])
+
+
+def drop_flags(
+    dq: NDArray[np.uint32],
+    weight: NDArray[np.float32],
+    centres: NDArray[np.float64],
+    shape: Drop,
+    begin: tuple[int, int],
+    flags: NDArray[np.uint32],
+) -> None:
+    """Join the DQ bits of the pixels that drop something onto a pixel of a window of a grid.
+
+    Parameters
+    ----------
+    dq : uint32 array, shape (ny, nx)
+    weight, centres, shape, begin
+        As :func:`drop` has them.
+    flags : uint32 array, shape (gy, gx)
+        The window; receives (in addition) the bits.
+    """
+    found, inner = _by_library(np.zeros_like(weight), weight, centres, shape, begin, flags.shape, dq)
+    flags |= found.out_dq[inner, inner]
 
 
 def _by_library(
     plane: NDArray[np.float32],
     weight: NDArray[np.float32],
-    places: NDArray[np.float64],
+    centres: NDArray[np.float64],
     shape: Drop,
+    begin: tuple[int, int],
     window: tuple[int, ...],
-    margin: int,
-) -> Any:
-    """One plane on the window with a margin around it."""
+    dq: NDArray[np.uint32] | None = None,
+) -> tuple[Any, slice]:
+    """One plane on the window with a margin around it, and the rows and columns that are the window."""
     from drizzle.resample import Drizzle
 
+    margin = shape.reach + _LEFT_OUT
+    places = np.stack([centres[axis] - begin[axis] + margin for axis in range(2)], axis=-1)
     size = window[0] + 2 * margin, window[1] + 2 * margin
     kernel, pixfrac = (shape.kernel, shape.pixfrac) if shape.pixfrac > _POINT else ("point", 1.0)
     grid = Drizzle(kernel=kernel, fillval=0.0, out_shape=size, disable_ctx=True)
@@ -128,5 +151,6 @@ def _by_library(
         weight_map=weight,
         pixfrac=pixfrac,
         in_units="cps",
+        dq=dq,
     )
-    return grid
+    return grid, slice(margin, -margin)

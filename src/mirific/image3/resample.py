@@ -65,6 +65,7 @@ class Resample(ManyImages):
     enable_ctx: bool = param(True, "Record which exposures went into each pixel (CON).")
     enable_err: bool = param(True, "Propagate errors (ERR); NaN otherwise.")
     report_var: bool = param(True, "Keep the variances of the mosaic.")
+    propagate_dq: bool = param(False, "Give each pixel the DQ bits of all pixels that went into it (DQ).")
     output_wcs: str = param("", "Mosaic (FITS) or ASDF file whose grid is taken; overrides the above.")
     common_grid: bool = param(False, "One grid for all filters of a field, of all exposures of the run that touch it.")
     field: InitVar[tuple[Image, ...]] = ()
@@ -88,13 +89,14 @@ class Resample(ManyImages):
             lambda y0: self._strip(exposure.images, footprints, grid, slice(y0, min(y0 + _STRIP, grid.shape[0]))),
             range(0, grid.shape[0], _STRIP),
         )
-        planes, context = (np.concatenate(parts, axis=1) for parts in zip(*strips, strict=True))
+        planes, context, flags = (np.concatenate(parts, axis=1) for parts in zip(*strips, strict=True))
         weight, data, err, var_rnoise, var_flat, var_poisson = planes
         return Mosaic(
             data=data,
             err=err if self.enable_err else np.full_like(err, np.nan),
             weight=weight,
             context=context if self.enable_ctx else None,
+            dq=flags[0] if self.propagate_dq else None,
             var_poisson=var_poisson if self.report_var else None,
             var_rnoise=var_rnoise if self.report_var else None,
             var_flat=var_flat if self.report_var else None,
@@ -104,20 +106,32 @@ class Resample(ManyImages):
         )
 
     def _strip(self, images: Sequence[Image], footprints: Sequence[Footprint], grid: Grid, rows: slice) -> Any:
-        """Drizzle all exposures onto some rows of the mosaic; return six planes (float32) and the context."""
+        """Drizzle all exposures onto some rows of the mosaic.
+
+        Returns
+        -------
+        planes : float32 array, shape (6, number of rows, nx)
+        context : int32 array, shape (nplanes, number of rows, nx)
+        flags : uint32 array, shape (1, number of rows, nx); (0, ...) where none were asked for
+        """
         shape = rows.stop - rows.start, grid.shape[1]
         sums = _Sums.empty(shape, len(images))
+        flags = np.zeros((int(self.propagate_dq), *shape), dtype=np.uint32)
         for number, footprint in enumerate(footprints):
             of_image = footprint.rows(rows.start, rows.stop)
             if of_image.stop > of_image.start:
                 image = images[number]
                 exptime = measurement_time(image)
-                dropped = self._dropped(image, footprint, of_image, rows, exptime)
+                dropped = self._dropped(image, footprint, of_image, rows, exptime, flags)
                 sums.add(dropped, footprint.columns[0], number, self.weight_type, exptime)
-        return sums.finished(1 / grid.pixel_scale_ratio**2, self.fillval), sums.context
+        return sums.finished(1 / grid.pixel_scale_ratio**2, self.fillval), sums.context, flags
 
-    def _dropped(self, image: Image, footprint: Footprint, of_image: slice, rows: slice, exptime: float) -> Any:
+    def _dropped(
+        self, image: Image, footprint: Footprint, of_image: slice, rows: slice, exptime: float, flags: Any
+    ) -> Any:
         """Drizzle some rows of one exposure onto some rows of the mosaic, over the columns that it touches.
+
+        Its DQ bits are added to the plane of ``flags``, if there is one.
 
         Returns
         -------
@@ -136,6 +150,8 @@ class Resample(ManyImages):
         x0, x1 = footprint.columns
         sums = np.zeros((5, rows.stop - rows.start, x1 - x0))
         footprint.drop(planes, weight, of_image, (x0, rows.start), sums)
+        for plane in flags:
+            footprint.drop_flags(image.dq[of_image], weight, of_image, (x0, rows.start), plane[:, x0:x1])
         return sums
 
     def _grid(self, images: tuple[Image, ...]) -> Grid:

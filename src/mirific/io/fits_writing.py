@@ -83,6 +83,7 @@ def mosaic_extensions(mosaic: Mosaic) -> Iterator[Extension]:
     yield Extension("ERR", mosaic.err)
     yield from _present(
         {
+            "DQ": mosaic.dq,
             "CON": mosaic.context,
             "WHT": mosaic.weight,
             "VAR_POISSON": mosaic.var_poisson,

@@ -100,7 +100,7 @@ def _arrays(exposure: Image | Mosaic) -> dict[str, NDArray[Any] | None]:
         "var_flat": exposure.var_flat,
     }
     if isinstance(exposure, Mosaic):
-        return {**common, "wht": exposure.weight, "con": exposure.context}
+        return {**common, "wht": exposure.weight, "con": exposure.context, "dq": exposure.dq}
     return {**common, "dq": exposure.dq, "area": exposure.area}
 
 
@@ -148,6 +148,7 @@ def _mosaic_from(model: Any) -> Mosaic:
         err=_or(_array(model, "err", np.float32), np.full_like(data, np.nan)),
         weight=_array(model, "wht", np.float32),
         context=_array(model, "con", np.int32),
+        dq=_array(model, "dq", np.uint32),
         var_poisson=_array(model, "var_poisson", np.float32),
         var_rnoise=_array(model, "var_rnoise", np.float32),
         var_flat=_array(model, "var_flat", np.float32),

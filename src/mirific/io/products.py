@@ -247,6 +247,7 @@ def _mosaic(file: FitsFile, meta: Metadata, wcs: WCS | None) -> Mosaic:
         err=np.full_like(data, np.nan) if err is None else err,
         weight=weight,
         context=file.pixels("CON", np.int32),
+        dq=file.pixels("DQ", np.uint32),
         var_poisson=file.pixels("VAR_POISSON", np.float32),
         var_rnoise=file.pixels("VAR_RNOISE", np.float32),
         var_flat=file.pixels("VAR_FLAT", np.float32),
