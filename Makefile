@@ -24,7 +24,7 @@ demo: $(VENV)/installed   ## simulate a programme with known issues, reduce it, 
 lint: $(VENV)/installed-test   ## style, types and layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy src
+	$(BIN)/mypy src benchmarks
 
 test: lint   ## all tests that fit in ten minutes
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow"

@@ -39,6 +39,8 @@ from mirific.instrument.filters import FILTERS
 from mirific.simulate import Programme, Scene, image_set
 from mirific.simulate.frame import observe
 
+_Floats = NDArray[np.float64]
+
 #: Side of the cells of the sky in which the information of both visits is joined, arcsec.
 CELL = 2.0
 
@@ -99,7 +101,8 @@ class Case:
             if self.left and k == second[1]:
                 shift = shift + np.array([0.7, -0.9])
             turn = self.roll if k in second else 0.0
-            images.append(shift_pointing(image, *map(float, shift), droll=turn) if shift.any() or turn else image)
+            east, north = map(float, shift)
+            images.append(shift_pointing(image, east, north, droll=turn) if shift.any() or turn else image)
         return truth.with_images(tuple(images))
 
 
@@ -136,6 +139,13 @@ def _visit(image: Image) -> str:
     return str(image.meta["observation.visit_number"])
 
 
+def _sky(image: Image, x: _Floats, y: _Floats) -> tuple[_Floats, _Floats]:
+    """Right ascension and declination of pixels, degrees."""
+    assert image.wcs is not None
+    ra, dec = image.wcs(x, y)
+    return ra, dec
+
+
 def errors(case: Case, found: ImageSet, truth: ImageSet) -> NDArray[np.float64]:
     """How far each exposure is from the truth, at the worst of nine places, mas."""
     offsets = []
@@ -143,7 +153,8 @@ def errors(case: Case, found: ImageSet, truth: ImageSet) -> NDArray[np.float64]:
         ny, nx = true.data.shape
         x, y = np.meshgrid(np.linspace(5, nx - 6, 3), np.linspace(5, ny - 6, 3))
         centre = float(true.meta["wcsinfo.ra_ref"]), float(true.meta["wcsinfo.dec_ref"])
-        offsets.append(np.subtract(gnomonic(*image.wcs(x, y), centre), gnomonic(*true.wcs(x, y), centre)))
+        found_at, true_at = (_sky(each, x, y) for each in (image, true))
+        offsets.append(np.subtract(gnomonic(*found_at, centre), gnomonic(*true_at, centre)))
     apart = 1e3 * np.array(offsets)
     if not case.catalogue:
         first = [k for k, image in enumerate(truth.images) if _visit(image) == _visit(truth.images[0])]
@@ -153,12 +164,12 @@ def errors(case: Case, found: ImageSet, truth: ImageSet) -> NDArray[np.float64]:
 
 def bound(programme: Programme, truth: ImageSet) -> float:
     """Least standard error of the shift between the visits, both axes together, mas; infinite without common light."""
-    information: dict[str, NDArray[np.float64]] = {}
+    information: dict[str, NDArray[Any]] = {}
     for image, plane in zip(truth.images, plane_maps(truth.images), strict=True):
         exposure = next(item for item in programme.exposures if image.name.startswith(item.root))
         light = observe(programme, exposure).light.astype(float)
         gy, gx = np.gradient(light)
-        weight = np.where(usable(image), image.err.astype(float) ** -2.0, 0.0)
+        weight = np.where(usable(image), image.err.astype(np.float64) ** -2.0, 0.0)
         east, north = plane.to_plane(*np.meshgrid(*(np.arange(n) for n in light.shape[::-1])))
         cell = (np.floor(north / CELL).astype(int) + 500) * 1000 + np.floor(east / CELL).astype(int) + 500
         sums = [np.bincount(cell.ravel(), (p * weight).ravel(), minlength=10**6) for p in (gx * gx, gx * gy, gy * gy)]

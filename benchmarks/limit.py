@@ -16,9 +16,9 @@ from mirific.exposure import FlagProvenance, Image, Ramp
 
 
 def _blank(shape: tuple[int, ...], ramp: Ramp) -> Image:
-    zeros = [np.zeros(shape, np.float32) for _ in range(4)]
+    data, err, var_poisson, var_rnoise = (np.zeros(shape, np.float32) for _ in range(4))
     dq = np.zeros(shape, np.uint32)
-    return Image(*zeros[:2], dq, *zeros[2:], ramp.meta, FlagProvenance(shape[-2:]))
+    return Image(data, err, dq, var_poisson, var_rnoise, ramp.meta, FlagProvenance((shape[-2], shape[-1])))
 
 
 def _detector1(path: Path, output: Path) -> None:
