@@ -8,9 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import typer
-
-from mirific.cli.app import app
+from mirific.cli.app import COMMANDS
 from mirific.issues import explain
 from mirific.pipeline.steps import StepsByName
 from mirific.step import Configurable, Step, parameters_of
@@ -20,22 +18,12 @@ PAGE = Path(__file__).with_name("reference.md")
 
 def _commands() -> Iterator[str]:
     yield "## Commands\n"
-    for name, command in _walk("mirific", typer.main.get_command(app)):
-        yield f"### `{name}`\n\n{(command.help or '').strip()}\n"
+    for command in COMMANDS:
+        yield f"### `mirific {command.name}`\n\n{command.help}\n"
         yield "| argument or option | meaning |\n|---|---|"
-        for item in command.params:
-            label = " ".join(item.opts) if item.opts[0].startswith("-") else item.name.upper()
-            yield f"| `{label}` | {getattr(item, 'help', None) or ''} |"
+        for option in command.options:
+            yield f"| `{option.label}` | {option.help} |"
         yield ""
-
-
-def _walk(name: str, command: object) -> Iterator[tuple[str, object]]:
-    children = getattr(command, "commands", None)
-    if children is None:
-        yield name, command
-        return
-    for child, inner in children.items():
-        yield from _walk(f"{name} {child}", inner)
 
 
 def _steps() -> Iterator[str]:

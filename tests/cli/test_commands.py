@@ -111,7 +111,42 @@ def test_help_answers(arguments):
         [sys.executable, "-m", "mirific", *arguments, "--help"], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0
-    assert "Usage" in result.stdout
+    assert result.stdout.startswith("usage: mirific " + " ".join(arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["bogus"], "no such command: bogus"),
+        (["cache", "burn"], "no such command: cache burn"),
+        (["run", "raw"], "required: --output"),
+        (["run", "raw", "-o", "out", "--bogus"], "--bogus"),
+        (["run", "raw", "-o", "out", "--workers", "0"], "'0' is not a number of at least 1"),
+        (["run", "raw", "-o", "out", "--par"], "--par"),
+    ],
+)
+def test_a_wrong_command_line_is_refused(arguments, complaint, capsys):
+    assert main(arguments) == 2
+    assert complaint in capsys.readouterr().err
+
+
+def test_options_and_inputs_come_in_any_order(raw, tmp_path, capsys):
+    one, two, *_ = sorted(raw.glob("*_uncal.fits"))
+    assert main(["run", str(one), "-o", str(tmp_path / "out"), str(two), "--to", "rate", "--dry-run"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_nothing_is_said_to_who_has_gone():
+    command = f"{sys.executable} -m mirific explain | true"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+    assert result.stderr == ""
+
+
+def test_version_and_commands_are_told(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("mirific ")
+    assert main([]) == 2
+    assert "cache build" in capsys.readouterr().out
 
 
 def test_doctor_says_what_would_stop_a_run(cache, capsys, monkeypatch, tmp_path):

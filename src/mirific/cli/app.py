@@ -3,52 +3,48 @@
 from __future__ import annotations
 
 import contextlib
-import functools
+import os
 import sys
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
 
-import typer
+from mirific.cli.options import INPUTS, OUTPUT, QUIET, REFERENCES, VERBOSE, WORKERS, Option, say, set_up_logging
 
-from mirific.cli.options import Inputs, Output, Quiet, ReferenceDir, Verbose, Workers, set_up_logging
+__all__ = ["COMMANDS", "Command", "run_app"]
 
-__all__ = ["app", "run_app"]
+ABOUT = "JWST MIRI imaging from raw ramps to mosaics; finds, shows, mitigates and verifies every known issue."
 
-app = typer.Typer(
-    name="mirific",
-    help="JWST MIRI imaging from raw ramps to mosaics; finds, shows, mitigates and verifies every known issue.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-cache_app = typer.Typer(help="Caches of calibration references.", no_args_is_help=True)
-app.add_typer(cache_app, name="cache")
+#: Exit codes beside those of the commands: a reader that went away, and an interruption (128 + SIGINT).
+_CLOSED, _INTERRUPTED = 1, 130
 
 
-def run_app(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    try:
-        app(args=arguments, prog_name="mirific")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    return 0
+def _demo(given: Namespace) -> int:
+    from mirific.cli.demo import run_demo
+
+    return run_demo(given.output, seed=given.seed, full=given.full, workers=given.workers, quiet=given.quiet)
 
 
-def _exits(command: Callable[..., int]) -> Callable[..., None]:
-    """Make the number that a command returns its exit code, and an interruption one line."""
+def _run(given: Namespace) -> int:
+    if not given.dry_run:
+        _start_crds(given.references)
+    from mirific.cli.run import Request, run_request
 
-    @functools.wraps(command)
-    def wrapper(*args: Any, **kwargs: Any) -> None:
-        try:
-            code = command(*args, **kwargs)
-        except KeyboardInterrupt:
-            sys.stderr.write("mirific: interrupted; finished products are whole, run --resume goes on from there\n")
-            code = 130
-        raise typer.Exit(code)
-
-    return wrapper
+    request = Request(
+        inputs=given.inputs,
+        output=given.output,
+        to=given.to,
+        parity=given.parity,
+        references=given.references,
+        assignments=tuple(given.set),
+        skip=tuple(given.skip),
+        config=given.config,
+        workers=given.workers,
+        scheduler=given.scheduler,
+        resume=given.resume,
+    )
+    return run_request(request, dry_run=given.dry_run, quiet=given.quiet)
 
 
 def _start_crds(references: Path | None) -> None:
@@ -60,135 +56,213 @@ def _start_crds(references: Path | None) -> None:
         client_process(crds_environment(references))
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
-        from mirific import __version__
-
-        typer.echo(f"mirific {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def _root(
-    version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_print_version, is_eager=True)
-    ] = False,
-) -> None:
-    """JWST MIRI imaging from raw ramps to mosaics; finds, shows, mitigates and verifies every known issue."""
-
-
-@app.command()
-@_exits
-def demo(
-    output: Annotated[Path, typer.Option("--output", "-o", help="Folder for all that is made.")] = Path("mirific-demo"),
-    seed: Annotated[int, typer.Option("--seed", help="Of sky, detector and noise.")] = 1,
-    full: Annotated[bool, typer.Option("--full", help="A larger programme: two filters, more exposures.")] = False,
-    workers: Workers = None,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> int:
-    """Simulate a programme with known issues, reduce it, and compare with the truth."""
-    set_up_logging(verbose, quiet)
-    from mirific.cli.demo import run_demo
-
-    return run_demo(output, seed=seed, full=full, workers=workers, quiet=quiet)
-
-
-@app.command()
-@_exits
-def run(
-    inputs: Inputs,
-    output: Output,
-    to: Annotated[str, typer.Option("--to", help="Where to stop: rate, cal or i2d.")] = "i2d",
-    parity: Annotated[bool, typer.Option("--parity", help="As the official pipeline, its defects included.")] = False,
-    references: ReferenceDir = None,
-    assignments: Annotated[list[str], typer.Option("--set", help="STEP.PARAM=VALUE or meta.NAME=VALUE.")] = [],  # noqa: B006
-    skip: Annotated[list[str], typer.Option("--skip", help="Issue or step to leave out.")] = [],  # noqa: B006
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file of parameters.")] = None,
-    workers: Workers = None,
-    scheduler: Annotated[str | None, typer.Option("--scheduler", help="Address of a Dask scheduler.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Keep products that are finished already.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> int:
-    """Reduce exposures: raw ramps, rates or cals to mosaics, catalogues and a report."""
-    set_up_logging(verbose, quiet)
-    if not dry_run:
-        _start_crds(references)
-    from mirific.cli.run import Request, run_request
-
-    request = Request(
-        inputs, output, to, parity, references, tuple(assignments), tuple(skip), config, workers, scheduler, resume
-    )
-    return run_request(request, dry_run=dry_run, quiet=quiet)
-
-
-@app.command()
-@_exits
-def diagnose(
-    files: Annotated[list[Path], typer.Argument(help="Products of any level.", show_default=False)],
-    json_file: Annotated[Path | None, typer.Option("--json", help="Write the findings here.")] = None,
-    html_file: Annotated[Path | None, typer.Option("--html", help="Write a page with pictures here.")] = None,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> int:
-    """Look for the known issues; read-only. Exit 0: nothing found, 1: findings, 2: could not look."""
-    set_up_logging(verbose, quiet)
+def _diagnose(given: Namespace) -> int:
     from mirific.cli.diagnose import run_diagnose
 
-    return run_diagnose(files, json_file, html_file, quiet=quiet)
+    return run_diagnose(given.files, given.json, given.html, quiet=given.quiet)
 
 
-@app.command()
-@_exits
-def explain(
-    issue: Annotated[str | None, typer.Argument(help="Name or code of an issue; none for all.")] = None,
-) -> int:
-    """Explain the known issues: all as a table, or one in full."""
+def _explain(given: Namespace) -> int:
     from mirific.cli.explain import run_explain
 
-    return run_explain(issue)
+    return run_explain(given.issue)
 
 
-@app.command()
-@_exits
-def simulate(
-    output: Output,
-    config: Annotated[Path | None, typer.Option("--config", help="TOML file of the programme.")] = None,
-    assignments: Annotated[list[str], typer.Option("--set", help="NAME=VALUE of the programme.")] = [],  # noqa: B006
-    seed: Annotated[int | None, typer.Option("--seed", help="Of sky, detector and noise.")] = None,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> int:
-    """Simulate raw exposures with known issues, their truth and associations."""
-    set_up_logging(verbose, quiet)
+def _simulate(given: Namespace) -> int:
     from mirific.cli.simulate import run_simulate
 
-    return run_simulate(output, config, tuple(assignments), seed, quiet=quiet)
+    return run_simulate(given.output, given.config, tuple(given.set), given.seed, quiet=given.quiet)
 
 
-@cache_app.command("build")
-@_exits
-def cache_build(
-    directory: Annotated[Path, typer.Argument(help="Folder of the new cache.", show_default=False)],
-    filters: Annotated[list[str], typer.Option("--filter", help="Only these filters.")] = [],  # noqa: B006
-    subarrays: Annotated[list[str], typer.Option("--subarray", help="Only these subarrays.")] = [],  # noqa: B006
-    seed: Annotated[int, typer.Option("--seed", help="Of the assumed detector.")] = 1,
-    verbose: Verbose = 0,
-    quiet: Quiet = False,
-) -> int:
-    """Write a genuine CRDS cache of demonstration references (assumed numbers, not flight calibration)."""
-    set_up_logging(verbose, quiet)
-    from mirific.cli.cache import run_cache_build
-
-    return run_cache_build(directory, tuple(filters), tuple(subarrays), seed, quiet=quiet)
-
-
-@app.command()
-@_exits
-def doctor(references: ReferenceDir = None) -> int:
-    """Say what would stop a run: versions, CRDS, memory, cores."""
+def _doctor(given: Namespace) -> int:
     from mirific.cli.doctor import run_doctor
 
-    return run_doctor(references)
+    return run_doctor(given.references)
+
+
+def _cache_build(given: Namespace) -> int:
+    from mirific.cli.cache import run_cache_build
+
+    return run_cache_build(given.directory, tuple(given.filter), tuple(given.subarray), given.seed, quiet=given.quiet)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command.
+
+    Parameters
+    ----------
+    name : str
+        One word, or several.
+    help : str
+        What it does.
+    function : callable
+        Does it; takes the values of its options and returns the exit code.
+    options : tuple of Option
+    """
+
+    name: str
+    help: str
+    function: Callable[[Namespace], int]
+    options: tuple[Option, ...]
+
+    def parser(self) -> ArgumentParser:
+        """Parser of what follows its name."""
+        parser = ArgumentParser(f"mirific {self.name}", description=self.help, allow_abbrev=False)
+        for option in self.options:
+            parser.add_argument(*option.names, help=option.help, **option.settings)
+        return parser
+
+    def run(self, arguments: list[str]) -> int:
+        """Parse what follows its name, and do it."""
+        given = self.parser().parse_intermixed_args(arguments)
+        if "verbose" in given:
+            set_up_logging(given.verbose, given.quiet)
+        return self.function(given)
+
+
+_FLAG = {"action": "store_true"}
+_SEVERAL = {"action": "append", "default": []}
+
+COMMANDS = (
+    Command(
+        "demo",
+        "Simulate a programme with known issues, reduce it, and compare with the truth.",
+        _demo,
+        (
+            Option(
+                ("--output", "-o"),
+                "Folder for all that is made.",
+                {"type": Path, "default": Path("mirific-demo"), "metavar": "DIR"},
+            ),
+            Option(("--seed",), "Of sky, detector and noise.", {"type": int, "default": 1}),
+            Option(("--full",), "A larger programme: two filters, more exposures.", _FLAG),
+            WORKERS,
+            VERBOSE,
+            QUIET,
+        ),
+    ),
+    Command(
+        "run",
+        "Reduce exposures: raw ramps, rates or cals to mosaics, catalogues and a report.",
+        _run,
+        (
+            INPUTS,
+            OUTPUT,
+            Option(("--to",), "Where to stop: rate, cal or i2d.", {"default": "i2d", "metavar": "LEVEL"}),
+            Option(("--parity",), "As the official pipeline, its defects included.", _FLAG),
+            REFERENCES,
+            Option(("--set",), "STEP.PARAM=VALUE or meta.NAME=VALUE.", {**_SEVERAL, "metavar": "NAME=VALUE"}),
+            Option(("--skip",), "Issue or step to leave out.", {**_SEVERAL, "metavar": "NAME"}),
+            Option(("--config",), "TOML file of parameters.", {"type": Path, "metavar": "FILE"}),
+            WORKERS,
+            Option(("--scheduler",), "Address of a Dask scheduler.", {"metavar": "ADDRESS"}),
+            Option(("--resume",), "Keep products that are finished already.", _FLAG),
+            Option(("--dry-run",), "Say what would be done, and do nothing.", _FLAG),
+            VERBOSE,
+            QUIET,
+        ),
+    ),
+    Command(
+        "diagnose",
+        "Look for the known issues; read-only. Exit 0: nothing found, 1: findings, 2: could not look.",
+        _diagnose,
+        (
+            Option(("files",), "Products of any level.", {"type": Path, "nargs": "+"}),
+            Option(("--json",), "Write the findings here.", {"type": Path, "metavar": "FILE"}),
+            Option(("--html",), "Write a page with pictures here.", {"type": Path, "metavar": "FILE"}),
+            VERBOSE,
+            QUIET,
+        ),
+    ),
+    Command(
+        "explain",
+        "Explain the known issues: all as a table, or one in full.",
+        _explain,
+        (Option(("issue",), "Name or code of an issue; none for all.", {"nargs": "?"}),),
+    ),
+    Command(
+        "simulate",
+        "Simulate raw exposures with known issues, their truth and associations.",
+        _simulate,
+        (
+            OUTPUT,
+            Option(("--config",), "TOML file of the programme.", {"type": Path, "metavar": "FILE"}),
+            Option(("--set",), "NAME=VALUE of the programme.", {**_SEVERAL, "metavar": "NAME=VALUE"}),
+            Option(("--seed",), "Of sky, detector and noise.", {"type": int}),
+            VERBOSE,
+            QUIET,
+        ),
+    ),
+    Command("doctor", "Say what would stop a run: versions, CRDS, memory, cores.", _doctor, (REFERENCES,)),
+    Command(
+        "cache build",
+        "Write a genuine CRDS cache of demonstration references (assumed numbers, not flight calibration).",
+        _cache_build,
+        (
+            Option(("directory",), "Folder of the new cache.", {"type": Path}),
+            Option(("--filter",), "Only these filters.", {**_SEVERAL, "metavar": "NAME"}),
+            Option(("--subarray",), "Only these subarrays.", {**_SEVERAL, "metavar": "NAME"}),
+            Option(("--seed",), "Of the assumed detector.", {"type": int, "default": 1}),
+            VERBOSE,
+            QUIET,
+        ),
+    ),
+)
+
+
+def run_app(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        The command line without the program's name; by default that of the process.
+    """
+    words = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return _dispatch(words)
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except BrokenPipeError:
+        # Who read our output has gone: what is still in the buffer must not be tried again at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return _CLOSED
+    except KeyboardInterrupt:
+        sys.stderr.write("mirific: interrupted; finished products are whole, run --resume goes on from there\n")
+        return _INTERRUPTED
+
+
+def _dispatch(words: list[str]) -> int:
+    """Find the command that the words begin with, and run it on the others."""
+    for command in COMMANDS:
+        name = command.name.split()
+        if words[: len(name)] == name:
+            return command.run(words[len(name) :])
+    return _without_command(words)
+
+
+def _without_command(words: list[str]) -> int:
+    """Answer ``--help`` and ``--version``; refuse anything else."""
+    first = words[0] if words else ""
+    group = [command for command in COMMANDS if command.name.startswith(f"{first} ")]
+    listed = "\n".join(f"  {command.name:<12} {command.help}" for command in group or COMMANDS)
+    parser = ArgumentParser(
+        "mirific",
+        usage="mirific COMMAND [ARGUMENTS]",
+        description=f"{ABOUT}\n\ncommands:\n{listed}",
+        epilog="mirific COMMAND --help says more.",
+        formatter_class=RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="store_true", help="Print the version.")
+    given, rest = parser.parse_known_args(words[1:] if group else words)
+    if given.version:
+        from mirific import __version__
+
+        say(f"mirific {__version__}")
+        return 0
+    if rest:
+        parser.error(f"no such command: {' '.join([first, *rest] if group else rest[:1])}")
+    parser.print_help()
+    return 2

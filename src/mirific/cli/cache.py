@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import typer
-
+from mirific.cli.options import say
 from mirific.errors import OutputError
 from mirific.references import demo
 
@@ -26,6 +25,6 @@ def run_cache_build(
         chosen["subarrays"] = subarrays
     demo.build_cache(directory, seed=seed, **chosen)
     if not quiet:
-        typer.echo(f"CRDS cache of demonstration references (not flight calibration): {directory}")
-        typer.echo(f"use it with: mirific run ... --references {directory}")
+        say(f"CRDS cache of demonstration references (not flight calibration): {directory}")
+        say(f"use it with: mirific run ... --references {directory}")
     return 0

@@ -7,10 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import typer
-
 from mirific import report
-from mirific.cli.options import progress
+from mirific.cli.options import progress, say
 from mirific.cli.run import write_report
 from mirific.errors import OutputError
 from mirific.execute import Serial, Threads
@@ -61,7 +59,7 @@ def run_demo(output: Path, *, seed: int, full: bool, workers: int | None, quiet:
 
 def _say(text: str, quiet: bool) -> None:
     if not quiet:
-        typer.echo(text)
+        say(text)
 
 
 def _reduce(manifest: Manifest, output: Path, workers: int | None, *, quiet: bool) -> RunResult:
@@ -80,5 +78,5 @@ def _write_results(result: RunResult, manifest: Manifest, output: Path, seconds:
     if not quiet:
         report.print_comparisons(comparisons)
         for mosaic in result.mosaics:
-            typer.echo(f"mosaic and catalogue: {mosaic.products['i2d']}, {mosaic.products['cat'].name}")
-        typer.echo(f"report: {output / 'report.html'}  ({seconds:.0f} s)")
+            say(f"mosaic and catalogue: {mosaic.products['i2d']}, {mosaic.products['cat'].name}")
+        say(f"report: {output / 'report.html'}  ({seconds:.0f} s)")

@@ -7,8 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import typer
-
+from mirific.cli.options import say
 from mirific.errors import MirificError
 from mirific.execute import available_cores
 from mirific.pipeline.provenance import versions
@@ -18,16 +17,16 @@ __all__ = ["run_doctor"]
 
 def run_doctor(references: Path | None) -> int:
     """Print versions, machine and the state of CRDS; exit code 2 if a run could not start."""
-    typer.echo(f"python        {sys.version.split()[0]}")
+    say(f"python        {sys.version.split()[0]}")
     for name, number in versions().items():
-        typer.echo(f"{name:<13} {number}")
-    typer.echo(f"cores         {available_cores()}")
-    typer.echo(f"memory        {_memory():.1f} GiB")
+        say(f"{name:<13} {number}")
+    say(f"cores         {available_cores()}")
+    say(f"memory        {_memory():.1f} GiB")
     problems = list(_crds(references))
     for problem in problems:
-        typer.echo(f"problem       {problem}")
+        say(f"problem       {problem}")
     if not problems:
-        typer.echo("nothing would stop a run")
+        say("nothing would stop a run")
     return 2 if problems else 0
 
 
@@ -41,12 +40,12 @@ def _crds(references: Path | None) -> Iterator[str]:
     from mirific.references import Crds
 
     for name in ("CRDS_PATH", "CRDS_SERVER_URL", "CRDS_CONTEXT"):
-        typer.echo(
+        say(
             f"{name:<13} {os.environ.get(name, 'not set')}"
             if len(name) < 13
             else f"{name} {os.environ.get(name, 'not set')}"
         )
     try:
-        typer.echo(f"context       {Crds(path=references).context()}")
+        say(f"context       {Crds(path=references).context()}")
     except MirificError as error:
         yield str(error)

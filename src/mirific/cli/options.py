@@ -2,39 +2,86 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-from collections.abc import Callable, Iterator
+from argparse import ArgumentTypeError
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
-
-import typer
+from typing import Any
 
 __all__ = [
-    "Inputs",
-    "Output",
-    "Quiet",
-    "ReferenceDir",
-    "Verbose",
-    "Workers",
+    "INPUTS",
+    "OUTPUT",
+    "QUIET",
+    "REFERENCES",
+    "VERBOSE",
+    "WORKERS",
+    "Option",
     "progress",
+    "say",
     "set_up_logging",
 ]
 
-Verbose = Annotated[int, typer.Option("--verbose", "-v", count=True, help="Say more; twice for the details.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but errors.")]
-Inputs = Annotated[list[Path], typer.Argument(help="Files, folders or associations.", show_default=False)]
-Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the products.", show_default=False)]
-ReferenceDir = Annotated[
-    Path | None,
-    typer.Option("--references", help="A CRDS cache to use instead of CRDS_PATH, without a server."),
-]
-Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Threads; by default all cores.")]
+
+@dataclass(frozen=True)
+class Option:
+    """An argument or option of a command.
+
+    Parameters
+    ----------
+    names : tuple of str
+        How it is given: ``("--output", "-o")``, or the name of an argument.
+    help : str
+        What it means.
+    settings : mapping
+        Further settings of :meth:`argparse.ArgumentParser.add_argument`.
+    """
+
+    names: tuple[str, ...]
+    help: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def label(self) -> str:
+        """How the documentation calls it."""
+        return " ".join(self.names) if self.names[0].startswith("-") else self.names[0].upper()
+
+
+def at_least_one(text: str) -> int:
+    """Parse a positive number.
+
+    Raises
+    ------
+    ArgumentTypeError
+        If it is none.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)
+
+
+VERBOSE = Option(("--verbose", "-v"), "Say more; twice for the details.", {"action": "count", "default": 0})
+QUIET = Option(("--quiet", "-q"), "Say nothing but errors.", {"action": "store_true"})
+INPUTS = Option(("inputs",), "Files, folders or associations.", {"type": Path, "nargs": "+"})
+OUTPUT = Option(("--output", "-o"), "Folder for the products.", {"type": Path, "required": True, "metavar": "DIR"})
+REFERENCES = Option(
+    ("--references",),
+    "A CRDS cache to use instead of CRDS_PATH, without a server.",
+    {"type": Path, "metavar": "DIR"},
+)
+WORKERS = Option(("--workers",), "Threads; by default all cores.", {"type": at_least_one, "metavar": "N"})
+
+
+def say(text: str) -> None:
+    """Write a line to the standard output."""
+    sys.stdout.write(f"{text}\n")
 
 
 def set_up_logging(verbose: int, quiet: bool) -> None:
     """Send our warnings (with -v more) to the terminal, one line each; other packages speak from -vv on."""
+    import logging
+
     level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("mirific: %(message)s"))

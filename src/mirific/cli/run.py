@@ -7,10 +7,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import typer
-
 from mirific import report
-from mirific.cli.options import progress
+from mirific.cli.options import progress, say
 from mirific.errors import OutputError, ParameterError
 from mirific.execute import Cluster, Executor, Serial
 from mirific.io.products import write_json, write_text
@@ -103,8 +101,8 @@ def _print_end(results: Results, result: RunResult, folder: Path) -> None:
     if results.findings:
         report.print_text(results)
     for item in result.mosaics:
-        typer.echo(f"mosaic  {item.products['i2d']}")
-    typer.echo(f"{len(results.products)} products and report.html in {folder}  ({results.seconds:.1f} s)")
+        say(f"mosaic  {item.products['i2d']}")
+    say(f"{len(results.products)} products and report.html in {folder}  ({results.seconds:.1f} s)")
 
 
 def _check_writable(folder: Path) -> None:
@@ -119,6 +117,6 @@ def _check_writable(folder: Path) -> None:
 
 def _print_plan(plan: Plan, settings: Settings, output: Path) -> None:
     for source in plan.sources:
-        typer.echo(f"{source.path}  {source.level} -> {'rate' if settings.to == 'rate' else 'cal'}  {source.filter}")
+        say(f"{source.path}  {source.level} -> {'rate' if settings.to == 'rate' else 'cal'}  {source.filter}")
     for mosaic in plan.mosaics if settings.to == "i2d" else ():
-        typer.echo(f"{output / (mosaic.root + '_i2d.fits')}  from {len(mosaic.members)} exposures")
+        say(f"{output / (mosaic.root + '_i2d.fits')}  from {len(mosaic.members)} exposures")

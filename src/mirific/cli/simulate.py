@@ -8,8 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import typer
-
+from mirific.cli.options import say
 from mirific.errors import InputError, ParameterError
 from mirific.execute import Threads
 from mirific.simulate.programme import Programme
@@ -31,7 +30,7 @@ def run_simulate(
     with Threads() as threads:
         manifest = write_programme(programme, output, threads.map)
     if not quiet:
-        typer.echo(f"{len(manifest.uncal)} raw exposures, associations and truth in {output}")
+        say(f"{len(manifest.uncal)} raw exposures, associations and truth in {output}")
     return 0
 
 
