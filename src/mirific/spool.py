@@ -7,6 +7,7 @@ gives them back when nobody refers to its arrays any more. So a loop over the im
 
 from __future__ import annotations
 
+import math
 import mmap
 import os
 import tempfile
@@ -41,6 +42,11 @@ class _Block:
 
     def __init__(self, piece: int, start: int, size: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         self.piece, self.start, self.size, self.shape, self.dtype = piece, start, size, shape, dtype
+
+    @property
+    def size_of_row(self) -> int:
+        """Bytes of one entry of the first axis."""
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
 
 
 class _Loaded:
@@ -122,6 +128,20 @@ class Spool:
     def load(self, block: _Block) -> NDArray[Any]:
         """Give an array whose memory is a map of the file; changes to it are lost when it is."""
         return np.asarray(_Loaded(self, block)) if 0 not in block.shape else np.empty(block.shape, block.dtype)
+
+    def read(self, block: _Block, row: int, out: NDArray[Any]) -> None:
+        """Copy what a block holds from a row (of its first axis) on.
+
+        Parameters
+        ----------
+        block, row
+        out : array, of the type of the block, any shape
+            Filled to its end.
+        """
+        line = block.size_of_row
+        place = block.piece * _PIECE + block.start + row * line
+        if out.size and os.preadv(self._file, [out.data.cast("B")], place) != out.nbytes:
+            raise OutputError("the temporary file was cut short", where="spool", todo="check the disk and run it again")
 
     def address(self, block: _Block) -> int:
         """Where a block is mapped."""

@@ -169,29 +169,27 @@ def _filled(line: Any, begin: int, values: Any, count: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def stack_median(windows: Any, corners: Any, y0: int, out: Any) -> None:
+def stack_median(lines: Any, places: Any, out: Any) -> None:
     """Median of overlapping windows, NaN left out.
 
     Parameters
     ----------
-    windows : list of float32 arrays
-        Drizzled exposures; NaN where they have nothing to say.
-    corners : int array, shape (n, 2)
-        Row and column of the first pixel of each window in the mosaic.
-    y0 : int
-        Row of the mosaic at which ``out`` begins.
+    lines : float32 array, shape (n,)
+        Rows of drizzled exposures, window after window; NaN where they have nothing to say.
+    places : int array, shape (number, 5)
+        Of each window: where it begins in ``lines``, its first row and column in ``out``, its rows and columns.
     out : float32 array, shape (rows, nx)
         Receives the median; NaN where there is no value.
     """
     rows, nx = out.shape
-    values, count = np.empty((len(windows), nx), dtype=np.float32), np.empty(nx, dtype=np.int64)
+    values, count = np.empty((len(places), nx), dtype=np.float32), np.empty(nx, dtype=np.int64)
     for y in range(rows):
         n = 0
         count[:] = 0
-        for k in range(len(windows)):
-            row = y0 + y - corners[k, 0]
-            if 0 <= row < windows[k].shape[0]:
-                _filled(windows[k][row], corners[k, 1], values[n], count)
+        for start, first, column, height, width in places:
+            if 0 <= y - first < height:
+                begin = start + (y - first) * width
+                _filled(lines[begin : begin + width], column, values[n], count)
                 n += 1
         sort_rows(values[:n])
         for x in range(nx):

@@ -154,16 +154,23 @@ def _stored(values: NDArray[np.float32], y0: int, x0: int, spool: Any) -> tuple[
 
 
 def _strip_median(spool: Any, windows: list[tuple[Any, int, int]], y0: int, rows: int, columns: int) -> Any:
-    """Median of the windows over some rows of the grid."""
-    from numba.typed import List
-
+    """Median of the windows over some rows of the grid, which alone are read."""
     from mirific.image3 import kernels
 
-    touching = [w for w in windows if w[1] < y0 + rows and w[1] + w[0].shape[0] > y0]
     median = np.full((rows, columns), np.nan, dtype=np.float32)
-    if touching:
-        loaded = List([spool.load(block) for block, _, _ in touching])
-        kernels.stack_median(loaded, np.array([corner for _, *corner in touching]), y0, median)
+    parts = []
+    for block, first, column in windows:
+        begin, end = max(first, y0), min(first + block.shape[0], y0 + rows)
+        if begin < end:
+            parts.append((block, begin - first, begin - y0, column, end - begin))
+    places, size = [], 0
+    for block, _, first, column, height in parts:
+        places.append((size, first, column, height, block.shape[1]))
+        size += height * block.shape[1]
+    lines = np.empty(size, dtype=np.float32)
+    for (block, skipped, *_), (start, _, _, height, width) in zip(parts, places, strict=True):
+        spool.read(block, skipped, lines[start : start + height * width])
+    kernels.stack_median(lines, np.array(places, dtype=np.int64).reshape(-1, 5), median)
     return median
 
 
