@@ -292,7 +292,7 @@ class Ramp(_Carrier):
 
 @dataclass(frozen=True)
 class Cubes(_Carrier):
-    """An optional product of stage 1: arrays of more than two dimensions, for a file and nothing else.
+    """An optional product: arrays for a file and nothing else.
 
     Parameters
     ----------
@@ -300,12 +300,16 @@ class Cubes(_Carrier):
         Name of its data model in ``stdatamodels``.
     arrays : mapping
         FITS extension to array, in the order of the file; large ones wait on disk (``mirific.io.plane_spool``).
+    meta : Metadata
+    wcs : gwcs.WCS, optional
+        Pixels (0-based x, y) to ICRS degrees, where they are on the sky.
     """
 
     model: str
     arrays: Mapping[str, Any]
     meta: Metadata
     history: tuple[StepRecord, ...] = ()
+    wcs: WCS | None = None
 
 
 @dataclass(frozen=True)

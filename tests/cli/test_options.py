@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from stdatamodels.jwst import datamodels
 
 from mirific import io
 from mirific.cli import main
@@ -36,6 +37,7 @@ ASKED = {
     "resample_single.skip=false": (ResampleSingle, False),
     "outlier_detection.resample_data=false": (OutlierDetection, False),
     "outlier_detection.kernel=turbo": (OutlierDetection, "turbo"),
+    "outlier_detection.save_intermediate_results=true": (OutlierDetection, True),
     "skymatch.skymethod=global": (SkyMatch, "global"),
     "skymatch.subtract=true": (SkyMatch, True),
 }
@@ -92,13 +94,20 @@ def test_a_mosaic_on_the_grid_of_another_and_images_of_single_exposures(rates, c
     assert main(["run", *inputs, "-o", str(tmp_path / "a"), *options, "--set", "resample.pixel_scale=0.13"]) == 0
     (first,) = (tmp_path / "a").glob("*_i2d.fits")
     chosen = [f"resample.output_wcs={first}", "resample.kernel=turbo", "resample_single.skip=false"]
+    chosen += ["outlier_detection.save_intermediate_results=true"]
     sets = [word for item in chosen for word in ("--set", item)]
     assert main(["run", *inputs, "-o", str(tmp_path / "b"), *options, *sets]) == 0
     before, after = io.read_mosaic(first), io.read_mosaic(tmp_path / "b" / first.name)
     assert after.data.shape == before.data.shape
     assert after.meta["resample.kernel"] == "turbo"
     np.testing.assert_allclose(after.wcs(10, 20), before.wcs(10, 20), rtol=1e-12)
-    assert len(list((tmp_path / "b").glob("*_i2d.fits"))) == 1 + len(inputs)
+    assert len(list((tmp_path / "b").glob("*mirimage_i2d.fits"))) == len(inputs)
+    made = [*(f"{path.stem}_{end}" for path in rates[:2] for end in ("outlier_i2d", "blot")), f"{rates[0].stem}_median"]
+    for name in made:
+        with datamodels.open(tmp_path / "b" / f"{name.replace('_rate', '')}.fits") as model:
+            model.validate()
+            assert model.meta.wcs is not None
+            assert np.isfinite(model.data).mean() > 0.5
 
 
 def test_a_moving_target_is_followed_and_its_stars_are_not(rates, cache, tmp_path):

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,9 @@ from mirific.image3.output_grid import numbers
 from mirific.io.models import from_model, to_model
 
 ARRAYS = ("data", "err", "dq", "var_poisson", "var_rnoise", "var_flat")
+OUTLIER_PARAMETERS = (
+    *("weight_type", "pixfrac", "kernel", "maskpt", "snr", "scale", "backg", "resample_data", "good_bits"),
+)
 
 
 @contextmanager
@@ -42,9 +46,8 @@ def without_outliers(images: Sequence[Image], step: Any) -> tuple[Image, ...]:
     """Flag outliers by the official step, with the parameters of ours."""
     from jwst.outlier_detection import OutlierDetectionStep
 
-    names = ("weight_type", "pixfrac", "kernel", "maskpt", "snr", "scale", "backg", "resample_data", "good_bits")
     with _quiet():
-        library = OutlierDetectionStep(**_parameters(step, names)).process(_library(images))
+        library = OutlierDetectionStep(**_parameters(step, OUTLIER_PARAMETERS)).process(_library(images))
     flagged = []
     with library:
         for index, image in enumerate(images):
@@ -74,3 +77,15 @@ def resampled(exposure: ImageSet, step: Any) -> Mosaic:
         mosaic = from_model(ResampleStep(**_parameters(step, names), **pairs).process(_library(exposure.images)))
     assert isinstance(mosaic, Mosaic)
     return mosaic.with_meta({"filename": exposure.meta["filename"]})
+
+
+def intermediate_results(images: Sequence[Image], step: Any, folder: Path) -> dict[str, Any]:
+    """What the official outlier detection saves on the way, by its file name without the suffix ``.fits``."""
+    from jwst.outlier_detection import OutlierDetectionStep
+    from stdatamodels.jwst import datamodels
+
+    official = OutlierDetectionStep(**_parameters(step, OUTLIER_PARAMETERS), save_intermediate_results=True)
+    official.output_dir = str(folder)
+    with _quiet():
+        official.process(_library(images))
+    return {path.stem: datamodels.open(path) for path in folder.glob("*.fits")}

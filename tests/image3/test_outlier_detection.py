@@ -42,6 +42,58 @@ def test_other_ways_flag_what_jwst_flags(matched, parameters):
         assert (found & expected).sum() >= 0.999 * (found | expected).sum()
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize("parameters", [{}, {"weight_type": "exptime", "kernel": "turbo", "pixfrac": 0.7}], ids=str)
+def test_intermediate_results_are_those_of_jwst(matched, parameters, tmp_path):
+    """Names and contents; values on the grid are compared where the official drizzle leaves out nothing."""
+    ours = {}
+    step = OutlierDetection(
+        **parameters,
+        save_intermediate_results=True,
+        keep=lambda product: ours.update({product.meta["filename"].removesuffix(".fits"): product}),
+    )
+    step.apply(matched, {})
+    theirs = oracle.intermediate_results(matched.images, step, tmp_path)
+    assert set(ours) == set(theirs)
+    assert len(ours) == 2 * len(matched.images) + 1
+    for name, product in ours.items():
+        _assert_same_product(product, theirs[name])
+        assert set(product.arrays) == {"SCI", *(("WHT",) if name.endswith("i2d") else ())}
+
+
+def _assert_same_product(product, other):
+    inside = np.s_[8:-8, 8:-8]  # the official drizzle leaves out more of these at the border
+    values, expected = product.arrays["SCI"][inside], other.data[inside]
+    both = np.isfinite(values) & np.isfinite(expected)
+    assert (np.isfinite(values) == np.isfinite(expected)).mean() > 0.999
+    np.testing.assert_allclose(values[both], expected[both], rtol=1e-4, atol=2e-4)
+    if other.hasattr("wht"):
+        np.testing.assert_allclose(product.arrays["WHT"][inside], other.wht[inside], rtol=1e-4, atol=1e-6)
+    assert product.model == other.meta.model_type
+    flat = other.to_flat_dict(include_arrays=False)
+    for name in ("bunit_data", "cal_step.resample", "cal_step.skymatch", "wcsinfo.crpix1", "exposure.measurement_time"):
+        assert product.meta.get(name) == flat.get(f"meta.{name}"), name
+    y, x = np.indices(values.shape)[:, ::50, ::50]
+    if other.meta.wcs is not None:  # those that are blotted lose theirs, officially
+        assert scenes.apart(product.wcs(x, y), other.meta.wcs(x, y)) < 1e-6
+
+
+def test_exposures_without_dither_leave_their_median(none):
+    exposure = scenes.exposures(seed=4, dithers=(scenes.Dither(),) * 3, stars=20)
+    kept = []
+    OutlierDetection(resample_data=False, save_intermediate_results=True, keep=kept.append).run(exposure, none)
+    (median,) = kept
+    assert median.meta["filename"].endswith("_median.fits")
+    data = np.stack([image.data for image in exposure.images])
+    known = np.isfinite(data).all(axis=0)
+    np.testing.assert_array_equal(median.arrays["SCI"][known], np.median(data, axis=0)[known])
+
+
+def test_intermediate_results_need_a_keeper(matched):
+    with pytest.raises(ParameterError, match="nobody keeps them"):
+        OutlierDetection(save_intermediate_results=True).apply(matched, {})
+
+
 def test_hits_are_found_and_stars_are_left(none):
     clean = scenes.exposures(seed=3)
     rng = np.random.default_rng(8)

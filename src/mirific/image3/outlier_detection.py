@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import InitVar, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mirific.errors import InputError, ParameterError
-from mirific.exposure import DQ, Image, ImageSet
+from mirific.exposure import DQ, Cubes, Image, ImageSet
 from mirific.image3.drizzling import Grid, drizzle, sky_subtracted, weights
 from mirific.image3.drops import Drop
+from mirific.image3.outlier_products import Intermediate
 from mirific.image3.output_grid import make_grid
 from mirific.image3.pixel_map import PixelMap, pixel_map
 from mirific.image3.resample import Resample
@@ -31,6 +32,11 @@ class OutlierDetection(SetStep):
     Pixels with ``|image - blot| > scale1 gradient + snr1 ERR`` mark a neighbourhood of 3 by 3, in which the second,
     lower pair of thresholds decides. They become OUTLIER and DO_NOT_USE, and NaN. Exposures without dither
     (``resample_data = false``) are compared with their median pixel by pixel, by the first threshold alone.
+
+    Parameters
+    ----------
+    keep : callable, optional
+        Takes the intermediate results (:class:`mirific.exposure.Cubes`), where they are asked for, as they are made.
     """
 
     name: ClassVar[str] = "outlier_detection"
@@ -44,6 +50,14 @@ class OutlierDetection(SetStep):
     backg: float = param(0.0, "Level to add to the blotted image where skymatch found none.", unit="MJy/sr")
     resample_data: bool = param(True, "Drizzle before the median; no for exposures without dither.")
     good_bits: str = param("~DO_NOT_USE", "DQ bits that are no obstacle; with ~: all but these.")
+    save_intermediate_results: bool = param(
+        False, "Write the drizzled exposures (outlier_i2d), their median, and what is blotted from it (blot)."
+    )
+    keep: InitVar[Callable[[Cubes], Any] | None] = None
+
+    def __post_init__(self, mapping: Callable[..., Any], keep: Callable[[Cubes], Any] | None) -> None:
+        super().__post_init__(mapping)
+        object.__setattr__(self, "keep", keep)
 
     def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> ImageSet | NotApplicable:
         """Return the images with outliers flagged.
@@ -51,23 +65,35 @@ class OutlierDetection(SetStep):
         Raises
         ------
         ParameterError
-            If ``snr`` or ``scale`` is not two numbers.
+            If ``snr`` or ``scale`` is not two numbers, or intermediate results are asked for and nobody keeps them.
         InputError
             If exposures that are not to be drizzled differ in size.
         """
         if len(exposure.images) < 2:
             return NotApplicable("at least two exposures are needed")
         thresholds = _two(self.snr, "snr"), _two(self.scale, "scale")
+        made = self._intermediate(exposure)
         if not self.resample_data:
             still = self._still_median(exposure.images)
+            made.median(exposure.images[0], still, None)
             return exposure.with_images(self.each(lambda i: _compared(i, still, thresholds[0][0]), exposure.images))
         grid = make_grid(exposure.images, Resample())
-        median = self._median(exposure.images, grid)
+        median = self._median(exposure.images, grid, made)
+        made.median(exposure.images[0], median, grid)
         hold = getattr(exposure.images, "hold", _as_it_is)
-        cleaned = self.each(lambda image: hold(self._cleaned(image, grid, median, *thresholds)), exposure.images)
+        cleaned = self.each(lambda image: hold(self._cleaned(image, grid, median, *thresholds, made)), exposure.images)
         return exposure.with_images(cleaned)
 
-    def _median(self, images: Sequence[Image], grid: Grid) -> NDArray[np.float32]:
+    def _intermediate(self, exposure: ImageSet) -> Intermediate:
+        """Where intermediate results go."""
+        keep = vars(self)["keep"]
+        if self.save_intermediate_results and keep is None:
+            todo = "give OutlierDetection a function 'keep'"
+            raise ParameterError("nobody keeps them", where=f"{self.name}.save_intermediate_results", todo=todo)
+        resample = Resample(weight_type=self.weight_type, pixfrac=self.pixfrac, kernel=self.kernel)
+        return Intermediate(keep if self.save_intermediate_results else None, exposure.meta, resample.metadata)
+
+    def _median(self, images: Sequence[Image], grid: Grid, made: Intermediate) -> NDArray[np.float32]:
         """Median of the drizzled exposures (MJy/sr, sky subtracted), shape of the grid.
 
         The drizzled exposures wait on disk, and the median takes them in strips.
@@ -75,7 +101,7 @@ class OutlierDetection(SetStep):
         from mirific.spool import Spool
 
         spool = Spool()
-        windows = list(self.each(lambda image: _stored(*self._window(image, grid), spool), images))
+        windows = list(self.each(lambda image: _stored(*self._window(image, grid, made), spool), images))
         return self._median_of(windows, spool, grid.shape)
 
     def _still_median(self, images: Sequence[Image]) -> NDArray[np.float32]:
@@ -104,12 +130,13 @@ class OutlierDetection(SetStep):
         strips = self.each(lambda y0: _strip_median(spool, windows, y0, min(_STRIP, shape[0] - y0), shape[1]), starts)
         return np.concatenate(list(strips))
 
-    def _window(self, image: Image, grid: Grid) -> tuple[NDArray[np.float32], int, int]:
+    def _window(self, image: Image, grid: Grid, made: Intermediate) -> tuple[NDArray[np.float32], int, int]:
         """One exposure on the grid, where it is well covered, and where it begins."""
         from mirific.image3 import kernels
 
         weight = weights(image, self.weight_type, self.good_bits)
         dropped = drizzle(sky_subtracted(image)[None], weight, _map(image, grid), grid, self._drop(grid))
+        made.drizzled(image, dropped, grid)
         total = dropped.sums[0].astype(np.float32)
         values = np.empty(total.shape, dtype=np.float32)
         kernels.well_covered(dropped.sums, self.maskpt * _clipped_mean(total[total > 0]), values)
@@ -125,6 +152,7 @@ class OutlierDetection(SetStep):
         median: NDArray[np.float32],
         snr: NDArray[np.float32],
         scale: NDArray[np.float32],
+        made: Intermediate,
     ) -> Image:
         """One exposure with its outliers flagged."""
         from mirific.image3 import kernels
@@ -132,6 +160,7 @@ class OutlierDetection(SetStep):
         columns, rows = _map(image, grid).centres(image.data.shape)
         blotted = np.empty_like(image.data)
         kernels.blot(median, columns, rows, blotted)
+        made.blotted(image, blotted)
         level = image.meta.get("background.level")
         matched = level is not None and image.meta.get("background.subtracted") is False
         first = np.empty(image.data.shape, dtype=np.bool_)

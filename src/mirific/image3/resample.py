@@ -102,7 +102,13 @@ class Resample(ManyImages):
             var_flat=var_flat if self.report_var else None,
             headers=headers_table(images),
             wcs=grid.wcs,
-            meta=self._meta(exposure, images, grid),
+            meta=self.metadata(images, grid).with_values(
+                {
+                    "filename": exposure.meta.get("filename", "mosaic_i2d.fits"),
+                    "asn.table_name": exposure.meta.get("asn.table_name"),
+                    "asn.pool_name": exposure.meta.get("asn.pool_name"),
+                }
+            ),
         )
 
     def _strip(self, images: Sequence[Image], footprints: Sequence[Footprint], grid: Grid, rows: slice) -> Any:
@@ -162,14 +168,11 @@ class Resample(ManyImages):
         area = images[0].meta.get("photometry.pixelarea_arcsecsq")
         return replace(grid, pixel_scale_ratio=grid.pixel_scale / np.sqrt(area) if area else 1.0)
 
-    def _meta(self, exposure: ImageSet, images: tuple[Image, ...], grid: Grid) -> Metadata:
-        """Metadata of the mosaic: blended from the exposures, and what is its own."""
+    def metadata(self, images: tuple[Image, ...], grid: Grid) -> Metadata:
+        """Metadata of a mosaic of these exposures: blended from theirs, and what is its own."""
         blended = blended_metadata(images, grid.wcs)
         area = grid.pixel_scale**2
         own = {
-            "filename": exposure.meta.get("filename", "mosaic_i2d.fits"),
-            "asn.table_name": exposure.meta.get("asn.table_name"),
-            "asn.pool_name": exposure.meta.get("asn.pool_name"),
             "photometry.pixelarea_arcsecsq": area,
             "photometry.pixelarea_steradians": area * np.radians(1 / 3600) ** 2,
             "resample.pointings": len({_pointing(image) for image in images}),

@@ -72,7 +72,7 @@ def image_extensions(image: Image) -> Iterator[Extension]:
 
 
 def cubes_extensions(cubes: Cubes) -> Iterator[Extension]:
-    """Extensions of an optional product of stage 1."""
+    """Extensions of an optional product."""
     yield from _present(cubes.arrays)
     yield from _history(cubes)
 

@@ -13,7 +13,10 @@ from pathlib import Path
 __all__ = ["SUFFIXES", "Name"]
 
 #: Suffixes that we read or write, in the order of the flow.
-SUFFIXES = ("uncal", "ramp", "rateints", "ratefix", "rate", "calints", "cal", "crf", "i2d", "segm", "cat")
+SUFFIXES = (
+    *("uncal", "ramp", "rateints", "ratefix", "rate", "calints", "cal"),
+    *("outlier_i2d", "median", "blot", "crf", "i2d", "segm", "cat"),
+)
 
 _SUFFIX = re.compile(r"_(" + "|".join(SUFFIXES) + r")$")
 

@@ -299,7 +299,7 @@ def write(exposure: Cubes | Image | Mosaic, path: str | Path) -> Path:
     """
     path = Path(path)
     if isinstance(exposure, Cubes):
-        kind, extensions, wcs = exposure.model, cubes_extensions(exposure), None
+        kind, extensions, wcs = exposure.model, cubes_extensions(exposure), exposure.wcs
     elif isinstance(exposure, Mosaic):
         kind, extensions, wcs = "ImageModel", mosaic_extensions(exposure), exposure.wcs
     else:

@@ -12,7 +12,7 @@ import numpy as np
 from mirific import io
 from mirific.execute import Executor, Threads
 from mirific.execute.memory import return_freed_memory
-from mirific.exposure import Image, ImageSet, Metadata, Mosaic, StepRecord
+from mirific.exposure import Cubes, Image, ImageSet, Metadata, Mosaic, StepRecord
 from mirific.io.names import Name
 from mirific.io.products import write_table
 from mirific.issues import ISSUES, Finding, Issue, Picture
@@ -181,10 +181,14 @@ def _combined(
     """
     from mirific.image3 import OutlierDetection, SkyMatch, TweakReg
 
+    def keep(product: Cubes) -> None:
+        io.write(product.with_meta(made_by(job.references)), job.output / product.meta["filename"])
+
     parity = job.settings.parity
     for step in (TweakReg(parity=parity), SkyMatch(parity=parity, mapping=threads.map)):
         images = _configured(step, images, job).run(images, job.references)
-    before, images = images, _configured(OutlierDetection(mapping=threads.map), images, job).run(images, job.references)
+    before = images
+    images = _configured(OutlierDetection(mapping=threads.map, keep=keep), images, job).run(images, job.references)
     overflagging = next(issue for issue in ISSUES if issue.slug == "outlier-overflagging")
     if parity or overflagging.slug in job.settings.skip or overflagging.detect is None:
         return _made(images, job, threads), (), ()
