@@ -301,29 +301,35 @@ class Band:
         """Pixel DQ, shape (rows, nx)."""
         return self.field("pixeldq")
 
-    def stored(self, source: str, reference: Any, planes: tuple[slice, ...]) -> NDArray[np.uint32] | None:
-        """SCI of a reference on these rows as its file stores it, read ahead for the strip.
+    def feed(
+        self, kernel: Callable[..., int], reference: Any, extension: str, planes: tuple[slice, ...], *arguments: Any
+    ) -> bool:
+        """Let a kernel read these rows of a reference as its file stores them: big-endian 32-bit floats, in uint32.
 
         Parameters
         ----------
-        source : str
-            The step that asks, always for the same planes, and for every row once.
+        kernel : callable
+            As for :meth:`RowReader.feed <mirific.detector1.row_reader.RowReader.feed>`.
         reference : ReferenceFile
+        extension : str
         planes : tuple of slice
-            What to take of its axes before rows and columns.
+            What to take of its axes before rows and columns; the same in all bands.
+        arguments
+            What else the kernel takes.
 
         Returns
         -------
-        uint32 array, shape (nplanes, rows, nx), valid until the next call
-            Big-endian 32-bit floats; None if the reference must be read in another way.
+        bool
+            False if the reference must be read in another way.
         """
-        reader = self.buffers.readers.get(source)
-        if reader is None:
-            reader = _reader(reference, planes, self.buffers.stop)
+        key = f"{reference.path}[{extension}]"
+        if key not in self.buffers.readers:
+            reader = _reader(reference, extension, planes)
             if reader is None:
-                return None
-            self.buffers.readers[source] = reader
-        return reader.take(self.first, self.last)
+                return False
+            self.buffers.readers[key] = reader
+        self.buffers.readers[key].feed(kernel, self.first, self.last, *arguments)
+        return True
 
     def margins(self, reach: int) -> tuple[int, int]:
         """Rows above and below, up to ``reach``, that a field has beyond these rows."""
@@ -475,9 +481,9 @@ class BandStep(Step[Image]):
         return {}
 
 
-def _reader(reference: Any, planes: tuple[slice, ...], stop: int) -> RowReader | None:
-    """Reader of some planes of the SCI of a reference; None if it is not stored as plain 32-bit floats."""
-    place = reference.place("SCI")
+def _reader(reference: Any, extension: str, planes: tuple[slice, ...]) -> RowReader | None:
+    """Reader of some planes of a reference; None if they are not stored as plain 32-bit floats."""
+    place = reference.place(extension)
     if place is None:
         return None
     offset, shape = place
@@ -485,7 +491,7 @@ def _reader(reference: Any, planes: tuple[slice, ...], stop: int) -> RowReader |
     short = ReferenceMissing(
         "the reference file ends early", where=reference.path, todo="remove it and let CRDS fetch it again"
     )
-    return RowReader(reference.path, offset, np.dtype(np.uint32), (shape[-2], shape[-1]), numbers, stop, short)
+    return RowReader(reference.path, offset, np.dtype(np.uint32), (shape[-2], shape[-1]), numbers, short)
 
 
 def all_fields(exposure: Exposure, steps: Iterable[BandStep]) -> dict[str, Field]:

@@ -106,11 +106,9 @@ class DarkCurrent(BandStep):
         ngroups, served = band.exposure.ngroups, constants.of_integration - first
         frames, gap = _sampling(band.exposure) if constants.by_frame else (1, 0)
         planes = (slice(first, last + 1), slice(ngroups * (frames + gap) - gap))
-        if not constants.by_frame and ngroups <= constants.reference.shape("SCI")[1]:
-            stored = band.stored(self.name, constants.reference, planes)
-            if stored is not None:
-                elementwise_kernels.subtract_stored(band.data, stored, ngroups, served)
-                return
+        plain, fed = not constants.by_frame and ngroups <= constants.reference.shape("SCI")[1], (band.data, served)
+        if plain and band.feed(elementwise_kernels.subtract_stored, constants.reference, "SCI", planes, *fed):
+            return
         dark = constants.reference.array("SCI", band.rows, planes).astype(np.float32, copy=False)
         if constants.by_frame:
             dark = _averaged(dark, ngroups, frames, gap)

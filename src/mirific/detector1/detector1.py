@@ -113,6 +113,13 @@ class Detector1:
         asked = self.save_calibrated_ramp or options.save_calibrated_ramp
         return replace(self, steps=tuple(steps), save_calibrated_ramp=asked)
 
+    def wants(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """CRDS types of the references that the steps may open, and names of all whose parameters CRDS is asked for."""
+        types = (kind for step in self.steps for kind in step.reference_types)
+        sharing = (step.parameters_from for step in self.steps if step.parameters_from)
+        names = (Detector1Options.name, *sharing, *(step.name for step in self.steps))
+        return tuple(dict.fromkeys(types)), tuple(dict.fromkeys(names))
+
     def run(
         self, ramp: Ramp, references: References, map: Callable[..., Iterable[Any]] = map, scratch: Path | None = None
     ) -> Image:

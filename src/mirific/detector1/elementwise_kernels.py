@@ -11,28 +11,42 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["decode", "linearize", "native", "subtract", "subtract_extrapolated", "subtract_stored"]
+from mirific.detector1.read_kernels import read_piece
+
+__all__ = ["decode", "linearize", "mend", "read_stored", "subtract", "subtract_extrapolated", "subtract_stored"]
 
 _SATURATED = np.uint8(2)
+_NO_LIN_CORR = np.uint32(1 << 20)
 _ZERO = np.float32(0)
 
 
 @njit(nogil=True, cache=True)
-def decode(stored: Any, data: Any) -> None:
-    """Samples as FITS stores 16-bit numbers offset by 32768: adding that is flipping the sign bit.
+def decode(descriptor: int, places: Any, room: Any, data: Any) -> int:
+    """Read samples as FITS stores 16-bit numbers offset by 32768: adding that is flipping the sign bit.
 
     Parameters
     ----------
-    stored : uint16 array, shape (nints * ngroups, rows, nx)
-        In the byte order of the file, big-endian.
+    descriptor : int
+        Of the open file.
+    places : int64 array, shape (nints * ngroups,)
+        Where the rows begin in each group, bytes.
+    room : uint16 array, shape (rows, nx)
+        Working space.
     data : float32 array, shape (rows, nints, ngroups, nx)
         Receives the samples, DN.
+
+    Returns
+    -------
+    int
+        Groups that could be read.
     """
-    rows, nints, ngroups, _ = data.shape
-    for r in range(rows):
-        for i in range(nints):
-            for g in range(ngroups):
-                _decode(stored[i * ngroups + g, r], data[r, i, g])
+    ngroups = data.shape[2]
+    for k in range(len(places)):
+        if not read_piece(descriptor, places[k], room):
+            return k
+        for r in range(room.shape[0]):
+            _decode(room[r], data[r, k // ngroups, k % ngroups])
+    return len(places)
 
 
 @njit(nogil=True, cache=True)
@@ -45,37 +59,53 @@ def _decode(stored: Any, out: Any) -> None:
 
 
 @njit(nogil=True, cache=True)
-def native(stored: Any, out: Any) -> None:
-    """Turn a row of big-endian words (uint32) round."""
-    for x in range(out.size):
-        word = stored[x]
-        high = ((word & np.uint32(0xFF)) << np.uint32(24)) | ((word & np.uint32(0xFF00)) << np.uint32(8))
-        low = ((word >> np.uint32(8)) & np.uint32(0xFF00)) | (word >> np.uint32(24))
-        out[x] = np.uint32(high | low)
+def _native(word: Any) -> Any:
+    """Turn a big-endian word (uint32) round."""
+    high = ((word & np.uint32(0xFF)) << np.uint32(24)) | ((word & np.uint32(0xFF00)) << np.uint32(8))
+    low = ((word >> np.uint32(8)) & np.uint32(0xFF00)) | (word >> np.uint32(24))
+    return np.uint32(high | low)
 
 
 @njit(nogil=True, cache=True)
-def subtract_stored(data: Any, stored: Any, ngroups: int, of_integration: Any) -> None:
-    """:func:`subtract` for a reference as FITS stores it.
+def _turn(words: Any) -> None:
+    """Turn big-endian words (rows, nx), uint32, round in place."""
+    for r in range(words.shape[0]):
+        row = words[r]
+        for x in range(row.size):
+            row[x] = _native(row[x])
+
+
+@njit(nogil=True, cache=True)
+def subtract_stored(descriptor: int, places: Any, room: Any, data: Any, of_integration: Any) -> int:
+    """:func:`subtract` for a reference as FITS stores it, big-endian 32-bit floats.
 
     Parameters
     ----------
+    descriptor : int
+        Of the open file.
+    places : int64 array, shape (nref * nrefgroups,)
+        Where the rows begin in each group of the reference, bytes; it has no more groups than the data.
+    room : uint32 array, shape (rows, nx)
+        Working space.
     data : float32 array, shape (rows, nints, ngroups, nx)
         Ramps, DN; changed in place.
-    stored : uint32 array, shape (nref * ngroups, rows, nx)
-        Big-endian 32-bit floats, DN.
-    ngroups : int
-        Groups of the reference, no more than those of the data.
     of_integration : int64 array, shape (nints,)
+
+    Returns
+    -------
+    int
+        Groups that could be read.
     """
-    rows, nints, _, nx = data.shape
-    words = np.empty(nx, dtype=np.uint32)
-    numbers = words.view(np.float32)
-    for r in range(rows):
-        for i in range(nints):
-            for g in range(ngroups):
-                native(stored[of_integration[i] * ngroups + g, r], words)
-                _take_off(data[r, i, g], numbers)
+    numbers, ngroups = room.view(np.float32), places.size // (of_integration.max() + 1)
+    for k in range(len(places)):
+        if not read_piece(descriptor, places[k], room):
+            return k
+        _turn(room)
+        for i in range(data.shape[1]):
+            if of_integration[i] == k // ngroups:
+                for r in range(room.shape[0]):
+                    _take_off(data[r, i, k % ngroups], numbers[r])
+    return len(places)
 
 
 @njit(nogil=True, cache=True)
@@ -127,6 +157,39 @@ def subtract_extrapolated(data: Any, correction: Any, of_integration: Any) -> No
                     value = steps * np.float64(end - correction[k, last - 1, r, x]) + np.float64(end)
                     if not np.isnan(value):
                         data[r, i, g, x] = np.float32(np.float64(data[r, i, g, x]) - value)
+
+
+@njit(nogil=True, cache=True)
+def read_stored(descriptor: int, places: Any, room: Any, words: Any) -> int:
+    """Read words (nplanes, rows, nx), stored big-endian; returns how many planes could be read."""
+    for k in range(len(places)):
+        if not read_piece(descriptor, places[k], room):
+            return k
+        _turn(room)
+        words[k] = room
+    return len(places)
+
+
+@njit(nogil=True, cache=True)
+def mend(coefficients: Any, dq: Any) -> None:
+    """Let pixels without a polynomial stay as they are: a coefficient is NaN, the linear term zero, or NO_LIN_CORR set.
+
+    Parameters
+    ----------
+    coefficients : float32 array, shape (ncoefficients, rows, nx)
+        Constant term first; changed in place.
+    dq : uint32 array, shape (rows, nx)
+        Of the reference; receives NO_LIN_CORR.
+    """
+    for r in range(dq.shape[0]):
+        for x in range(dq.shape[1]):
+            bad = (dq[r, x] & _NO_LIN_CORR) != 0 or coefficients[1, r, x] == 0
+            for j in range(coefficients.shape[0]):
+                bad = bad or np.isnan(coefficients[j, r, x])
+            if bad:
+                dq[r, x] |= _NO_LIN_CORR
+                coefficients[:, r, x] = _ZERO
+                coefficients[1, r, x] = np.float32(1)
 
 
 @njit(nogil=True, cache=True)

@@ -38,14 +38,14 @@ _NEVER_FOR_MIRI = {
     "ref_file.superbias.name": "N/A",
 }
 
-#: Size of the window of rows that one worker keeps in cache, bytes.
-WINDOW_BYTES = 4_000_000
+#: Size of the window of rows that one worker keeps in cache, bytes; with less, calls take more time than loops.
+WINDOW_BYTES = 8_000_000
 
 #: Rows to read at a time, at most.
-WINDOW_ROWS = 16
+WINDOW_ROWS = 32
 
-#: Strips of a subarray, at least, if it has the rows: work for a few cores.
-_FEWEST_STRIPS = 4
+#: Strips of a subarray, at least, if they have as many rows each: work for a few cores.
+_FEWEST_STRIPS, _FEWEST_ROWS = 4, 16
 
 #: Rows that one task takes, about.
 STRIP_ROWS = 128
@@ -124,19 +124,19 @@ class _Raw:
 
         target = rows.arrays["data"][start - rows.first : stop - rows.first]
         if "raw" not in rows.readers and isinstance(self.raw, FitsRamp) and self.raw.code == UNSIGNED:
-            rows.readers["raw"] = _raw_reader(self.raw, rows.stop)
+            rows.readers["raw"] = _raw_reader(self.raw)
         if "raw" in rows.readers:
-            elementwise_kernels.decode(rows.readers["raw"].take(start, stop), target)
+            rows.readers["raw"].feed(elementwise_kernels.decode, start, stop, target)
         else:
             target[...] = np.moveaxis(self.raw.band(start, stop), 2, 0)
 
 
-def _raw_reader(raw: FitsRamp, stop: int) -> RowReader:
+def _raw_reader(raw: FitsRamp) -> RowReader:
     """Reader of 16-bit samples."""
     nints, ngroups, ny, nx = raw.shape
     short = InputError("the file ends before its pixels do", where=raw.path, todo="fetch it again")
     planes = np.arange(nints * ngroups)
-    return RowReader(raw.path, raw.offset, np.dtype(np.uint16), (ny, nx), planes, stop, short)
+    return RowReader(raw.path, raw.offset, np.dtype(np.uint16), (ny, nx), planes, short)
 
 
 @dataclass(frozen=True)
@@ -286,7 +286,7 @@ class _Course:
     def strips(self) -> list[tuple[int, int]]:
         """First row and the one after the last, of each strip."""
         ny = self.exposure.shape[2]
-        count = max(1, round(ny / STRIP_ROWS), min(_FEWEST_STRIPS, ny // WINDOW_ROWS))
+        count = max(1, round(ny / STRIP_ROWS), min(_FEWEST_STRIPS, ny // _FEWEST_ROWS))
         edges = {ny * k // count // TILE_ROWS * TILE_ROWS for k in range(count)}
         return list(itertools.pairwise(sorted(edges | {ny})))
 

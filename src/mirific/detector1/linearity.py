@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mirific.detector1.band import Band, BandStep, Exposure, no_reference
 from mirific.detector1.reference_dq import standard_dq
-from mirific.exposure import DQ
 from mirific.step import NotApplicable
 
 __all__ = ["Linearity", "Polynomials"]
@@ -45,12 +44,12 @@ class Linearity(BandStep):
         """Correct the samples."""
         from mirific.detector1 import elementwise_kernels
 
-        coefficients = constants.reference.array("COEFFS", band.rows).astype(np.float32, copy=False)
+        terms = constants.reference.shape("COEFFS")[0]
+        coefficients = np.empty((terms, *band.pixeldq.shape), dtype=np.float32)
+        stored = coefficients.view(np.uint32)
+        if not band.feed(elementwise_kernels.read_stored, constants.reference, "COEFFS", (), stored):
+            coefficients[...] = constants.reference.array("COEFFS", band.rows)
         dq = constants.dq[band.rows].copy()
-        flagged = (dq & np.uint32(DQ["NO_LIN_CORR"])) != 0
-        bad = ~flagged & (np.isnan(coefficients).any(axis=0) | (coefficients[1] == 0))
-        dq[bad] |= np.uint32(DQ["NO_LIN_CORR"])
-        coefficients[:, flagged | bad] = 0.0
-        coefficients[1, flagged | bad] = 1.0
+        elementwise_kernels.mend(coefficients, dq)
         elementwise_kernels.linearize(band.data, band.groupdq, coefficients)
         band.pixeldq[...] |= dq

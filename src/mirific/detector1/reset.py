@@ -51,10 +51,8 @@ class Reset(BandStep):
         served = constants.of_integration
         planes = (slice(served.min(), served.max() + 1), slice(band.exposure.ngroups))
         band.pixeldq[...] |= constants.dq[band.rows]
-        stored = band.stored(self.name, constants.reference, planes)
-        if stored is not None:
-            ngroups = min(band.exposure.ngroups, constants.reference.shape("SCI")[1])
-            elementwise_kernels.subtract_stored(band.data, stored, ngroups, served - served.min())
+        fed = (band.data, served - served.min())
+        if band.feed(elementwise_kernels.subtract_stored, constants.reference, "SCI", planes, *fed):
             return
         anomaly = constants.reference.array("SCI", band.rows, planes).astype(np.float32, copy=False)
         elementwise_kernels.subtract(band.data, anomaly, served - served.min())
