@@ -135,6 +135,10 @@ class Reference(Protocol):
 class References(Protocol):
     """Where steps get their references; :class:`mirific.references.Crds` is the real one."""
 
+    def expect(self, meta: Metadata, types: tuple[str, ...], steps: tuple[str, ...]) -> None:
+        """Take notice of the types and of the steps' parameters that an exposure will want, before it asks for them."""
+        ...
+
     def open(self, meta: Metadata, types: tuple[str, ...]) -> Mapping[str, Reference | None]:
         """Open the best references for an exposure.
 

@@ -15,7 +15,7 @@ from mirific.errors import InputError, ReferenceMissing
 from mirific.instrument.filters import FILTERS
 from mirific.instrument.subarrays import IMAGING, SUBARRAYS
 from mirific.references import Crds, FixedReferences
-from mirific.references.crds_process import Refused, client_process
+from mirific.references.crds_process import ClientProcess, Refused, client_process
 from mirific.references.demo.mappings import CONTEXT
 
 from .conftest import exposure
@@ -199,3 +199,44 @@ def test_empty_path_and_a_server_that_does_not_answer(bare, tmp_path, capfd):
     with pytest.raises(ReferenceMissing, match="CRDS cannot answer"):
         Crds().open(exposure(), ("flat",))
     assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_expected_is_asked_for_at_once(crds, cache, monkeypatch):
+    """And comes as it does when it is asked for one by one."""
+    meta, types, steps = exposure(), ("dark", "mask", "superbias"), ("detector1", "jump", "skymatch")
+    alone = [crds.parameters(meta, step) for step in steps], crds.context(), crds.open(meta, types)
+    asked = []
+    put = ClientProcess.put
+    monkeypatch.setattr(ClientProcess, "put", lambda self, q, **k: (asked.append(q), put(self, q, **k))[1])
+    hasty = Crds(path=cache)
+    hasty.expect(meta, types, steps)
+    assert ([hasty.parameters(meta, step) for step in steps], hasty.context(), hasty.open(meta, types)) == alone
+    assert asked == ["choose", "fetch"]
+    hasty.expect(meta, types, steps)
+    assert asked == ["choose", "fetch"]
+
+
+def test_who_is_refused_when_all_is_asked_for_at_once_asks_again(cache):
+    hasty = Crds(path=cache)
+    hasty.expect(exposure(), ("mask", "nonsense"), ())
+    assert hasty.open(exposure(), ("mask",))["mask"] is not None
+    with pytest.raises(ReferenceMissing, match="nonsense"):
+        hasty.open(exposure(), ("nonsense",))
+
+
+def test_who_waits_for_a_client_that_ended_asks_another(crds, cache):
+    hasty = Crds(path=cache)
+    client_process(hasty.environment()).end()
+    hasty.expect(exposure(), ("mask",), ())
+    client_process(hasty.environment()).end()
+    assert hasty.open(exposure(), ("mask",))["mask"] is not None
+
+
+def test_answers_come_to_those_who_asked(crds):
+    client = client_process(crds.environment())
+    first = client.put("context", given=None)
+    second = client.put("recommend", given=None, parameters={}, types=["dark"])
+    assert client.ask("context", given=None) == CONTEXT
+    with pytest.raises(Refused):
+        second()
+    assert first() == CONTEXT

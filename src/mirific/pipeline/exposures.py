@@ -109,14 +109,15 @@ def _is_finished(path: Path, job: ExposureJob) -> bool:
 
 def _detector1(job: ExposureJob, result: ExposureResult) -> tuple[Image, ExposureResult]:
     """Stage 1, streamed; writes rate and rateints."""
+    from mirific.detector1 import Detector1
     from mirific.execute import Threads
     from mirific.execute.compiler import load_compiler
 
-    load_compiler()
-    from mirific.detector1 import Detector1
-
     ramp = io.read_ramp(job.source.path, dict(job.settings.metadata))
-    engine = Detector1(parity=job.settings.parity).configured(job.settings.configure, ramp.meta, job.references)
+    engine = Detector1(parity=job.settings.parity)
+    job.references.expect(ramp.meta, *engine.wants())
+    load_compiler()  # while CRDS chooses
+    engine = engine.configured(job.settings.configure, ramp.meta, job.references)
     start = time.perf_counter()
     with Threads(job.workers) as threads:
         rate = engine.run(ramp, job.references, threads.map, job.output)

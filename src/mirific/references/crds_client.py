@@ -7,9 +7,10 @@ comes as one error of ours.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,9 @@ from mirific.references.files import ReferenceFile, Window, window_of
 __all__ = ["Crds"]
 
 _NOT_APPLICABLE = "NOT FOUND N/A"
+
+#: What CRDS chooses by, of one exposure.
+_Facts = tuple[tuple[str, str], ...]
 
 #: Pipelines whose parameter files may set parameters of a step, too.
 _STEPS_OF = {
@@ -52,7 +56,8 @@ class Crds:
         self._context: str | None = None
         self._environment: dict[str, str] | None = None
         self._path = None if path is None else Path(path).absolute()
-        self._chosen: dict[tuple[Any, ...], dict[str, str]] = {}
+        self._chosen: dict[_Facts, dict[str, str]] = {}
+        self._expected: dict[_Facts, Callable[[], Any]] = {}
         self._opened: dict[tuple[str, Window], ReferenceFile] = {}
         self._paths: dict[str, str] = {}
 
@@ -60,7 +65,7 @@ class Crds:
         return f"Crds(context={self._given!r}, path={self._path and str(self._path)!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_chosen": {}, "_opened": {}, "_paths": {}}
+        return {**vars(self), "_chosen": {}, "_expected": {}, "_opened": {}, "_paths": {}}
 
     def activate(self) -> None:
         """Point this process's environment at the given cache, for official steps, which choose by themselves.
@@ -104,6 +109,45 @@ class Crds:
             self._context = str(self._ask("the context", "context"))
         return self._context
 
+    def expect(self, meta: Mapping[str, Any], types: tuple[str, ...], steps: tuple[str, ...]) -> None:
+        """Ask for all that an exposure will want at once, and go on; who wants it first waits for the answer.
+
+        Parameters
+        ----------
+        meta : mapping
+            As for :meth:`open`.
+        types : tuple of str
+            CRDS types that may be opened.
+        steps : tuple of str
+            Names of steps and pipelines whose :meth:`parameters` will be wanted.
+
+        Raises
+        ------
+        InputError, ReferenceMissing
+            As from :meth:`environment`.
+        """
+        facts = _facts(meta)
+        kinds = dict.fromkeys((*types, *(kind for step in steps for kind in _parameter_kinds(step))))
+        new = [kind for kind in kinds if kind not in self._chosen.get(facts, {})]
+        if new and facts not in self._expected:
+            client = client_process(self.environment())
+            self._expected[facts] = client.put("choose", given=self._given, parameters=_asked(meta), types=new)
+
+    def _collect(self, facts: _Facts) -> dict[str, str]:
+        """Names of what was chosen so far for exposures with these facts; what is expected is waited for."""
+        chosen = self._chosen.setdefault(facts, {})
+        answer = self._expected.pop(facts, None)
+        if answer is not None:
+            # What is refused here is asked for again, one by one, by those who want it.
+            with contextlib.suppress(Refused):
+                found = answer()
+                chosen.update(found["names"])
+                self._paths.update(
+                    {found["names"][kind]: path for kind, path in found["paths"].items() if os.path.isfile(path)}
+                )
+                self._context = self._context or str(found["context"])
+        return chosen
+
     def open(self, meta: Mapping[str, Any], types: tuple[str, ...]) -> dict[str, ReferenceFile | None]:
         """Open the best references of these types for an exposure.
 
@@ -145,17 +189,12 @@ class Crds:
         step : str
             The calwebb name of a step (``jump``) or pipeline (``detector1``).
         """
-        if not step.replace("_", "").isalnum():
-            return {}
-        pipeline = next((name for name, steps in _STEPS_OF.items() if step in steps.split()), None)
-        if step in _STEPS_OF:
-            return dict(self._parameter_tree(meta, f"pars-{step}pipeline").get("parameters", {}))
-        kind = f"pars-{_CLASS_OF.get(step, step).replace('_', '')}step"
-        values = dict(self._parameter_tree(meta, kind).get("parameters", {}))
-        if pipeline is not None:
-            for entry in self._parameter_tree(meta, f"pars-{pipeline}pipeline").get("steps", []):
-                if entry["name"] == step:
-                    values.update(entry["parameters"])
+        values: dict[str, Any] = {}
+        for kind in _parameter_kinds(step):
+            tree = self._parameter_tree(meta, kind)
+            if kind == f"pars-{_pipeline_of(step)}pipeline" and step not in _STEPS_OF:
+                tree = next((entry for entry in tree.get("steps", []) if entry["name"] == step), {})
+            values.update(tree.get("parameters", {}))
         return values
 
     def _parameter_tree(self, meta: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -171,12 +210,12 @@ class Crds:
 
     def _recommended(self, meta: Mapping[str, Any], types: tuple[str, ...]) -> dict[str, str]:
         """Names of the best references; ``NOT FOUND ...`` where there is none."""
-        asked = {f"meta.{key}": value for key, value in meta.items() if isinstance(value, (str, int, float, bool))}
-        key = (types, tuple(sorted((name, str(value)) for name, value in asked.items() if _selects(name))))
-        if key not in self._chosen:
-            found = self._ask(", ".join(types), "recommend", parameters=asked, types=types)
-            self._chosen[key] = {kind: found.get(kind, _NOT_APPLICABLE) for kind in types}
-        return self._chosen[key]
+        chosen = self._collect(_facts(meta))
+        new = tuple(kind for kind in types if kind not in chosen)
+        if new:
+            found = self._ask(", ".join(new), "recommend", parameters=_asked(meta), types=new)
+            chosen.update({kind: found.get(kind, _NOT_APPLICABLE) for kind in new})
+        return {kind: chosen[kind] for kind in types}
 
     def _fetched(self, names: Mapping[str, str]) -> dict[str, str]:
         """Paths of files in the cache; what is not there yet is fetched from the server."""
@@ -210,9 +249,32 @@ class Crds:
         )
 
 
-def _selects(name: str) -> bool:
-    """Whether CRDS may choose by this name: not by pointing, times of day and file names."""
-    return name.startswith(("meta.instrument.", "meta.exposure.", "meta.subarray.", "meta.observation.", "meta.visit."))
+def _asked(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What the client is told of an exposure."""
+    return {f"meta.{key}": value for key, value in meta.items() if isinstance(value, (str, int, float, bool))}
+
+
+def _facts(meta: Mapping[str, Any]) -> _Facts:
+    """What CRDS may choose by: not pointing, times of day and file names."""
+    selecting = ("instrument.", "exposure.", "subarray.", "observation.", "visit.")
+    told = (item for item in meta.items() if item[0].startswith(selecting))
+    return tuple(sorted((name, str(value)) for name, value in told if isinstance(value, (str, int, float, bool))))
+
+
+def _pipeline_of(step: str) -> str | None:
+    """Pipeline that a step is part of; its own name for a pipeline."""
+    return next((name for name, steps in _STEPS_OF.items() if step == name or step in steps.split()), None)
+
+
+def _parameter_kinds(step: str) -> tuple[str, ...]:
+    """CRDS types of the files with parameters of a step or pipeline, those that take precedence last."""
+    if not step.replace("_", "").isalnum():
+        return ()
+    pipeline = _pipeline_of(step)
+    of_pipeline = () if pipeline is None else (f"pars-{pipeline}pipeline",)
+    return (
+        of_pipeline if step in _STEPS_OF else (f"pars-{_CLASS_OF.get(step, step).replace('_', '')}step", *of_pipeline)
+    )
 
 
 def _no_match(kind: str, meta: Mapping[str, Any]) -> ReferenceMissing:

@@ -5,7 +5,8 @@ while the run starts, as soon as the command line is read (so this module import
 to itself what it prints, how it leaves a process that finds no server, and the environment that it reads but once.
 
 Questions and answers are JSON objects: ``{"ask": NAME, **arguments}`` is answered by ``{"answer": ...}``, or by
-``{"error": REASON}`` where the client refuses.
+``{"error": REASON}`` where the client refuses. Answers come in the order of the questions, of which more than one
+can be under way.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from __future__ import annotations
 import ast
 import atexit
 import contextlib
+import functools
 import gc
 import json
 import os
@@ -34,6 +36,7 @@ __all__ = [
     "client_process",
     "crds_environment",
     "end_clients",
+    "load_client",
 ]
 
 #: A server name that tells the client not to try (``crds: crds/client/proxy.py``).
@@ -109,6 +112,8 @@ class ClientProcess:
 
     def __init__(self, environment: Mapping[str, str]) -> None:
         self._lock = threading.Lock()
+        self._asked, self._answered = 0, 0
+        self._replies: dict[int, str] = {}
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", __spec__.name],
@@ -134,13 +139,26 @@ class ClientProcess:
         Refused
             If the client has no answer, or is gone.
         """
+        return self.put(question, **arguments)()
+
+    def put(self, question: str, **arguments: Any) -> Callable[[], Any]:
+        """Ask as :meth:`ask` does, and go on: what is returned waits for the answer when it is called."""
+        stdin = _stream(self._process.stdin)
+        with self._lock, contextlib.suppress(BrokenPipeError):
+            number, self._asked = self._asked, self._asked + 1
+            if not stdin.closed:
+                stdin.write(json.dumps({"ask": question, **arguments}) + "\n")
+                stdin.flush()
+        return functools.partial(self._answer, number)
+
+    def _answer(self, number: int) -> Any:
+        """Answer to a question; those to earlier ones are kept for who waits for them."""
+        stdout = _stream(self._process.stdout)
         with self._lock:
-            try:
-                _stream(self._process.stdin).write(json.dumps({"ask": question, **arguments}) + "\n")
-                _stream(self._process.stdin).flush()
-                line = _stream(self._process.stdout).readline()
-            except BrokenPipeError:
-                line = ""
+            while number not in self._replies:
+                self._replies[self._answered] = "" if stdout.closed else stdout.readline()
+                self._answered += 1
+            line = self._replies.pop(number)
         if not line:
             raise Refused(f"the client ended: {self._last_words()}")
         reply = json.loads(line)
@@ -163,6 +181,8 @@ class ClientProcess:
 
     def _last_words(self) -> str:
         self._process.wait()
+        if self._complaints.closed:
+            return "it was told to"
         self._complaints.seek(0)
         words = self._complaints.read().decode(errors="replace").strip().splitlines()
         return words[-1] if words else f"exit code {self._process.returncode}"
@@ -226,8 +246,53 @@ def fetch(given: str | None, names: dict[str, str]) -> dict[str, str]:
     return {kind: str(path) for kind, path in api.cache_references(context(given), names).items()}
 
 
+def choose(given: str | None, parameters: dict[str, Any], types: list[str]) -> dict[str, Any]:
+    """All that is known beforehand of an exposure: context, names of references, paths of its parameter files."""
+    names = recommend(given, parameters, types)
+    files = {
+        kind: name for kind, name in names.items() if kind.startswith("pars-") and not name.startswith("NOT FOUND")
+    }
+    return {"context": context(given), "names": names, "paths": fetch(given, files) if files else {}}
+
+
 #: What can be asked.
-ANSWERS: dict[str, Callable[..., Any]] = {"context": context, "recommend": recommend, "fetch": fetch}
+ANSWERS: dict[str, Callable[..., Any]] = {"context": context, "recommend": recommend, "fetch": fetch, "choose": choose}
+
+#: What the client imports for other things than to choose and fetch files: to make and certify them, to convert dates
+#: that are objects of ``astropy``. It would take three quarters of its time until the first answer.
+_NOT_NEEDED = (
+    "asdf.tags.core",
+    "astropy.time",
+    "crds.bestrefs",
+    "crds.certify",
+    "crds.core.cmdline",
+    "crds.io.factory",
+    "crds.io.fits",
+    "crds.io.geis",
+    "crds.misc.check_archive",
+    "crds.misc.datalvl",
+    "crds.misc.query_affected",
+    "crds.misc.sql",
+    "crds.misc.uniqname",
+    "crds.refactoring.checksum",
+    "crds.refactoring.newcontext",
+    "crds.refactoring.refactor",
+    "crds.refactoring.refactor2",
+    "packaging.requirements",
+    "stdatamodels.exceptions",
+)
+
+
+def load_client() -> None:
+    """Import ``crds`` with what the answers need of it; the rest of it comes when it is used."""
+    from mirific.references.later import loaded_later
+
+    with loaded_later(_NOT_NEEDED):
+        import crds.data_file
+        import crds.jwst.locate
+
+    assert crds.jwst.locate
+    assert crds.data_file
 
 
 def answer_questions() -> None:
@@ -237,6 +302,7 @@ def answer_questions() -> None:
     sys.stdout = sys.stderr
     import logging
 
+    load_client()
     from crds.client import api
 
     logging.getLogger("CRDS").setLevel(logging.CRITICAL + 1)

@@ -435,6 +435,9 @@ class FixedReferences:
         object.__setattr__(self, "files", dict(files))
         object.__setattr__(self, "values", dict(parameters or {}))
 
+    def expect(self, meta: Mapping[str, Any], types: tuple[str, ...], steps: tuple[str, ...]) -> None:
+        """Do nothing: all is here already."""
+
     def open(self, meta: Mapping[str, Any], types: tuple[str, ...]) -> dict[str, ReferenceFile | None]:
         """Open the references of these types for an exposure; see :meth:`mirific.step.References.open`.
 
