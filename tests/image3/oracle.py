@@ -14,6 +14,7 @@ import numpy as np
 from mirific.exposure import Image, ImageSet, Mosaic
 from mirific.image3.output_grid import numbers
 from mirific.io.models import from_model, to_model
+from mirific.step import parameters_of
 
 ARRAYS = ("data", "err", "dq", "var_poisson", "var_rnoise", "var_flat")
 OUTLIER_PARAMETERS = (
@@ -77,6 +78,25 @@ def resampled(exposure: ImageSet, step: Any) -> Mosaic:
         mosaic = from_model(ResampleStep(**_parameters(step, names), **pairs).process(_library(exposure.images)))
     assert isinstance(mosaic, Mosaic)
     return mosaic.with_meta({"filename": exposure.meta["filename"]})
+
+
+def tweaked(images: Sequence[Image], step: Any) -> tuple[Image, ...]:
+    """Align by the official step, with all parameters that ours has in common with it."""
+    from jwst.tweakreg import TweakRegStep
+
+    own = {"parity", "reach", "skip", "kron_params", "connectivity"}
+    common = _parameters(step, tuple(name for name in parameters_of(type(step)) if name not in own))
+    common |= {"kron_params": [float(part) for part in step.kron_params.split()] or None}
+    common |= {"connectivity": str(step.connectivity), "sip_approx": False}
+    with _quiet():
+        library = TweakRegStep(**common).process(_library(images))
+    aligned = []
+    with library:
+        for index in range(len(images)):
+            model = library.borrow(index)
+            aligned.append(from_model(model))
+            library.shelve(model, index, modify=False)
+    return tuple(aligned)
 
 
 def intermediate_results(images: Sequence[Image], step: Any, folder: Path) -> dict[str, Any]:

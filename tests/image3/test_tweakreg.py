@@ -9,7 +9,7 @@ from astropy.table import Table
 from mirific.errors import ParameterError
 from mirific.image2.assign_wcs import shift_pointing
 from mirific.image3 import TweakReg
-from tests.image3 import scenes
+from tests.image3 import oracle, scenes
 
 CENTRE = (np.array([30.0, 128.0, 220.0]), np.array([200.0, 128.0, 40.0]))
 
@@ -60,6 +60,32 @@ def test_coordinates_are_those_of_jwst(none):
             library.shelve(model, index, modify=False)
 
 
+@pytest.mark.oracle
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {
+            **{"starfinder": "segmentation", "npixels": 6, "connectivity": 4, "kron_params": "2.5 1.0", "minobj": 10},
+            **{"nlevels": 16, "contrast": 0.01, "multithresh_mode": "linear"},
+            **{"localbkg_width": 8, "apermask_method": "mask"},
+        },
+        {"starfinder": "dao", "minsep_fwhm": 3.0, "sigma_radius": 2.0, "roundlo": -1.0, "roundhi": 1.0, "sharplo": 0.2},
+        {"peakmax": 60.0, "minobj": 8, "enforce_user_order": True},
+        {"use2dhist": False, "searchrad": 0.3, "xoffset": 0.5, "yoffset": -0.2, "minobj": 8},
+    ],
+    ids=str,
+)
+def test_parameters_mean_what_they_mean_to_jwst(none, parameters):
+    exposure = scenes.exposures(seed=6, dithers=_dithers((0, 0), (0.4, -0.3), (-0.8, 0.2)))
+    step = TweakReg(parity=True, **parameters)
+    plain, ours = (kind.run(exposure, none).images for kind in (TweakReg(parity=True), step))
+    theirs = oracle.tweaked(exposure.images, step)
+    apart = [scenes.apart(mine.wcs(*CENTRE), other.wcs(*CENTRE)) for mine, other in zip(ours, theirs, strict=True)]
+    changed = [scenes.apart(mine.wcs(*CENTRE), other.wcs(*CENTRE)) for mine, other in zip(ours, plain, strict=True)]
+    assert max(apart) < 1e-3
+    assert max(changed) > 0.1
+
+
 def test_one_lost_exposure_does_not_cancel_the_others(none):
     """Five arcseconds off and almost without stars: it cannot be aligned, the others are."""
     truth = scenes.exposures(seed=7)
@@ -99,6 +125,8 @@ def test_bad_parameters_are_refused(aligned, none, tmp_path):
     with pytest.raises(ParameterError, match="separation"):
         TweakReg(separation=0.5).run(aligned, none)
     (tmp_path / "no.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(ParameterError, match="two or three numbers"):
+        TweakReg(kron_params="1", parity=True).run(aligned, none)
     with pytest.raises(ParameterError, match="RA and DEC"):
         TweakReg(abs_refcat=str(tmp_path / "no.csv")).run(aligned, none)
 

@@ -69,8 +69,8 @@ def absolute_catalog(name: str, images: Sequence[Image]) -> SkyCatalog:
     """Stars of the catalogue at the epoch of the exposures.
 
     Columns of Gaia's names count where a file has them: ``pmra`` (times cos Dec), ``pmdec`` (mas/yr), ``ref_epoch`` or
-    ``epoch`` (yr; also in the table's metadata), ``ra_error``, ``dec_error`` (mas). Proper motions are linear on the
-    tangent plane; parallaxes are left out.
+    ``epoch`` (yr; also in the table's metadata), ``parallax``, ``ra_error``, ``dec_error`` (mas). Proper motions are
+    linear on the tangent plane; parallaxes are those seen from the Earth (from JWST they are larger by 1 %).
 
     Raises
     ------
@@ -80,13 +80,33 @@ def absolute_catalog(name: str, images: Sequence[Image]) -> SkyCatalog:
     table = absolute_table(name, images)
     ra, dec = _numbers(table, "RA", "deg"), _numbers(table, "DEC", "deg")
     if Path(name).is_file():
-        years = _years(table, images[0])
-        ra = ra + years * _numbers(table, "pmra", "mas / yr") / 3.6e6 / np.cos(np.radians(dec))
-        dec = dec + years * _numbers(table, "pmdec", "mas / yr") / 3.6e6
+        years, parallax = _years(table, images[0]), _numbers(table, "parallax", "mas")
+        east, north = _parallactic_factors(ra, dec, images[0])
+        east = years * _numbers(table, "pmra", "mas / yr") + parallax * east
+        north = years * _numbers(table, "pmdec", "mas / yr") + parallax * north
+        ra, dec = ra + east / 3.6e6 / np.cos(np.radians(dec)), dec + north / 3.6e6
     error = np.hypot(_numbers(table, "ra_error", "mas"), _numbers(table, "dec_error", "mas")) / np.sqrt(2.0) / 1e3
     error = np.where(error > 0, error, _USUAL_ERROR)
     good = np.isfinite(ra) & np.isfinite(dec)
     return SkyCatalog(ra[good] % 360.0, dec[good], error[good])
+
+
+def _parallactic_factors(ra: _Floats, dec: _Floats, image: Image) -> tuple[_Floats, _Floats]:
+    """Displacement to the east and north per parallax, on the day of the exposure; 0 where that is not known.
+
+    The star moves against the place of the Earth about the barycentre, in au (Green 1985, Spherical Astronomy, 8.2).
+    """
+    from astropy.coordinates import get_body_barycentric
+    from astropy.time import Time
+
+    date = image.meta.get("observation.date")
+    if date is None:
+        return np.zeros_like(ra), np.zeros_like(dec)
+    x, y, z = get_body_barycentric("earth", Time(str(date))).xyz.to_value("AU")
+    alpha, delta = np.radians(ra), np.radians(dec)
+    east = x * np.sin(alpha) - y * np.cos(alpha)
+    north = (x * np.cos(alpha) + y * np.sin(alpha)) * np.sin(delta) - z * np.cos(delta)
+    return east, north
 
 
 def _years(table: Table, image: Image) -> _Floats:

@@ -59,12 +59,22 @@ def stars(image: Image, step: Any) -> Table:
     from stdatamodels.jwst.datamodels import ImageModel
 
     options = {
-        "sigma_radius": 1.5,
-        "min_separation": 2,
+        "sigma_radius": step.sigma_radius,
+        "min_separation": max(2, int(step.minsep_fwhm * step.kernel_fwhm + 0.5)),
         "sharpness_range": (step.sharplo, step.sharphi),
         "roundness_range": (step.roundlo, step.roundhi),
-        "peak_max": None,
+        "peak_max": step.peakmax,
         "n_brightest": step.brightest,
+        "n_pixels": step.npixels,
+        "connectivity": step.connectivity,
+        "n_levels": step.nlevels,
+        "contrast": step.contrast,
+        "mode": step.multithresh_mode,
+        "error": image.err,
+        "local_bkg_width": step.localbkg_width,
+        "aperture_mask_method": step.apermask_method,
+        "kron_params": _kron_parameters(step.kron_params),
+        "deblend": step.deblend,
     }
     with _expected_warnings(), ImageModel() as model:
         model.data, model.err, model.dq = image.data, image.err, image.dq
@@ -81,29 +91,43 @@ def stars(image: Image, step: Any) -> Table:
     return found
 
 
+def _kron_parameters(text: str) -> tuple[float, ...] | None:
+    """Read two or three numbers; None from nothing."""
+    try:
+        values = tuple(float(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        values = (np.nan,)
+    if len(values) not in (0, 2, 3):
+        raise ParameterError(f"{text!r} is not two or three numbers", where="tweakreg.kron_params")
+    return values or None
+
+
 def remote_catalog(name: str, wcs_list: list[Any], first: Image) -> Table:
     """Stars of an astrometric catalogue (Gaia) over the exposures, from the network.
 
     Raises
     ------
     ParameterError
-        If there is no such catalogue or it cannot be reached.
+        If there is no such catalogue, it cannot be reached, or it has no star there.
     """
     from astropy.time import Time
     from stcal.alignment import wcs_from_sregions
     from stcal.tweakreg.astrometric_utils import create_astrometric_catalog
+    from stcal.tweakreg.tweakreg import SINGLE_GROUP_REFCAT
 
+    where, todo = f"tweakreg.abs_refcat {name!r}", "give a table file with columns RA and DEC"
+    if name.upper() not in SINGLE_GROUP_REFCAT:
+        known = ", ".join(SINGLE_GROUP_REFCAT)
+        raise ParameterError("neither a file nor a catalogue that is known", where=where, todo=f"{todo}, or {known}")
     info = {key.removeprefix("wcsinfo."): value for key, value in first.meta.items() if key.startswith("wcsinfo.")}
     field = wcs_from_sregions([wcs.footprint() for wcs in wcs_list], ref_wcs=first.wcs, ref_wcsinfo=info)
     epoch = Time(first.meta["observation.date"]).decimalyear
     try:
-        table = create_astrometric_catalog(field, epoch, catalog=name.upper())
+        table = create_astrometric_catalog(field, epoch, catalog=name.upper(), output=None)
     except (OSError, ValueError, KeyError) as error:
-        raise ParameterError(
-            f"neither a file nor a catalogue in reach ({error})",
-            where=f"tweakreg.abs_refcat {name!r}",
-            todo="give a table file with columns RA and DEC",
-        ) from error
+        raise ParameterError(f"the catalogue is not in reach ({error})", where=where, todo=todo) from error
+    if not len(table):
+        raise ParameterError("the catalogue has no star there", where=where, todo=todo)
     table.meta["name"] = name.upper()
     return table
 

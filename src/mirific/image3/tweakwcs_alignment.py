@@ -54,8 +54,8 @@ def align(images: Sequence[Image], step: Any) -> tuple[Fit, ...] | str:
     correctors = [_corrector(image, official.stars(image, step)) for image in images]
     refused = _align_relative(correctors, step) if len(correctors) > 1 else ""
     if step.abs_refcat:
-        _align_absolute(correctors, images, step)
-    elif refused:
+        refused = _align_absolute(correctors, images, step)
+    if refused:
         return refused
     return tuple(Fit(corrector) for corrector in correctors)
 
@@ -63,16 +63,19 @@ def align(images: Sequence[Image], step: Any) -> tuple[Fit, ...] | str:
 def _align_relative(correctors: list[Any], step: Any) -> str:
     """Align the exposures with each other; return why not, where it is none of them."""
     from tweakwcs.imalign import NotEnoughCatalogs, align_wcs
+    from tweakwcs.matchutils import XYXYMatch
 
-    limit = 2 * (step.searchrad + step.tolerance)
+    radius = step.searchrad if step.use2dhist else max(abs(step.xoffset), abs(step.yoffset))
+    limit = 2 * (radius + step.tolerance)
+    match = {"use2dhist": step.use2dhist, "xoffset": step.xoffset, "yoffset": step.yoffset}
     try:
         align_wcs(
             correctors,
             refcat=None,
-            enforce_user_order=False,
+            enforce_user_order=step.enforce_user_order,
             expand_refcat=step.expand_refcat or bool(step.abs_refcat),
             minobj=step.minobj,
-            match=_match(step, step.searchrad, step.separation, step.tolerance),
+            match=XYXYMatch(searchrad=step.searchrad, separation=step.separation, tolerance=step.tolerance, **match),
             fitgeom=step.fitgeometry,
             nclip=step.nclip,
             sigma=(step.sigma, "rmse"),
@@ -89,30 +92,32 @@ def _align_relative(correctors: list[Any], step: Any) -> str:
     return ""
 
 
-def _align_absolute(correctors: list[Any], images: Sequence[Image], step: Any) -> None:
-    """Align all exposures as one body with the absolute catalogue."""
+def _align_absolute(correctors: list[Any], images: Sequence[Image], step: Any) -> str:
+    """Align all exposures as one body with the absolute catalogue; return why not, where they are not."""
     from tweakwcs.imalign import align_wcs
+    from tweakwcs.matchutils import XYXYMatch
 
+    catalog = absolute_table(step.abs_refcat, images)
+    if len(catalog) < step.abs_minobj:
+        return f"the absolute catalogue has {len(catalog)} stars there, fewer than {step.abs_minobj}"
+    separation, tolerance = step.abs_separation, step.abs_tolerance
     for corrector in correctors:
         corrector.meta["group_id"] = "all"
         corrector.meta.pop("fit_info", None)
     align_wcs(
         correctors,
-        refcat=absolute_table(step.abs_refcat, images),
+        refcat=catalog,
         enforce_user_order=True,
         expand_refcat=False,
         minobj=step.abs_minobj,
-        match=_match(step, step.abs_searchrad, step.abs_separation, step.abs_tolerance),
+        match=XYXYMatch(
+            searchrad=step.abs_searchrad, separation=separation, use2dhist=step.abs_use2dhist, tolerance=tolerance
+        ),
         fitgeom=step.abs_fitgeometry,
-        nclip=step.nclip,
-        sigma=(step.sigma, "rmse"),
+        nclip=step.abs_nclip,
+        sigma=(step.abs_sigma, "rmse"),
     )
-
-
-def _match(step: Any, searchrad: float, separation: float, tolerance: float) -> Any:
-    from tweakwcs.matchutils import XYXYMatch
-
-    return XYXYMatch(searchrad=searchrad, separation=separation, use2dhist=step.use2dhist, tolerance=tolerance)
+    return ""
 
 
 def _corrector(image: Image, stars: Table) -> Any:
