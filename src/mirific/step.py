@@ -68,7 +68,14 @@ class Parameter:
 
 
 def _convert(parameter: Parameter, value: Any, where: str) -> Any:
-    """Convert ``value`` to the parameter's type; None stays None where the parameter may be None."""
+    """Convert ``value`` to the parameter's type; None stays None where the parameter may be None.
+
+    Parameter files and TOML have lists, or nothing, where a parameter here is a text of several words.
+    """
+    if parameter.kind is str and isinstance(value, (list, tuple)):
+        return " ".join(map(str, value))
+    if parameter.kind is str and value is None and not parameter.optional:
+        return parameter.default
     nothing = isinstance(value, str) and value.lower() in {"none", ""}
     if value is None or (nothing and (parameter.optional or parameter.kind is not str)):
         if parameter.optional:

@@ -59,6 +59,28 @@ def test_parameters_of_crds_are_heeded_too(name):
     assert getattr(Settings().configure(Resample(), make_image().meta, held), name) == values[name]
 
 
+def test_parameter_files_as_the_observatory_writes_them_are_heeded():
+    """They hold every parameter, with lists where ours are texts, and null where nothing is asked for."""
+    told = {"crpix": None, "crval": [83.8, -5.4], "output_shape": [320, 350], "rotation": None, "single": False}
+    found = Settings().configure(Resample(), make_image().meta, FixedReferences({}, {"resample": told}))
+    assert (found.crpix, found.crval, found.output_shape, found.rotation) == ("", "83.8 -5.4", "320 350", None)
+
+
+def test_official_parameter_files_of_every_step_are_taken(tmp_path):
+    """What the official steps would write with their defaults (``strun --save-parameters``) suits ours."""
+    from jwst.pipeline import Detector1Pipeline, Image2Pipeline, Image3Pipeline
+
+    ours = StepsByName()
+    kinds = [Detector1Pipeline, Image2Pipeline, Image3Pipeline]
+    taken = 0
+    for name, official in ((name, kind) for pipeline in kinds for name, kind in pipeline.step_defs.items()):
+        if name in ours:
+            held = FixedReferences({}, {name: dict(official().get_pars())})
+            Settings().configure(ours[name](), make_image().meta, held)
+            taken += 1
+    assert taken > 20
+
+
 @pytest.fixture(scope="module")
 def rates(raw, cache, tmp_path_factory):
     folder = tmp_path_factory.mktemp("rates")
