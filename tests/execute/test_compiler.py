@@ -1,25 +1,100 @@
+"""Kernels come from their cache without the compiler, and are compiled where they are not there."""
+
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
-_PROGRAM = """
+import pytest
+
+KERNELS = """
+import numpy as np
+from numba import njit
+
+@njit(nogil=True, cache=True)
+def inner(values):
+    return np.sort(values)[::-1].copy()
+
+@njit(nogil=True, cache=True)
+def outer(values, power):
+    kept = [one for one in inner(values) if one > 0]
+    if power < 0:
+        raise ValueError("a negative power")
+    result = np.zeros((2, len(kept)))
+    for k in range(len(kept)):
+        result[0, k] = kept[k] ** power
+        result[1, k] = np.sqrt(kept[k])
+    return result, np.argmax(result[0])
+"""
+
+START = """
 import sys
 import numpy as np
 from mirific.execute.compiler import load_compiler
-load_compiler()
-from mirific.detector1 import elementwise_kernels
-assert "numba" in sys.modules and "scipy.linalg" not in sys.modules, sorted(sys.modules)
-target = np.full((1, 4, 2, 2), 3, dtype=np.float32)
-elementwise_kernels.subtract(target, np.ones((1, 2, 1, 2), dtype=np.float32), np.zeros(4, dtype=np.int64))
-assert (target == 2).all()
-assert "scipy.linalg" not in sys.modules
-import numba, scipy.linalg
-assert numba.njit(lambda a: np.dot(a, a))(np.eye(2))[1, 1] == 1
-assert scipy.linalg.inv(np.eye(2))[0, 0] == 1
+assert load_compiler()
+from mirific.trial_kernels import outer
+values = np.array([3.0, -1.0, 4.0, 1.0])
+expected = np.array([[16.0, 9.0, 1.0], [2.0, np.sqrt(3.0), 1.0]])
+def check():
+    result, place = outer(values, 2)
+    assert np.array_equal(result, expected) and place == 0, result
+    try:
+        outer(values, -1)
+    except ValueError as error:
+        assert str(error) == "a negative power"
+    else:
+        raise AssertionError("no error")
+def compiler_is_there():
+    return [name for name in ("numba.np.npyimpl", "scipy.linalg") if name in sys.modules]
 """
 
+CACHED = START + "check(); assert not compiler_is_there(), compiler_is_there(); assert outer.stats.cache_hits"
 
-def test_kernels_run_without_linear_algebra_and_others_still_have_it():
-    done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+#: After kernels from the cache others are compiled: ours with new types, one of nobody's, one that calls ours.
+COMPILED = (
+    CACHED
+    + """
+assert outer(values.astype(np.float32), 2)[0].shape == (2, 3)
+assert compiler_is_there() == ["numba.np.npyimpl"]
+from numba import njit
+assert njit(lambda a: np.dot(a, a))(np.eye(2))[1, 1] == 1
+assert njit(lambda a: outer(a, 3)[1])(values) == 0
+assert njit(lambda a: outer(a, 3)[1])(values.astype(np.int64)) == 0
+check()
+"""
+)
+
+#: Kernels of other packages load the compiler as they do without us.
+OTHERS = START + "import others; others.outer(values, 2); assert compiler_is_there()"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Run a program in a fresh process, with a module of kernels that looks like one of ours, and one that does not."""
+    folder = tmp_path_factory.mktemp("kernels")
+    (folder / "trial_kernels.py").write_text(KERNELS)
+    (folder / "others.py").write_text(KERNELS)
+    environment = {**os.environ, "PYTHONPATH": str(folder), "NUMBA_CACHE_DIR": str(folder / "cache")}
+
+    def run(program):
+        start = f"import mirific; mirific.__path__.append({str(folder)!r})\n"
+        done = subprocess.run(
+            [sys.executable, "-c", start + program], capture_output=True, text=True, check=False, env=environment
+        )
+        assert done.returncode == 0, done.stderr
+
+    run(START + "check(); import others; others.outer(values, 2)")
+    return run
+
+
+def test_cached_kernels_do_without_the_compiler(run):
+    run(CACHED)
+
+
+def test_what_is_not_cached_is_compiled(run):
+    run(COMPILED)
+
+
+def test_kernels_of_others_are_loaded_as_ever(run):
+    run(OTHERS)
