@@ -18,6 +18,16 @@ def test_median_is_numpys(values):
     assert kernels.median(array.copy(), array.size) == np.median(array.astype(np.float64))
 
 
+@given(VALUES, st.integers(1, 3))
+@settings(deadline=None)
+def test_median_of_many_is_numpys(values, copies):
+    """Signs, zeros, infinities and values that are there many times included."""
+    array = np.array(values * copies + [0.0, -0.0, np.inf, -1e-38], dtype=np.float32)
+    room = np.append(array, np.float32(-7e7))
+    assert kernels.median_of_many(room, array.size) == np.median(array.astype(np.float64))
+    assert np.isnan(kernels.median_of_many(room, 0))
+
+
 @given(VALUES, st.data())
 @settings(deadline=None)
 def test_select_finds_every_rank(values, data):

@@ -24,7 +24,7 @@ __all__ = ["BlockCube", "Window", "parts"]
 Window = tuple[slice, slice]
 
 #: Largest cube that stays in memory, bytes.
-IN_MEMORY = 4_000_000
+IN_MEMORY = 6_000_000
 
 #: Size of the piece of a cube to work on at a time, bytes.
 PIECE = 1_000_000

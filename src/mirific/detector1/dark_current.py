@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.detector1.band import Band, BandStep, Exposure, no_reference
-from mirific.detector1.reference_dq import standard_dq
 from mirific.step import NotApplicable, param
 
 __all__ = ["Dark", "DarkCurrent"]
@@ -69,7 +68,7 @@ class DarkCurrent(BandStep):
         own_frames, own_gap = int(header.get("NFRAMES", 1)), int(header.get("GROUPGAP", 0))
         if own_frames > frames or own_gap > gap:
             return NotApplicable("more frames of the dark are averaged or dropped than of the data")
-        dq = standard_dq(reference)
+        dq = reference.bits()
         if dq.ndim > 2:
             dq = np.bitwise_or.reduce(dq.reshape(-1, *dq.shape[-2:]), axis=0)
         last = reference.shape("SCI")[0] - 1

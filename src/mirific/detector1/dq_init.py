@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.detector1.band import Band, BandStep, Exposure, no_reference
-from mirific.detector1.reference_dq import standard_dq
 from mirific.errors import InputError
 from mirific.exposure import DQ
 from mirific.step import NotApplicable, param
@@ -32,10 +31,8 @@ class DqInit(BandStep):
         mask = references["mask"]
         if mask is None:
             return no_reference("mask")
-        bits = standard_dq(mask)
-        if self.user_supplied_dq is not None:
-            bits |= _user_bits(self.user_supplied_dq, bits.shape)
-        return bits
+        bits: NDArray[np.uint32] = mask.bits()
+        return bits if self.user_supplied_dq is None else bits | _user_bits(self.user_supplied_dq, bits.shape)
 
     def process(self, band: Band, constants: NDArray[np.uint32]) -> None:
         """Set the bits."""

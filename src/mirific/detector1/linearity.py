@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.detector1.band import Band, BandStep, Exposure, no_reference
-from mirific.detector1.reference_dq import standard_dq
 from mirific.step import NotApplicable
 
 __all__ = ["Linearity", "Polynomials"]
@@ -38,7 +37,7 @@ class Linearity(BandStep):
     def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> Polynomials | NotApplicable:
         """Return the reference."""
         reference = references["linearity"]
-        return no_reference("linearity") if reference is None else Polynomials(reference, standard_dq(reference))
+        return no_reference("linearity") if reference is None else Polynomials(reference, reference.bits())
 
     def process(self, band: Band, constants: Polynomials) -> None:
         """Correct the samples."""

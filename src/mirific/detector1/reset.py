@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.detector1.band import Band, BandStep, Exposure, no_reference
-from mirific.detector1.reference_dq import standard_dq
 from mirific.step import NotApplicable
 
 __all__ = ["Reset", "ResetAnomaly"]
@@ -42,7 +41,7 @@ class Reset(BandStep):
             return no_reference("reset")
         absolute = np.arange(exposure.nints) + exposure.first_integration - 1
         last = reference.shape("SCI")[0] - 1
-        return ResetAnomaly(reference, standard_dq(reference), np.minimum(absolute, last))
+        return ResetAnomaly(reference, reference.bits(), np.minimum(absolute, last))
 
     def process(self, band: Band, constants: ResetAnomaly) -> None:
         """Subtract."""

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.detector1.band import Band, BandStep, Exposure, Field, no_reference
-from mirific.detector1.reference_dq import standard_dq
 from mirific.exposure import DQ
 from mirific.step import NotApplicable, param
 
@@ -72,8 +71,7 @@ class Saturation(BandStep):
         if reference is None:
             return no_reference("saturation")
         level = np.asarray(reference.array("SCI")).astype(np.float32)
-        dq = standard_dq(reference)
-        dq[np.isnan(level)] |= np.uint32(DQ["NO_SAT_CHECK"])
+        dq = reference.bits() | np.where(np.isnan(level), np.uint32(DQ["NO_SAT_CHECK"]), np.uint32(0))
         thresholds = Thresholds(level, dq)
         level[thresholds.unchecked] = _CONVERTER_LIMIT + 1
         return thresholds

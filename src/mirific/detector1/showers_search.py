@@ -190,12 +190,12 @@ _MOST = 300
 
 def _is_seen(blocks: Blocks) -> NDArray[np.bool_]:
     """Whether enough blocks have a difference for it to count, (nints, ngroups)."""
-    nints, ngroups = blocks.excess.shape[:2]
-    seen = blocks.weight > 0
-    enough = np.empty((nints, ngroups), dtype=bool)
-    for i in range(nints):
-        for part in parts(ngroups, _FRAMES):
-            enough[i, part] = np.isfinite(blocks.excess.read(i, part)[:, seen]).mean(axis=1) > _SEEN
+    from mirific.detector1 import showers_search_kernels as kernels
+
+    seen, found = np.flatnonzero(blocks.weight > 0), np.empty(blocks.excess.shape[:2], dtype=np.int64)
+    for i, part in blocks.excess.frames():
+        kernels.count_finite(blocks.excess.read(i, part).reshape(-1, blocks.weight.size), seen, found[i, part])
+    enough: NDArray[np.bool_] = found > _SEEN * seen.size
     return enough
 
 
@@ -274,19 +274,21 @@ class _Field:
         nints, ngroups = series.cube.shape[:2]
         step, seen = max(1, nints * ngroups // 8), series.quality > 0
         inverse = _inverse_norms(series.quality)
-        total = np.empty(series.quality.shape, dtype=np.float32)
-        sizes: list[list[_Array]] = [[] for _ in range(len(_DECAYS) * len(_SIZES))]
-        for i, part, snr in series.matched(_DECAYS, map):
-            for g in (g for g in range(part.start, part.stop) if (i * ngroups + g) % step == 0):
-                for k, values in enumerate(sizes):
-                    t, n = divmod(k, len(_SIZES))
-                    kernels.box_sums(snr[t, g - part.start] * series.quality, _SIZES[n, 0], _SIZES[n, 1], total)
-                    values.append(np.abs(total * inverse[n])[seen][::_SAMPLE])
-        medians = [
-            float(np.median(v[v > 0])) if (v := np.concatenate(values)).any() else 1 / 1.4826 for values in sizes
+        members = np.flatnonzero(seen)[::_SAMPLE]
+        sample = [
+            snr[:, g - part.start].copy()
+            for i, part, snr in series.matched(_DECAYS, map)
+            for g in range(part.start, part.stop)
+            if (i * ngroups + g) % step == 0
         ]
-        scale = 1.4826 * np.array(medians, dtype=np.float32).reshape(len(_DECAYS), -1)
-        return scale * np.array(_UNTRUSTED, dtype=np.float32)
+        frames = np.stack(sample, axis=1)
+
+        def measure(k: int) -> float:
+            t, n = divmod(k, len(_SIZES))
+            return kernels.typical_size(frames[t], series.quality, inverse[n], _SIZES[n], members)
+
+        medians = np.array(list(map(measure, range(len(_DECAYS) * len(_SIZES)))), dtype=np.float32)
+        return 1.4826 * medians.reshape(len(_DECAYS), -1) * np.array(_UNTRUSTED, dtype=np.float32)
 
     def fill(self, window: Window, map: Callable[..., Iterable[Any]] = map) -> None:
         """Compute the signal to noise in a window, and keep what is above the threshold there."""

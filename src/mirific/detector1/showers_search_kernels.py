@@ -12,21 +12,26 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.selection_kernels import median
+from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, median_of_many, sort_lanes
 
 __all__ = [
     "best_sizes",
     "box_sums",
     "center",
+    "count_finite",
     "flood",
     "level_medians",
     "matched",
     "median_around",
     "projections",
     "solve",
+    "typical_size",
+    "weigh",
 ]
 
 _ZERO = np.float32(0)
+_MISSING = np.float32(np.nan)
+_GREATEST = np.float32(np.finfo(np.float32).max)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -54,6 +59,41 @@ def solve(values: Any, correlation: Any) -> None:
     for g in range(ngroups - 2, -1, -1):
         for b in range(nblocks):
             values[g, b] = (values[g, b] - correlation[b] / root[g, b] * values[g + 1, b]) / root[g, b]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def weigh(values: Any, quality: Any, noise: Any, starts: Any, correlation: Any, level: Any) -> None:
+    """Express deviations in units of their noise, times the inverse of their covariance; in place. NaN counts as zero.
+
+    Parameters
+    ----------
+    values : float32 array, shape (nints, ngroups, nblocks)
+    quality : float32 array, shape (nblocks,)
+        Inverse noise of the blocks.
+    noise : float32 array, shape (nints, ngroups)
+        Of the groups, in units of that.
+    starts : int array, shape (nints,)
+        First usable group of each integration.
+    correlation : float32 array, shape (nblocks,)
+        As for :func:`solve`.
+    level : float32 array, shape (nblocks,)
+        Receives the sums over the exposure.
+    """
+    nints, ngroups, nblocks = values.shape
+    total = np.empty(nblocks, dtype=np.float32)
+    level[:] = _ZERO
+    for i in range(nints):
+        for g in range(ngroups):
+            for b in range(nblocks):
+                value = values[i, g, b] * quality[b]
+                value = _ZERO if np.isnan(value) or g < starts[i] else min(max(value, -_GREATEST), _GREATEST)
+                values[i, g, b] = value / noise[i, g]
+        solve(values[i, starts[i] :], correlation)
+        total[:] = _ZERO
+        for g in range(ngroups):
+            for b in range(nblocks):
+                total[b] += values[i, g, b]
+        level += total
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -182,6 +222,50 @@ def _box(sums: Any, margin: int, height: int, width: int, y: int, x: int) -> Any
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def typical_size(snr: Any, quality: Any, inverse: Any, size: Any, members: Any) -> float:
+    """Median size of sums over rectangles of one size, in units of their noise; zeros are left out.
+
+    Parameters
+    ----------
+    snr : float32 array, shape (nframes, ny, nx)
+        Signal to noise of single blocks.
+    quality : float32 array, shape (ny, nx)
+        Inverse noise.
+    inverse : float32 array, shape (ny, nx)
+        What the sums are multiplied by.
+    size : int array, shape (2,)
+        Height and width of the rectangles, as in :func:`box_sums`.
+    members : int array, shape (n,)
+        Blocks that count.
+
+    Returns
+    -------
+    float
+        That of normal deviates where there are none.
+    """
+    room, total = np.empty(len(snr) * members.size, dtype=np.float32), np.empty(quality.shape, dtype=np.float32)
+    count = 0
+    for frame in snr:
+        box_sums(frame * quality, size[0], size[1], total)
+        values, factors = total.ravel(), inverse.ravel()
+        for member in members:
+            value = np.abs(values[member] * factors[member])
+            room[count] = value
+            count += value > _ZERO
+    return median_of_many(room, count) if count else 1.0 / 1.4826
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def count_finite(values: Any, members: Any, out: Any) -> None:
+    """Count the numbers among some blocks in each frame of ``values`` (nframes, nblocks)."""
+    for f in range(values.shape[0]):
+        count = 0
+        for member in members:
+            count += np.isfinite(values[f, member])
+        out[f] = count
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def best_sizes(
     correlated: Any, quality: Any, sizes: Any, factors: Any, threshold: float, best: Any, which: Any
 ) -> None:
@@ -255,35 +339,45 @@ def center(values: Any, middle: Any, scatter: Any) -> None:
     ``middle`` receives the medians, ``scatter`` 1.4826 times the median absolute deviations; NaN is left out.
     """
     n, nblocks = values.shape
-    room = np.empty(n, dtype=np.float32)
+    width = lane_width(nblocks)
+    sizes, ordered = np.empty((n, width), dtype=np.float32), np.full((n, width), np.float32(np.inf))
+    for start in range(0, nblocks, width):
+        stop = min(start + width, nblocks)
+        _medians(values[:, start:stop], ordered, middle[start:stop])
+        for k in range(n):
+            for b in range(start, stop):
+                values[k, b] -= middle[b]
+                sizes[k, b - start] = np.abs(values[k, b])
+        _medians(sizes[:, : stop - start], ordered, scatter[start:stop])
     for b in range(nblocks):
-        count = 0
-        for k in range(n):
-            if not np.isnan(values[k, b]):
-                room[count] = values[k, b]
-                count += 1
-        middle[b] = np.float32(median(room, count))
-        for k in range(n):
-            values[k, b] -= middle[b]
-        for k in range(count):
-            room[k] = np.abs(room[k] - middle[b])
-        scatter[b] = np.float32(1.4826) * np.float32(median(room, count))
+        scatter[b] *= np.float32(1.4826)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _medians(values: Any, ordered: Any, out: Any) -> None:
+    """Medians of the columns of ``values`` (n, lanes), NaN left out; ``ordered`` is working space."""
+    counts = np.empty(ordered.shape[1], dtype=np.int32)
+    sort_lanes(ordered, keep_numbers(values, ordered, counts))
+    for k in range(out.size):
+        out[k] = np.float32(lane_median(ordered, k, counts[k]))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def median_around(values: Any, half: int, out: Any) -> None:
     """Median over squares of ``2 half + 1`` blocks; NaN is left out, and stays NaN."""
     ny, nx = values.shape
-    room = np.empty((2 * half + 1) ** 2, dtype=np.float32)
+    side = 2 * half + 1
+    near, ordered = np.empty((side * side, nx), dtype=np.float32), np.empty((side * side, nx), dtype=np.float32)
     for y in range(ny):
+        near[:] = _MISSING
+        for j in range(max(0, y - half), min(ny, y + half + 1)):
+            for i in range(-half, half + 1):
+                row, low, high = near[(j - y + half) * side + i + half], max(0, -i), min(nx, nx - i)
+                for x in range(low, high):
+                    row[x] = values[j, x + i]
+        _medians(near, ordered, out[y])
         for x in range(nx):
-            count = 0
-            for j in range(max(0, y - half), min(ny, y + half + 1)):
-                for i in range(max(0, x - half), min(nx, x + half + 1)):
-                    if not np.isnan(values[j, i]):
-                        room[count] = values[j, i]
-                        count += 1
-            out[y, x] = values[y, x] if np.isnan(values[y, x]) else np.float32(median(room, count))
+            out[y, x] = values[y, x] if np.isnan(values[y, x]) else out[y, x]
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -328,4 +422,4 @@ def level_medians(values: Any, members: Any, edges: Any, out: Any) -> None:
                 value = values[f, members[n]]
                 room[count] = value
                 count += not np.isnan(value)
-            out[f, k] = np.float32(median(room, count)) if count else _ZERO
+            out[f, k] = np.float32(median_of_many(room, count)) if count else _ZERO

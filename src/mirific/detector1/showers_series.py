@@ -389,12 +389,7 @@ def _weighed(
     def weigh(rows: slice) -> None:
         for y in range(rows.start, rows.stop):
             row = cube.read_row(y)
-            for i, first in enumerate(starts.tolist()):
-                values = row[i]
-                values[...] = np.nan_to_num(values * quality[y]) / noise[i, :, None]
-                values[:first] = 0.0
-                kernels.solve(values[first:], rho[y])
-                level[y] += values.sum(axis=0)
+            kernels.weigh(row, quality[y], noise, starts, rho[y], level[y])
             cube.write_row(y, row)
 
     _ = list(map(weigh, parts(quality.shape[0], _ROWS)))
