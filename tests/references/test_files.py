@@ -83,6 +83,18 @@ def test_unsigned_flags_keep_their_highest_bit(dark):
     assert np.count_nonzero(flags) == 1
 
 
+def test_flags_are_read_once_and_cannot_be_changed(dark, tmp_path):
+    reference = ReferenceFile(str(dark), Window(101, 1, 8, 1024))
+    flags = reference.bits()
+    assert flags is reference.bits()
+    np.testing.assert_array_equal(flags, reference.array("DQ"))
+    with pytest.raises(ValueError, match="read-only"):
+        flags[0, 0] = 1
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones((6, 5)), name="SCI")]).writeto(tmp_path / "plain.fits")
+    none = ReferenceFile(str(tmp_path / "plain.fits"), Window(1, 1, 5, 6)).bits()
+    assert (none.shape, none.any()) == ((6, 5), False)
+
+
 def test_compressed_files_are_read_too(dark, tmp_path):
     import gzip
 

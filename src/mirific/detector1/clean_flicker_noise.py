@@ -261,10 +261,8 @@ def _response(reference: Any) -> NDArray[np.float32]:
 def _useless(reference: Any) -> NDArray[np.bool_]:
     """Pixels that the flat-field step makes DO_NOT_USE or NON_SCIENCE, shape (ny, nx)."""
     flat = reference.array("SCI")
-    useless: NDArray[np.bool_] = np.isnan(flat) | (flat == 0)
-    if reference.has("DQ"):
-        bits = DQ["DO_NOT_USE"] | DQ["NON_SCIENCE"] | DQ["NO_FLAT_FIELD"]
-        useless |= (reference.array("DQ") & np.uint32(bits)) != 0
+    bits = np.uint32(DQ["DO_NOT_USE"] | DQ["NON_SCIENCE"] | DQ["NO_FLAT_FIELD"])
+    useless: NDArray[np.bool_] = np.isnan(flat) | (flat == 0) | ((reference.bits() & bits) != 0)
     return useless
 
 

@@ -45,8 +45,7 @@ def _planes(reference: Any) -> tuple[Any, Any, Any]:
     """Flat, its error and its DQ in the science shape, shared by all exposures; zeros where the file lacks them."""
     flat = reference.image("SCI")
     err = reference.image("ERR") if reference.has("ERR") else np.zeros_like(flat)
-    dq = reference.bits("DQ") if reference.has("DQ") else np.zeros(flat.shape, dtype=np.uint32)
-    return flat, err, dq
+    return flat, err, reference.bits()
 
 
 def _divided(exposure: Image, reference: Any) -> Image:

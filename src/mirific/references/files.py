@@ -179,15 +179,21 @@ class ReferenceFile:
             self._images[extname] = self.array(extname).astype(np.float32, copy=False)
         return self._images[extname]
 
-    def bits(self, extname: str = "DQ") -> NDArray[np.uint32]:
-        """DQ image (ysize, xsize), cut to the window; read once and shared, so do not change it."""
-        if extname not in self._bits:
-            self._bits[extname] = self.array(extname).astype(np.uint32, copy=False)
-        return self._bits[extname]
+    def bits(self) -> NDArray[np.uint32]:
+        """DQ (..., ysize, xsize), cut to the window, in the standard bits of JWST; zeros where the file has none.
+
+        Read once and shared, so it cannot be changed.
+        """
+        return self._bits
 
     @cached_property
-    def _bits(self) -> dict[str, NDArray[np.uint32]]:
-        return {}
+    def _bits(self) -> NDArray[np.uint32]:
+        if self.has("DQ"):
+            bits = self.array("DQ").astype(np.uint32, copy=False)
+        else:
+            bits = np.zeros((self.window.ysize, self.window.xsize), dtype=np.uint32)
+        bits.flags.writeable = False
+        return bits
 
     @cached_property
     def _images(self) -> dict[str, NDArray[np.float32]]:
