@@ -123,7 +123,9 @@ def test_the_page_says_what_was_left(results):
 
 def test_an_empty_result_is_a_page_too():
     outline = Outline()
-    outline.feed(report.as_html(Results()))
+    page = report.as_html(Results())
+    assert page.startswith("<!DOCTYPE html>\n<html lang=")
+    outline.feed(page)
     assert outline.open == []
     assert "No issue was looked for." in outline.words
 

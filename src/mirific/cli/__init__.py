@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import gc
-import logging
 import os
 import sys
 from typing import NoReturn
@@ -18,9 +17,9 @@ __all__ = ["main"]
 #: How linear algebra is told to start no threads of its own, which would fight with ours over the cores.
 _SERIAL = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
-#: New objects after which the collector of cyclic garbage looks for some: with Python's 700 that takes a tenth of
-#: the time of the imports, which leave none.
-_NEW_OBJECTS = 20_000
+#: New objects after which the collector of cyclic garbage looks for some: more than the imports and an exposure leave,
+#: which leave no garbage; with Python's 700 that takes a twentieth of the time of a run.
+_NEW_OBJECTS = 200_000
 
 
 def _set_up_process() -> None:
@@ -63,8 +62,9 @@ def _leave(code: int) -> NoReturn:
     if "mirific.references.crds_process" in sys.modules:
         from mirific.references.crds_process import end_clients
 
-        end_clients()
-    logging.shutdown()
+        end_clients(wait=False)
+    if "logging" in sys.modules:
+        sys.modules["logging"].shutdown()
     with contextlib.suppress(BrokenPipeError):
         sys.stdout.flush()
         sys.stderr.flush()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -128,6 +127,8 @@ def read_config(path: Path, settings: Settings) -> Settings:
     ParameterError
         If ``[run]`` has unknown keys.
     """
+    import tomllib
+
     try:
         tree = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

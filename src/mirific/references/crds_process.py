@@ -171,9 +171,11 @@ class ClientProcess:
         """Whether it still answers."""
         return self._process.poll() is None
 
-    def end(self) -> None:
-        """End it; it holds nothing that could be lost."""
+    def end(self, *, wait: bool = True) -> None:
+        """End it, and wait until it has; it holds nothing that could be lost."""
         self._process.kill()
+        if not wait:
+            return
         self._process.wait()
         for stream in (self._process.stdin, self._process.stdout, self._complaints):
             with contextlib.suppress(BrokenPipeError):
@@ -218,10 +220,10 @@ def _own() -> list[tuple[int, tuple[tuple[str, str], ...]]]:
 
 
 @atexit.register
-def end_clients() -> None:
-    """End the clients that this process started."""
+def end_clients(*, wait: bool = True) -> None:
+    """End the clients that this process started, and wait until they have."""
     for key in _own():
-        _RUNNING.pop(key).end()
+        _RUNNING.pop(key).end(wait=wait)
 
 
 def context(given: str | None) -> str:
