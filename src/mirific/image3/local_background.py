@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from mirific.exposure import DQ, Image, Mosaic
 
@@ -15,9 +14,6 @@ __all__ = [
     "measured",
     "median",
     "robust_scatter",
-    "scatter_of_many",
-    "sky_background",
-    "smoothed_sky",
     "usable",
 ]
 
@@ -26,9 +22,6 @@ _Mask = NDArray[np.bool_]
 
 #: Bits of pixels that see no sky, or that are beyond use.
 _UNUSABLE = np.uint32(DQ["DO_NOT_USE"] | DQ["NON_SCIENCE"] | DQ["REFERENCE_PIXEL"])
-
-#: Pixels that tell the scatter of an image to 0.3 %.
-_ENOUGH = 150_000
 
 
 @dataclass(frozen=True)
@@ -87,12 +80,9 @@ def measured(data: _Floats, mask: _Mask, box: int) -> LocalBackground:
     from mirific.image3 import mesh_background_kernels as kernels
 
     height, width = (min(box, size) for size in data.shape)
-    boxes = np.empty((2, -(-data.shape[0] // height), -(-data.shape[1] // width)))
-    filled, planes = np.empty_like(boxes), np.empty((2, *data.shape), dtype=np.float32)
-    kernels.box_levels(np.ascontiguousarray(data, dtype=np.float32), mask, height, width, boxes[0], boxes[1])
-    kernels.filled_boxes(boxes[0], boxes[1], filled)
-    for plane, smooth, values in zip(filled, boxes, planes, strict=True):
-        kernels.median_of_boxes(plane, smooth)
+    boxes = kernels.mesh(np.ascontiguousarray(data, dtype=np.float32), mask, box)
+    planes = np.empty((2, *data.shape), dtype=np.float32)
+    for smooth, values in zip(boxes, planes, strict=True):
         kernels.interpolated(smooth, height, width, values)
     level, noise = planes
     if not noise.min() > 0:
@@ -105,56 +95,3 @@ def _typical_noise(noise: NDArray[np.float64]) -> float:
     """Median over the boxes, of those above zero if it is none."""
     middle, positive = float(np.median(noise)), noise[noise > 0]
     return middle if middle > 0 or not positive.size else float(np.median(positive))
-
-
-def sky_background(data: _Floats, bad: _Mask, box: int) -> tuple[LocalBackground, _Mask]:
-    """Measure the background twice, the second time without the sources that stand out from the first.
-
-    Returns
-    -------
-    background : LocalBackground
-    sources : bool array, shape (ny, nx)
-        Pixels of sources: connected pixels above 2.5 sigma of the slightly smoothed image, grown by 3 pixels.
-    """
-    first = measured(data, bad, box)
-    sources = _standing_out(data, bad, first)
-    if (~(bad | sources)).sum() < 0.1 * max((~bad).sum(), 1):  # a field full of light: nothing else to measure
-        return first, sources
-    second = measured(data, bad | sources, box)
-    return second, _standing_out(data, bad, second)
-
-
-def _standing_out(data: _Floats, bad: _Mask, background: LocalBackground) -> _Mask:
-    """Pixels of connected sources above the background."""
-    from mirific.image3 import local_background_kernels as kernels
-
-    excess = kernels.normalised(np.ascontiguousarray(data, dtype=np.float32), bad, background.level, background.noise)
-    smooth = smoothed_sky(excess, bad, 1.0)
-    scatter = max(scatter_of_many(smooth[~bad]), 1e-6)
-    seeds, _ = ndimage.label(smooth > 2.5 * scatter)
-    sizes = np.bincount(seeds.ravel())
-    kept = (sizes >= 5) & (np.arange(sizes.size) > 0)
-    found: _Mask = kernels.grown(kept[seeds], 3)
-    return found
-
-
-def smoothed_sky(values: _Floats, bad: _Mask, sigma: float) -> _Floats:
-    """Smooth the good pixels by a Gaussian of ``sigma`` pixels, cut at 4 sigma.
-
-    Parameters
-    ----------
-    values : float32 array, shape (ny, nx)
-        0 where bad.
-    bad : bool array, shape (ny, nx)
-    sigma : float
-    """
-    from mirific.image3.local_background_kernels import smoothed_where
-
-    taps = np.exp(-0.5 * (np.arange(int(4.0 * sigma + 0.5) + 1) / sigma) ** 2)
-    smooth: _Floats = smoothed_where(values, bad, (taps / (2.0 * taps.sum() - taps[0])).astype(np.float32))
-    return smooth
-
-
-def scatter_of_many(values: NDArray[np.floating]) -> float:
-    """Robust scatter of an even selection of the values, enough to know it to 0.3 %."""
-    return robust_scatter(values[:: max(1, values.size // _ENOUGH)])

@@ -8,7 +8,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["box_levels", "filled_boxes", "interpolated", "median_of_boxes", "moments"]
+__all__ = [
+    "box_levels",
+    "filled_boxes",
+    "interpolated",
+    "interpolated_row",
+    "median_of_boxes",
+    "mesh",
+    "moments",
+    "splines",
+]
 
 #: Values beyond so many standard deviations are left out before the histogram is made.
 _FIRST_CUT = 2.0
@@ -229,6 +238,32 @@ def median_of_boxes(boxes: Any, out: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def mesh(data: Any, mask: Any, box: int) -> Any:
+    """Background and noise of an image on a mesh of boxes: measured, filled in, and smoothed by 3 by 3 boxes.
+
+    Parameters
+    ----------
+    data : float32 array, shape (ny, nx)
+    mask : bool array, shape (ny, nx)
+        Pixels that are left out.
+    box : int
+        Side of a box, pixels; not larger than the image.
+
+    Returns
+    -------
+    float array, shape (2, number of boxes in y, in x)
+    """
+    height, width = min(box, data.shape[0]), min(box, data.shape[1])
+    boxes = np.empty((2, -(-data.shape[0] // height), -(-data.shape[1] // width)))
+    filled = np.empty_like(boxes)
+    box_levels(data, mask, height, width, boxes[0], boxes[1])
+    filled_boxes(boxes[0], boxes[1], filled)
+    median_of_boxes(filled[0], boxes[0])
+    median_of_boxes(filled[1], boxes[1])
+    return boxes
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def _bent(nodes: Any, second: Any) -> None:
     """Second derivatives of the natural cubic spline through values at unit distance, divided by six."""
     n = nodes.size
@@ -269,6 +304,67 @@ def _row(nodes: Any, second: Any, width: int, out: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def splines(boxes: Any, width: int, nx: int) -> Any:
+    """Splines along the rows of boxes, and along the rows of the second derivatives of the splines along the columns.
+
+    A spline is linear in its nodes, so that rows of pixels are sums of these.
+
+    Parameters
+    ----------
+    boxes : float array, shape (rows, columns)
+    width : int
+        Of a box, pixels.
+    nx : int
+        Pixels of a row.
+
+    Returns
+    -------
+    float array, shape (2, rows, nx)
+    """
+    rows, columns = boxes.shape
+    second, bent = np.zeros((rows, columns)), np.empty(columns)
+    for x in range(columns):
+        _bent(boxes[:, x], second[:, x])
+    result = np.empty((2, rows, nx))
+    for k in range(rows):
+        _bent(boxes[k], bent)
+        _row(boxes[k], bent, width, result[0, k])
+        _bent(second[k], bent)
+        _row(second[k], bent, width, result[1, k])
+    return result
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "nsz"})
+def _summed(first: Any, a: float, second: Any, b: float, third: Any, c: float, fourth: Any, d: float, out: Any) -> None:
+    for x in range(out.size):
+        out[x] = a * first[x] + b * second[x] + c * third[x] + d * fourth[x]
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def interpolated_row(lines: Any, y: int, height: int, out: Any) -> None:
+    """One row of :func:`interpolated`.
+
+    Parameters
+    ----------
+    lines : float array, shape (2, rows of boxes, nx)
+        As :func:`splines` gives them.
+    y : int
+        The row, pixels.
+    height : int
+        Of a box, pixels.
+    out : float32 array, shape (nx,)
+    """
+    rows = lines.shape[1]
+    if rows == 1:
+        out[:] = lines[0, 0]
+        return
+    k, t = _between((y - 0.5 * (height - 1)) / height, rows)
+    u = 1.0 - t
+    value, bent = lines[0], lines[1]
+    _summed(value[k], u, value[k + 1], t, bent[k], u * u * u - u, bent[k + 1], t * t * t - t, out)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def interpolated(boxes: Any, height: int, width: int, out: Any) -> None:
     """Natural bicubic spline through the middles of boxes, at each pixel.
 
@@ -279,18 +375,6 @@ def interpolated(boxes: Any, height: int, width: int, out: Any) -> None:
         Size of a box, pixels.
     out : float32 array, shape (ny, nx)
     """
-    rows, columns = boxes.shape
-    second = np.zeros((rows, columns))
-    for x in range(columns):
-        _bent(boxes[:, x], second[:, x])
-    nodes, bent = np.empty(columns), np.empty(columns)
+    lines = splines(boxes, width, out.shape[1])
     for y in range(out.shape[0]):
-        k, t = _between((y - 0.5 * (height - 1)) / height, rows)
-        u, after = 1.0 - t, min(k + 1, rows - 1)
-        for x in range(columns):
-            nodes[x] = boxes[0, x]
-            if rows > 1:
-                nodes[x] = u * boxes[k, x] + t * boxes[after, x]
-                nodes[x] += (u * u * u - u) * second[k, x] + (t * t * t - t) * second[after, x]
-        _bent(nodes, bent)
-        _row(nodes, bent, width, out[y])
+        interpolated_row(lines, y, height, out[y])

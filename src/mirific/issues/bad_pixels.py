@@ -148,66 +148,64 @@ def measure_bad_pixels(images: Sequence[Image], significance: float = _SIGNIFICA
     leaked = _leaked_light(stack)
     hot, dead = (_needles(stack, sign, leaked, significance) for sign in (1, -1))
     if stack.pointings >= _MANY:
-        hot |= _clusters(stack, 1, leaked, significance)
-        dead |= _clusters(stack, -1, leaked, significance)
-    columns, in_columns = _bad_columns(stack.broad.ratio, stack.seen > 0)
-    ratio = np.where(np.abs(stack.needle.ratio) > np.abs(stack.broad.ratio), stack.needle.ratio, stack.broad.ratio)
+        hot |= _regions(stack, 1, leaked, significance)
+        dead |= _regions(stack, -1, leaked, significance)
+    seen = stack.seen > 0
+    columns = _bad_columns(stack, seen)
+    in_columns = np.zeros(seen.shape, dtype=bool)
+    in_columns[:, columns] = seen[:, columns]
+    broad, needle = stack.broad.ratio, stack.needle.ratio
+    np.copyto(broad, needle, where=np.abs(needle) > np.abs(broad))
     return BadPixels(
-        hot & ~in_columns, dead & ~in_columns, columns, in_columns, stack.broad.value, ratio, stack.known,
+        hot & ~in_columns, dead & ~in_columns, columns, in_columns, stack.broad.value, broad, stack.known,
         stack.pointings,
     )  # fmt: skip
 
 
 def _needles(stack: DetectorStack, sign: int, leaked: _Map, significance: float) -> _Mask:
     """Single pixels that stand out from their neighbours, in nearly every pointing, and lack the halo of a star."""
-    needle = stack.needle
-    excess = sign * needle.value - (leaked if sign > 0 else 0.0)
-    halo = sign * stack.halo < _LARGEST_HALO * excess + 0.6 * needle.scatter
-    halo &= (stack.above if sign > 0 else stack.below) > 0.5 * excess
-    # a dead pixel is darker than the sky around; the gaps between the rings of a star's image are not
-    below_sky = np.asarray(stack.broad.highest < -0.3 * excess) if sign < 0 else np.ones(excess.shape, dtype=bool)
-    if stack.pointings == 1:
-        significant = excess > max(significance, _SIGNIFICANT_ALONE) * needle.scatter
-        shaped = _sharper_than_stars(stack.broad.value) & halo if sign > 0 else _deeper_than_all_around(stack)
-        return np.asarray(significant & shaped & below_sky, dtype=bool)
-    least = needle.lowest if sign > 0 else -needle.highest
-    lasting = least > 0.3 * np.abs(needle.value)
-    return np.asarray((excess > significance * needle.scatter) & lasting & halo & below_sky, dtype=bool)
+    from mirific.issues.bad_pixels_kernels import lasting_needles
+
+    needle, broad, alone = stack.needle, stack.broad, stack.pointings == 1
+    if alone:
+        significance = max(significance, _SIGNIFICANT_ALONE)
+        if sign < 0:
+            return _deeper_than_all_around(stack, significance)
+    extreme = needle.value if alone else needle.lowest if sign > 0 else needle.highest
+    aside = stack.above if sign > 0 else stack.below
+    limits = np.array([significance, _LARGEST_HALO], dtype=np.float32)
+    found: _Mask = lasting_needles(
+        needle.value, needle.scatter, extreme, broad.highest, stack.halo, aside, leaked, np.float32(sign), limits
+    )
+    return found & _sharper_than_stars(broad.value) if alone else found
+
+
+def _deeper_than_all_around(stack: DetectorStack, significance: float) -> _Mask:
+    """Pixels far below every one of the 24 around them: between stars the sky is only as low as the sky."""
+    from mirific.issues.bad_pixels_kernels import lowest_around
+
+    needle, broad = stack.needle, stack.broad
+    deep = (-needle.value > significance * needle.scatter) & (broad.highest < 0.3 * needle.value)
+    return np.asarray(deep & (broad.value < lowest_around(broad.value) - 4.0 * needle.scatter), dtype=bool)
 
 
 def _sharper_than_stars(value: _Map) -> _Mask:
     """Pixels that stand out from all eight neighbours more than the core of a star can."""
-    row, column, diagonal = _neighbours(value)
-    around = (row + column + diagonal) / 8.0
+    wide = np.pad(value, 1)
+    ny, nx = value.shape
+    around = sum(wide[j : j + ny, i : i + nx] for j in range(3) for i in range(3) if (j, i) != (1, 1)) / 8.0
     return np.asarray((value > 0) & (value - around > _SHARPEST_STAR * value), dtype=bool)
 
 
-def _deeper_than_all_around(stack: DetectorStack) -> _Mask:
-    """Pixels far below every one of the 24 around them: between stars the sky is only as low as the sky."""
-    from scipy import ndimage
-
-    around = np.ones((5, 5), dtype=bool)
-    around[2, 2] = False
-    lowest = ndimage.minimum_filter(stack.broad.value, footprint=around)
-    return np.asarray(stack.broad.value < lowest - 4.0 * stack.needle.scatter, dtype=bool)
-
-
-def _clusters(stack: DetectorStack, sign: int, leaked: _Map, significance: float) -> _Mask:
+def _regions(stack: DetectorStack, sign: int, leaked: _Map, significance: float) -> _Mask:
     """Pixels that stand out from their wider surroundings in nearly every one of many pointings."""
+    from mirific.issues.bad_pixels_kernels import lasting_regions
+
     broad = stack.broad
-    excess = sign * broad.value - (leaked if sign > 0 else 0.0)
-    least = broad.lowest if sign > 0 else -broad.highest
-    lasting = least > 0.7 * np.abs(broad.value)
-    return np.asarray((excess > 1.5 * significance * broad.scatter) & lasting, dtype=bool)
-
-
-def _neighbours(values: _Map) -> tuple[_Map, _Map, _Map]:
-    """Sums over the neighbours in the row, in the column and along the diagonals; zero outside."""
-    wide = np.pad(values, 1)
-    row = wide[1:-1, :-2] + wide[1:-1, 2:]
-    column = wide[:-2, 1:-1] + wide[2:, 1:-1]
-    diagonal = wide[:-2, :-2] + wide[:-2, 2:] + wide[2:, :-2] + wide[2:, 2:]
-    return row, column, diagonal
+    extreme = broad.lowest if sign > 0 else broad.highest
+    least = np.float32(1.5 * significance)
+    found: _Mask = lasting_regions(broad.value, broad.scatter, extreme, leaked, np.float32(sign), least)
+    return found
 
 
 def _leaked_light(stack: DetectorStack) -> _Map:
@@ -217,39 +215,40 @@ def _leaked_light(stack: DetectorStack) -> _Map:
     five, and that of the flight detector otherwise (:func:`mirific.instrument.detector.ipc_kernel`).
     """
     from mirific.instrument.detector import ipc_kernel
+    from mirific.issues import bad_pixels_kernels as kernels
 
     needle = stack.needle
+    leaked = np.zeros_like(needle.value)
     if stack.pointings == 1:
-        return np.zeros_like(needle.value)  # without dithers the neighbours of a star's core would be taken for leaks
-    peak = needle.value >= _largest_around(needle.value)
-    very_hot = (needle.ratio > 30.0) & peak & (needle.lowest > 0.3 * needle.value)
-    source = np.where(very_hot, needle.value, np.float32(0))
-    kernel = ipc_kernel()
-    published = (kernel[1, 0] / kernel[1, 1], kernel[0, 1] / kernel[1, 1], kernel[0, 0] / kernel[1, 1])
-    leaked = np.zeros_like(source)
-    around = _neighbours(np.where(very_hot, np.float32(0), stack.broad.value))
-    for share, near, spread, number in zip(published, around, _neighbours(source), (2, 2, 4), strict=True):
-        seen = near[very_hot] / number / needle.value[very_hot]
-        fraction = float(np.median(seen)) if seen.size >= 5 else float(share)
-        leaked += np.float32(1.3 * np.clip(fraction, 0.0, 0.1)) * spread
-    return np.where(very_hot, np.float32(0), leaked)
+        return leaked  # without dithers the neighbours of a star's core would be taken for leaks
+    places = kernels.very_hot(needle.value, needle.scatter, needle.lowest)
+    fractions = (ipc_kernel() / ipc_kernel()[1, 1]).astype(np.float32)
+    if len(places) >= 5:
+        fractions = _fractions(places, stack.broad.value, needle.value)
+    fractions[1, 1] = 0.0
+    kernels.spread_leaks(places, needle.value, np.float32(1.3) * np.clip(fractions, 0.0, np.float32(0.1)), leaked)
+    return leaked
 
 
-def _largest_around(values: _Map) -> _Map:
-    """Largest value of each pixel and its eight neighbours."""
-    from scipy import ndimage
+def _fractions(places: NDArray[np.intp], value: _Map, hot: _Map) -> _Map:
+    """Median light of the neighbours of hot pixels over theirs: in the row, in the column, along the diagonals."""
+    wide = np.pad(value, 1)
+    wide[places[:, 0] + 1, places[:, 1] + 1] = 0.0
+    around = wide[places[:, 0, None, None] + np.arange(3)[:, None], places[:, 1, None, None] + np.arange(3)]
+    seen = around / hot[places[:, 0], places[:, 1], None, None]
+    row = np.median(seen[:, 1, ::2].mean(axis=1))
+    column = np.median(seen[:, ::2, 1].mean(axis=1))
+    diagonal = np.median(seen[:, ::2, ::2].mean(axis=(1, 2)))
+    return np.array([[diagonal, column, diagonal], [row, 0.0, row], [diagonal, column, diagonal]], dtype=np.float32)
 
-    return np.asarray(ndimage.maximum_filter(values, 3), dtype=np.float32)
 
+def _bad_columns(stack: DetectorStack, seen: _Mask) -> tuple[int, ...]:
+    """Columns of which many pixels stand out to the same side."""
+    from mirific.issues.bad_pixels_kernels import shares_of_columns
 
-def _bad_columns(ratio: _Map, seen: _Mask) -> tuple[tuple[int, ...], _Mask]:
-    """Columns of which many pixels stand out to the same side, and their pixels that see the sky."""
-    rows = np.maximum(seen.sum(axis=0), 1)
-    share = np.maximum(((ratio > 3.0) & seen).sum(axis=0), ((ratio < -3.0) & seen).sum(axis=0)) / rows
-    columns = np.flatnonzero((share > _COLUMN_SHARE) & (seen.sum(axis=0) > 16))
-    mask = np.zeros(seen.shape, dtype=bool)
-    mask[:, columns] = seen[:, columns]
-    return tuple(int(c) for c in columns), mask
+    above, below, rows = shares_of_columns(stack.broad.value, stack.broad.scatter, seen, np.float32(3.0))
+    share = np.maximum(above, below) / np.maximum(rows, 1)
+    return tuple(int(c) for c in np.flatnonzero((share > _COLUMN_SHARE) & (rows > 16)))
 
 
 # ------------------------------------------------------------------------------------------------------ mitigation

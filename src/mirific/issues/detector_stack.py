@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage
 
 from mirific.exposure import DQ, Image
-from mirific.image3.local_background import measured, sky_background, usable
-from mirific.image3.local_background_kernels import grown
 from mirific.image3.source_finding import psf_fwhm
 from mirific.image3.tangent_plane import gnomonic
 from mirific.instrument import regions
+from mirific.issues.blank_sky import unusable
 
 __all__ = ["DetectorStack", "Statistic", "distinct_pointings", "stack_in_detector_frame", "window_of"]
 
@@ -87,7 +85,7 @@ class DetectorStack:
     halo: _Map
     above: _Map
     below: _Map
-    seen: NDArray[np.intp]
+    seen: NDArray[np.uint8]
     pointings: int
     known: int
 
@@ -124,26 +122,26 @@ def stack_in_detector_frame(images: Sequence[Image]) -> DetectorStack:
 
     Exposures of one pointing are averaged first. A pixel is masked where a source falls on it, unless that would leave
     fewer than half of the pointings: what covers a pixel in most pointings does not move with the sky. Of many
-    pointings and exposures, some are taken, evenly: more would not show more.
+    pointings and exposures, some are taken, evenly: more would not show more. Of each exposure only background and
+    sources are held; the pixels of all pass by in strips of some rows.
     """
+    from mirific.issues import detector_stack_kernels as kernels
+
+    shape = images[0].data.shape
     groups = _some(distinct_pointings(images, 1.5 * psf_fwhm(images[0])))
-    values = _without_moving_sources([(images[k] for k in group) for group in groups], images[0].data.shape)
-    pointings = len(groups)
-    edge = 0.1 if pointings > 4 else 0.0
-    (middle, *extremes), seen = _quantiles(values, (0.5, edge, 1.0 - edge))
-    middle = _filled(middle, seen > 0)
-    near, far, second_highest, second_lowest = _neighbourhood(middle)
-    crosses = _cross_quantiles(values, (edge, 1.0 - edge))
-    return DetectorStack(
-        _statistic(middle - _median_filtered(middle, 49), extremes, seen),
-        _statistic(middle - near, crosses, seen),
-        near - far,
-        middle - second_highest,
-        second_lowest - middle,
-        seen,
-        pointings,
-        _known(images),
-    )
+    moving = np.zeros(shape, dtype=np.uint16)
+    pointings = [[_prepared(images[k], k, n, moving) for k in group] for n, group in enumerate(groups)]
+    levels, crosses = np.empty((3, *shape), dtype=np.float32), np.empty((2, *shape), dtype=np.float32)
+    seen = np.empty(shape, dtype=np.uint8)
+    for begin in range(0, shape[0], _ROWS):
+        _look_at_rows(images, pointings, moving, begin, levels, crosses, seen)
+    middle = kernels.nearest(levels[0], seen > 0)  # medians at edges see sky on both sides
+    excess, halo, above, below = np.empty((4, *shape), dtype=np.float32)
+    kernels.neighbourhood(middle, excess, halo, above, below)
+    kernels.median_of_49(middle, levels[0])
+    broad = _statistic(middle - levels[0], levels[1:], seen)
+    needle = _statistic(excess, crosses, seen)
+    return DetectorStack(broad, needle, halo, above, below, seen, len(groups), _known(images))
 
 
 def _some(groups: tuple[tuple[int, ...], ...]) -> list[tuple[int, ...]]:
@@ -158,158 +156,108 @@ def _evenly(number: int, most: int) -> list[int]:
     return [int(k) for k in np.unique(np.linspace(0, number - 1, min(number, most)).round())]
 
 
-def _statistic(value: _Map, extremes: Sequence[_Map] | NDArray[np.float32], seen: NDArray[np.intp]) -> Statistic:
+def _statistic(value: _Map, extremes: NDArray[np.float32], seen: NDArray[np.uint8]) -> Statistic:
     """Measure the scatter of a map, whose extremes among the pointings are known."""
-    inside = seen > 0
-    known = np.where(inside, value, np.float32(0)).astype(np.float32)
-    scatter = np.maximum(measured(known, ~inside, _BOX).noise, np.float32(1e-30))
-    return Statistic(known, scatter, extremes[0], extremes[1])
+    from mirific.issues.blank_sky_kernels import noise_of
+
+    unseen = seen == 0
+    value[unseen] = 0.0
+    return Statistic(value, noise_of(value, unseen, _BOX), extremes[0], extremes[1])
 
 
-def _median_filtered(values: _Map, pixels: int) -> _Map:
-    """Median of the square of 9 or 49 pixels around each."""
-    from mirific.issues import detector_stack_kernels as kernels
+@dataclass(frozen=True)
+class _Prepared:
+    """What is held of an exposure: its place in the set, its background, and which pixels its flags do not tell."""
 
-    out = np.empty(values.shape, dtype=np.float32)
-    median = {9: kernels.median_of_nine, 49: kernels.median_of_49}[pixels]
-    median(np.ascontiguousarray(values, dtype=np.float32), out)
-    return out
-
-
-def _neighbourhood(middle: _Map) -> NDArray[np.float32]:
-    """Medians of the 8 neighbours and of the 16 around them, second highest and second lowest of the 8; (4, ny, nx)."""
-    from mirific.issues import detector_stack_kernels as kernels
-
-    out = np.empty((4, *middle.shape), dtype=np.float32)
-    kernels.neighbourhood(middle, out[0], out[1], out[2], out[3])
-    return out
+    index: int
+    background: NDArray[np.float64]
+    outside: _Mask
 
 
-def _cross_excess(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Values minus the mean of their four neighbours in the same plane."""
-    from mirific.issues import detector_stack_kernels as kernels
+def _prepared(image: Image, index: int, pointing: int, moving: NDArray[np.uint16]) -> _Prepared:
+    """Measure the background of an exposure, and note its sources.
 
-    out = np.empty_like(values)
-    for plane, result in zip(values, out, strict=True):
-        kernels.cross_excess(plane, result)
-    return out
-
-
-def _cross_quantiles(values: NDArray[np.float32], shares: tuple[float, ...]) -> NDArray[np.float32]:
-    """Quantiles of values minus the mean of their four neighbours, some rows at a time."""
-    ny = values.shape[1]
-    out = np.empty((len(shares), *values.shape[1:]), dtype=np.float32)
-    for y0 in range(0, ny, _ROWS):
-        y1, below, above = min(y0 + _ROWS, ny), max(y0 - 1, 0), min(y0 + _ROWS + 1, ny)
-        excess = _cross_excess(np.ascontiguousarray(values[:, below:above]))
-        out[:, y0:y1] = _quantiles(np.ascontiguousarray(excess[:, y0 - below : y1 - below]), shares)[0]
-    return out
-
-
-def _quantiles(values: NDArray[np.float32], shares: tuple[float, ...]) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Quantiles (n, ny, nx) along the first axis, 0 where there is no value, and the number of values (ny, nx)."""
-    from mirific.issues import detector_stack_kernels as kernels
-
-    out = np.empty((len(shares), *values.shape[1:]), dtype=np.float32)
-    seen = np.empty(values.shape[1:], dtype=np.intp)
-    kernels.quantiles(values, np.array(shares), out, seen)
-    return out, seen
-
-
-def _pointing(images: Iterable[Image]) -> tuple[_Map, _Mask]:
-    """Average the background-subtracted exposures of one pointing (NaN where unusable); mask of its sources."""
-    parts = (_without_background(image) for image in images)
-    total, sources = next(parts)
-    number: _Map | None = None
-    for more, moving in parts:
-        number = np.isfinite(total).astype(np.float32) if number is None else number
-        total = np.nan_to_num(total)
-        good = np.isfinite(more)
-        total[good] += more[good]
-        number += good
-        sources |= moving
-    if number is None:
-        return total, sources
-    return np.where(number > 0, total / np.maximum(number, np.float32(1)), np.float32(np.nan)), sources
-
-
-def _without_background(image: Image) -> tuple[_Map, _Mask]:
-    """Exposure minus its smooth background (NaN where unusable), and mask of its sources.
-
-    Sources are found in the image after a 3 x 3 median, in which single bad pixels are gone.
+    What is long and narrow along a column is no source, but the detector.
     """
-    good = usable(image) & _inside_fields(image)
-    filled = np.where(good, image.data, _typical(image.data[good]))
-    smooth = _median_filtered(filled, 9)
-    _, sources = sky_background(smooth, ~good, _BOX)
-    sources = _not_columns(sources)
-    background = measured(image.data, ~good | sources, _BOX)
-    difference = np.where(good, image.data - background.level, np.float32(np.nan)).astype(np.float32)
-    return difference, sources
+    from mirific.image3.mesh_background_kernels import mesh
+    from mirific.issues import detector_stack_kernels as kernels
+    from mirific.issues.blank_sky_kernels import sources
+    from mirific.issues.connected_kernels import without_slender
+
+    outside = _outside_fields(image)
+    data, bad = unusable(image, slice(None), outside)
+    found = without_slender(sources(kernels.without_needles(data, bad), bad, _BOX), 40, 3)
+    kernels.note_moving(found, pointing, moving, bad)
+    return _Prepared(index, mesh(data, bad, _BOX)[0], outside)
 
 
-def _typical(values: _Map) -> np.float32:
-    """Median of an even selection of the values; 0 for none."""
-    return np.float32(np.median(values[:: max(1, values.size // 100_000)])) if values.size else np.float32(0)
+def _look_at_rows(
+    images: Sequence[Image],
+    pointings: Sequence[Sequence[_Prepared]],
+    moving: NDArray[np.uint16],
+    begin: int,
+    levels: NDArray[np.float32],
+    crosses: NDArray[np.float32],
+    seen: NDArray[np.uint8],
+) -> None:
+    """Median and extremes of the pointings in some rows, of the pixels and of their excess over their neighbours."""
+    from mirific.issues import detector_stack_kernels as kernels
+
+    ny, nx = seen.shape
+    end = min(begin + _ROWS, ny)
+    rows = slice(max(begin - 1, 0), min(end + 1, ny))
+    planes = np.zeros((len(pointings), rows.stop - rows.start, nx), dtype=np.float32)
+    for plane, exposures in zip(planes, pointings, strict=True):
+        number = np.zeros_like(plane)
+        for exposure in exposures:
+            _add_rows(images[exposure.index], exposure, rows, plane, number)
+        kernels.average(plane, number)
+    if len(pointings) > 1:
+        kernels.drop_moving(planes, moving[rows])
+    edge = 0.1 if len(pointings) > 4 else 0.0
+    kernels.lasting_in_rows(planes, rows.start, begin, end, edge, levels, crosses, seen)
 
 
-def _inside_fields(image: Image) -> _Mask:
-    """Where the imager and the Lyot see the sky, 6 pixels from their edges, if no NON_SCIENCE flag tells it.
+def _add_rows(image: Image, exposure: _Prepared, rows: slice, total: _Map, number: _Map) -> None:
+    """Add some rows of an exposure without its background; unusable pixels do not count."""
+    from mirific.issues import detector_stack_kernels as kernels
+
+    data, bad = unusable(image, rows, exposure.outside[rows])
+    kernels.add_rows(data, bad, exposure.background, min(_BOX, image.data.shape[0]), rows.start, total, number)
+
+
+def _outside_fields(image: Image) -> _Mask:
+    """Where neither imager nor Lyot sees the sky, with 6 pixels at their edges, if no NON_SCIENCE flag tells it.
 
     Count rates come before the flat field, which sets that flag. The margin is that of ``grizli`` around NON_SCIENCE.
     """
-    everywhere = np.ones(image.dq.shape, dtype=bool)
-    if ((image.dq & np.uint32(DQ["NON_SCIENCE"])) != 0).any():
-        return everywhere
-    fields = regions.cut(_fields_without_edges(), image.meta)
-    return fields if fields.shape == everywhere.shape else everywhere
+    nowhere = _nowhere(image.dq.shape)
+    if (image.dq & np.uint32(DQ["NON_SCIENCE"])).any():
+        return nowhere
+    outside = regions.cut(_edges_and_outside(), image.meta)
+    return outside if outside.shape == nowhere.shape else nowhere
 
 
 @cache
-def _fields_without_edges() -> _Mask:
-    fields: _Mask = ~grown(~regions.science(), 6)
-    return fields
+def _nowhere(shape: tuple[int, ...]) -> _Mask:
+    return np.zeros(shape, dtype=bool)
 
 
-def _not_columns(sources: _Mask) -> _Mask:
-    """Drop what is long and narrow along a column: no source, but the detector."""
-    label, _ = ndimage.label(sources)
-    kept = np.ones(int(label.max()) + 1, dtype=bool)
-    for n, box in enumerate(ndimage.find_objects(label), start=1):
-        height, width = (side.stop - side.start for side in box)
-        kept[n] = not (height > 40 and height > 3 * width)
-    kept[0] = False
-    return np.asarray(kept[label], dtype=bool)
+@cache
+def _edges_and_outside() -> _Mask:
+    from mirific.issues.connected_kernels import diamond, grown
 
-
-def _without_moving_sources(groups: Sequence[Iterable[Image]], shape: tuple[int, ...]) -> NDArray[np.float32]:
-    """Planes of the pointings (n, ny, nx), NaN where a source falls on a pixel.
-
-    They keep their values where otherwise less than half of the pointings would be left, or where there is but one.
-    """
-    from mirific.issues import detector_stack_kernels as kernels
-
-    values, sources = np.empty((len(groups), *shape), dtype=np.float32), np.empty((len(groups), *shape), dtype=bool)
-    for k, group in enumerate(groups):
-        values[k], sources[k] = _pointing(group)
-    if len(groups) > 1:
-        kernels.drop_moving(values, sources)
-    return values
-
-
-def _filled(middle: _Map, seen: _Mask) -> _Map:
-    """Unusable pixels take the value of the nearest usable one, so that medians at edges see sky on both sides."""
-    from mirific.issues import detector_stack_kernels as kernels
-
-    filled: _Map = kernels.nearest(middle, seen)
-    return filled
+    outside: _Mask = grown(~regions.science(), diamond(6))
+    return outside
 
 
 def _known(images: Sequence[Image]) -> int:
     """Pixels of the fields that give images (imager, Lyot) flagged in every exposure; of all fields if unknown."""
+    from mirific.issues.detector_stack_kernels import still_bad
+
     outside = np.uint32(DQ["NON_SCIENCE"] | DQ["REFERENCE_PIXEL"])
     bad = np.ones(images[0].dq.shape, dtype=bool)
     for image in images:
-        bad &= ((image.dq & np.uint32(DQ["DO_NOT_USE"])) != 0) & ((image.dq & outside) == 0)
+        still_bad(image.dq, np.uint32(DQ["DO_NOT_USE"]), outside, bad)
     fields = regions.cut(regions.science(), images[0].meta)
     return int((bad & fields).sum()) if fields.shape == bad.shape else int(bad.sum())

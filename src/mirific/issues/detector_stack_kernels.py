@@ -7,9 +7,23 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.image3.sorting_kernels import exchange, sort_rows
+from mirific.image3.mesh_background_kernels import interpolated_row, splines
+from mirific.issues.blank_sky_kernels import typical
+from mirific.sorting_kernels import exchange, sort_rows
 
-__all__ = ["cross_excess", "drop_moving", "median_of_49", "median_of_nine", "nearest", "neighbourhood", "quantiles"]
+__all__ = [
+    "add_rows",
+    "average",
+    "drop_moving",
+    "lasting_in_rows",
+    "median_of_49",
+    "median_of_nine",
+    "nearest",
+    "neighbourhood",
+    "note_moving",
+    "still_bad",
+    "without_needles",
+]
 
 _NAN, _INFINITY = np.float32(np.nan), np.float32(np.inf)
 
@@ -133,15 +147,19 @@ def _mirrored(place: int, size: int) -> int:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def neighbourhood(middle: Any, near: Any, far: Any, second_highest: Any, second_lowest: Any) -> None:
-    """Medians of the 8 neighbours and of the 16 pixels around them, and the last but one of the 8 on both sides.
+def neighbourhood(middle: Any, excess: Any, halo: Any, above: Any, below: Any) -> None:
+    """How each pixel lies to the 8 around it and to the 16 around these.
 
     Parameters
     ----------
     middle : float32 array, shape (ny, nx)
         Pixels beyond its edges are those at the edges.
-    near, far, second_highest, second_lowest : float32 arrays, shape (ny, nx)
-        Receive the results.
+    excess : float32 array, shape (ny, nx)
+        Receives the pixel minus the median of the 8.
+    halo : float32 array, shape (ny, nx)
+        Receives the median of the 8 minus that of the 16.
+    above, below : float32 arrays, shape (ny, nx)
+        Receive how far the pixel lies above the second highest and below the second lowest of the 8.
     """
     ny, nx = middle.shape
     eight, sixteen = np.empty((8, nx), dtype=np.float32), np.empty((16, nx), dtype=np.float32)
@@ -163,90 +181,222 @@ def neighbourhood(middle: Any, near: Any, far: Any, second_highest: Any, second_
         sort_rows(eight)
         sort_rows(sixteen)
         for x in range(nx):
-            near[y, x] = np.float32(0.5) * (eight[3, x] + eight[4, x])
-            far[y, x] = np.float32(0.5) * (sixteen[7, x] + sixteen[8, x])
-        second_highest[y], second_lowest[y] = eight[6], eight[1]
+            near = np.float32(0.5) * (eight[3, x] + eight[4, x])
+            excess[y, x] = middle[y, x] - near
+            halo[y, x] = near - np.float32(0.5) * (sixteen[7, x] + sixteen[8, x])
+            above[y, x] = middle[y, x] - eight[6, x]
+            below[y, x] = eight[1, x] - middle[y, x]
+
+
+# ------------------------------------------------------------------------------------------------- one exposure
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def drop_moving(planes: Any, sources: Any) -> None:
+def still_bad(dq: Any, wanted: Any, unwanted: Any, bad: Any) -> None:
+    """Leave set in ``bad`` what has the wanted flag and none of the unwanted ones.
+
+    Parameters
+    ----------
+    dq : uint32 array, shape (ny, nx)
+    wanted, unwanted : uint32
+    bad : bool array, shape (ny, nx)
+    """
+    for y in range(dq.shape[0]):
+        for x in range(dq.shape[1]):
+            bad[y, x] &= ((dq[y, x] & wanted) != 0) & ((dq[y, x] & unwanted) == 0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def without_needles(data: Any, bad: Any) -> Any:
+    """Image after a 3 x 3 median, in which single bad pixels are gone; bad ones count as typical.
+
+    Parameters
+    ----------
+    data : float32 array, shape (ny, nx)
+    bad : bool array, shape (ny, nx)
+    """
+    filled, smooth = np.empty_like(data), np.empty_like(data)
+    usual = typical(data, bad)
+    for y in range(data.shape[0]):
+        for x in range(data.shape[1]):
+            filled[y, x] = usual if bad[y, x] else data[y, x]
+    median_of_nine(filled, smooth)
+    return smooth
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def note_moving(found: Any, number: int, moving: Any, masked: Any) -> None:
+    """Set a bit where there is a source, and mask it.
+
+    Parameters
+    ----------
+    found : bool array, shape (ny, nx)
+    number : int
+        Of the pointing, 0 to 15.
+    moving : uint16 array, shape (ny, nx)
+    masked : bool array, shape (ny, nx)
+    """
+    bit = np.uint16(1 << number)
+    for y in range(found.shape[0]):
+        for x in range(found.shape[1]):
+            moving[y, x] |= bit if found[y, x] else np.uint16(0)
+            masked[y, x] |= found[y, x]
+
+
+# ------------------------------------------------------------------------------------------- rows of all pointings
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def add_rows(data: Any, bad: Any, boxes: Any, box: int, first: int, total: Any, number: Any) -> None:
+    """Add rows of an exposure, minus its background, to those of others.
+
+    Parameters
+    ----------
+    data : float32 array, shape (n, nx)
+    bad : bool array, shape (n, nx)
+        What does not count.
+    boxes : float array, shape (number of boxes in y, in x)
+        The background of the whole exposure.
+    box : int
+        Side of a box, pixels.
+    first : int
+        Place of the first of the rows in the exposure.
+    total, number : float32 arrays, shape (n, nx)
+        Sum, and number of exposures, so far.
+    """
+    n, nx = data.shape
+    lines, level = splines(boxes, min(box, nx), nx), np.empty(nx, dtype=np.float32)
+    for y in range(n):
+        interpolated_row(lines, first + y, box, level)
+        for x in range(nx):
+            total[y, x] += np.float32(0) if bad[y, x] else data[y, x] - level[x]
+            number[y, x] += np.float32(0) if bad[y, x] else np.float32(1)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def average(total: Any, number: Any) -> None:
+    """Divide sums by their numbers; NaN where that is 0.
+
+    Parameters
+    ----------
+    total, number : float32 arrays, shape (n, nx)
+    """
+    for y in range(total.shape[0]):
+        for x in range(total.shape[1]):
+            total[y, x] = total[y, x] / number[y, x] if number[y, x] > 0 else _NAN
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def drop_moving(planes: Any, moving: Any) -> None:
     """Set what is in a source to NaN, unless that would leave less than half of the planes, or than two.
 
     Parameters
     ----------
     planes : float32 array, shape (n, ny, nx)
-    sources : bool array, shape (n, ny, nx)
+        At most 16.
+    moving : uint16 array, shape (ny, nx)
+        Bit k where there is a source in plane k.
     """
-    count, ny, nx = planes.shape
-    good, left = np.empty(nx, dtype=np.int64), np.empty(nx, dtype=np.int64)
+    ny, nx = moving.shape
+    good, left = np.empty(nx, dtype=np.int32), np.empty(nx, dtype=np.int32)
     for y in range(ny):
         good[:] = 0
         left[:] = 0
-        for k in range(count):
+        for k in range(planes.shape[0]):
             for x in range(nx):
                 known = not np.isnan(planes[k, y, x])
                 good[x] += known
-                left[x] += known and not sources[k, y, x]
-        for k in range(count):
+                left[x] += known & ((moving[y, x] >> k) & 1 == 0)
+        for k in range(planes.shape[0]):
             for x in range(nx):
-                if sources[k, y, x] and left[x] >= max(2, (good[x] + 1) // 2):
+                if (moving[y, x] >> k) & 1 and left[x] >= max(2, (good[x] + 1) // 2):
                     planes[k, y, x] = _NAN
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def cross_excess(values: Any, out: Any) -> None:
-    """Value minus the mean of those of its four neighbours that are not NaN; NaN where there are none.
-
-    Parameters
-    ----------
-    values, out : float32 arrays, shape (ny, nx)
-    """
-    ny, nx = values.shape
-    for y in range(ny):
-        for x in range(nx):
-            total, known = np.float32(0.0), 0
-            for dy, dx in ((0, -1), (0, 1), (-1, 0), (1, 0)):
-                j, i = y + dy, x + dx
-                if 0 <= j < ny and 0 <= i < nx and not np.isnan(values[j, i]):
-                    total += values[j, i]
-                    known += 1
-            out[y, x] = values[y, x] - total / np.float32(known) if known else _NAN
+def _cross_excess(plane: Any, y: int, middle: Any, out: Any) -> None:
+    """Row of a plane minus the mean of those of the four neighbours that are not NaN; NaN where there are none."""
+    rows, nx = plane.shape
+    middle[0], middle[1 : nx + 1], middle[nx + 1] = _NAN, plane[y], _NAN
+    below, above = plane[max(y - 1, 0)], plane[min(y + 1, rows - 1)]
+    has_below, has_above = y > 0, y + 1 < rows
+    for x in range(nx):
+        total, known = np.float32(0.0), np.float32(0.0)
+        left, right, low, high = middle[x], middle[x + 2], below[x], above[x]
+        use_left, use_right = left == left, right == right
+        use_low, use_high = has_below & (low == low), has_above & (high == high)
+        total += left if use_left else np.float32(0)
+        total += right if use_right else np.float32(0)
+        total += low if use_low else np.float32(0)
+        total += high if use_high else np.float32(0)
+        known = np.float32(use_left) + np.float32(use_right) + np.float32(use_low) + np.float32(use_high)
+        out[x] = middle[x + 1] - total / known if known > 0 else _NAN
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def quantiles(planes: Any, shares: Any, out: Any, seen: Any) -> None:
-    """Quantiles along the first axis, NaN left out; 0 where there is nothing.
+def _sort_known(values: Any, number: Any) -> None:
+    """Sort each column, NaN counting as infinity, and count what is not NaN."""
+    number[:] = 0
+    for k in range(values.shape[0]):
+        for x in range(number.size):
+            known = values[k, x] == values[k, x]
+            values[k, x] = values[k, x] if known else _INFINITY
+            number[x] += known
+    sort_rows(values)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _quantile(values: Any, number: Any, share: float, out: Any) -> None:
+    """Quantile of the first values of each sorted column, linear between them; 0 where there are none."""
+    for x in range(out.size):
+        place = share * max(number[x] - 1, 0)
+        low = int(place)
+        value, part = values[low, x], place - low
+        if part > 0.0:
+            value += part * (values[low + 1, x] - value)
+        out[x] = value if number[x] else np.float32(0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def lasting_in_rows(
+    planes: Any, first: int, begin: int, end: int, edge: float, levels: Any, crosses: Any, seen: Any
+) -> None:
+    """Median and extremes of the planes, and extremes of what a pixel has above its four neighbours, in some rows.
 
     Parameters
     ----------
-    planes : float32 array, shape (n, ny, nx)
-    shares : float array, shape (k,)
-        0 for the lowest, 1 for the highest; linear between the values.
-    out : float32 array, shape (k, ny, nx)
-        Receives the quantiles.
+    planes : float32 array, shape (n, rows, nx)
+        Rows of the stack, with one more at either side of those that are wanted where there is one.
+    first, begin, end : int
+        Row of the stack that the planes begin with; the first row that is wanted, and the one after the last.
+    edge : float
+        Share below the lower extreme: 0 for the lowest value.
+    levels : float32 array, shape (3, ny, nx)
+        Receives median, lower and upper extreme.
+    crosses : float32 array, shape (2, ny, nx)
+        Receives the extremes.
     seen : int array, shape (ny, nx)
         Receives the number of values.
     """
-    count, ny, nx = planes.shape
-    values = np.empty((count, nx), dtype=np.float32)
-    places = np.outer(shares, np.maximum(np.arange(count + 1) - 1, 0))
-    lower = np.floor(places).astype(np.int64)
-    part = places - lower
-    for y in range(ny):
-        seen[y] = 0
+    count, nx = planes.shape[0], planes.shape[2]
+    values, number = np.empty((count, nx), dtype=np.float32), np.empty(nx, dtype=np.int32)
+    middle = np.empty(nx + 2, dtype=np.float32)
+    for y in range(begin, end):
         for k in range(count):
-            for x in range(nx):
-                known = not np.isnan(planes[k, y, x])
-                values[k, x] = planes[k, y, x] if known else _INFINITY
-                seen[y, x] += known
-        sort_rows(values)
-        for k in range(shares.size):
-            for x in range(nx):
-                low = lower[k, seen[y, x]]
-                value = values[low, x]
-                if part[k, seen[y, x]] > 0.0:
-                    value += part[k, seen[y, x]] * (values[low + 1, x] - value)
-                out[k, y, x] = value if seen[y, x] else 0.0
+            values[k] = planes[k, y - first]
+        _sort_known(values, number)
+        seen[y] = number
+        _quantile(values, number, 0.5, levels[0, y])
+        _quantile(values, number, edge, levels[1, y])
+        _quantile(values, number, 1.0 - edge, levels[2, y])
+        for k in range(count):
+            _cross_excess(planes[k], y - first, middle, values[k])
+        _sort_known(values, number)
+        _quantile(values, number, edge, crosses[0, y])
+        _quantile(values, number, 1.0 - edge, crosses[1, y])
+
+
+# ------------------------------------------------------------------------------------------------- the nearest
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -270,10 +420,11 @@ def nearest(image: Any, seen: Any) -> Any:
     Parameters
     ----------
     image : float32 array, shape (ny, nx)
+        Of less than 32768 rows and columns.
     seen : bool array, shape (ny, nx)
     """
     ny, nx = image.shape
-    places = np.full((2, ny, nx), -1, dtype=np.int32)
+    places = np.full((2, ny, nx), -1, dtype=np.int16)
     for y in range(ny):
         for x in range(nx):
             if seen[y, x]:

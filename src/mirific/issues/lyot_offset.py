@@ -47,6 +47,8 @@ from mirific.exposure import Image, ImageSet
 from mirific.image3.sets import SetStep, outcome
 from mirific.instrument import regions
 from mirific.instrument.filters import FILTERS
+from mirific.instrument.subarrays import Subarray, subarray_of
+from mirific.issues.blank_sky import unusable
 from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
 from mirific.issues.known_issue import Issue
 from mirific.step import NotApplicable, param
@@ -144,79 +146,62 @@ class _Levels:
 @cache
 def _clear_fields() -> tuple[_Mask, _Mask]:
     """Full-frame masks of the Lyot and of the imager without what spoils their background."""
-    from scipy import ndimage
+    from mirific.issues.connected_kernels import diamond, disc, grown
 
-    from mirific.image3.local_background_kernels import grown
-
-    lyot = ~grown(~regions.lyot(), _MARGIN)
-    lyot &= ~grown(regions.lyot_occulter_and_support(), _AROUND_SPOT)
+    lyot = ~grown(~regions.lyot(), diamond(_MARGIN))
+    lyot &= ~grown(regions.lyot_occulter_and_support(), diamond(_AROUND_SPOT))
     columns = np.flatnonzero(regions.imager().any(axis=0))
     imager = np.zeros_like(lyot)
     imager[_BRIGHT_EDGE:-_MARGIN, columns[0] + _BRIGHT_EDGE : columns[-1] + 1 - _MARGIN] = True
-    imager &= ndimage.distance_transform_edt(~regions.knife_edge()) > _BRIGHT_EDGE
+    imager &= ~grown(regions.knife_edge(), disc(_BRIGHT_EDGE))
     return lyot, imager
+
+
+@cache
+def _fields_of(subarray: Subarray) -> tuple[tuple[_Mask, tuple[slice, slice]], ...]:
+    """For the Lyot and the imager in a subarray: the window that holds it, and the mask of what is not clear there."""
+    return tuple(_window(regions.cut(mask, subarray)) for mask in _clear_fields())
+
+
+def _window(field: _Mask) -> tuple[_Mask, tuple[slice, slice]]:
+    rows, columns = np.flatnonzero(field.any(axis=1)), np.flatnonzero(field.any(axis=0))
+    if not rows.size:
+        return np.empty((0, 0), dtype=bool), (slice(0, 0), slice(0, 0))
+    window = (slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1))
+    return ~field[window], window
 
 
 def _levels(image: Image) -> _Levels:
     """Measure the local backgrounds of both fields."""
-    fields = [regions.cut(mask, image.meta) for mask in _clear_fields()]
-    lyot, imager = (_levels_within(image, *pair) for pair in zip(fields, (_LYOT_BOX, _IMAGER_BOX), strict=True))
+    lyot, imager = (
+        _levels_within(image, outside, window, side)
+        for (outside, window), side in zip(_fields_of(subarray_of(image.meta)), (_LYOT_BOX, _IMAGER_BOX), strict=True)
+    )
     x, y, level, error = np.concatenate([lyot, imager]).T
     return _Levels(x, y, level, error, np.arange(x.size) < len(lyot))
 
 
-def _levels_within(image: Image, field: _Mask, side: int) -> _Floats:
-    """Columns x, y, level and noise error of the boxes of one field of which at least a third can be used."""
-    from mirific.image3.local_background import sky_background, usable
+def _levels_within(image: Image, outside: _Mask, window: tuple[slice, slice], side: int) -> _Floats:
+    """Columns x, y, level and noise error of the boxes of one field of which more than a third can be used."""
+    from mirific.issues.blank_sky_kernels import clipped_means, sources, wings
 
-    if not field.any():
+    data, bad = unusable(image, window, outside)
+    if bad.size - np.count_nonzero(bad) < side**2:
         return np.empty((0, 4))
-    rows, columns = np.flatnonzero(field.any(axis=1)), np.flatnonzero(field.any(axis=0))
-    window = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
-    data, seen = np.ascontiguousarray(image.data[window]), (usable(image) & field)[window]
-    if seen.sum() < side**2:
-        return np.empty((0, 4))
-    _, sources = sky_background(data, ~seen, side)
-    sky = seen & ~sources & ~_wings(data, ~seen | sources, side)
-    found = []
-    for y0 in _edges(data.shape[0], side):
-        for x0 in _edges(data.shape[1], side):
-            box = (slice(y0, y0 + side), slice(x0, x0 + side))
-            values = data[box][sky[box]]
-            if values.size > side**2 / 3:
-                centre = x0 + columns[0] + (side - 1) / 2, y0 + rows[0] + (side - 1) / 2
-                found.append((*centre, *_clipped_mean(values)))
-    return np.array(found, dtype=float).reshape(-1, 4)
-
-
-def _wings(data: NDArray[np.float32], masked: _Mask, side: int) -> _Mask:
-    """Faint light about sources: where the image smoothed over 3 pixels exceeds 3 robust standard deviations."""
-    from mirific.image3.local_background import measured, scatter_of_many, smoothed_sky
-    from mirific.image3.local_background_kernels import grown
-
-    if masked.all():
-        return np.zeros_like(masked)
-    excess = np.where(masked, np.float32(0), data - measured(data, masked, side).level)
-    smooth = smoothed_sky(excess, masked, 3.0)
-    wings: _Mask = grown((smooth > 3.0 * scatter_of_many(smooth[~masked])) & ~masked, 8)
-    return wings
+    bad |= sources(data, bad, side)
+    bad |= wings(data, bad, side)
+    rows, columns = (_edges(length, side) for length in data.shape)
+    means = np.empty((rows.size, columns.size, 2))
+    clipped_means(data, bad, rows, columns, side, means)
+    y, x = (edges + part.start + (side - 1) / 2 for edges, part in zip((rows, columns), window, strict=True))
+    grid = np.stack([*np.meshgrid(x, y), *np.moveaxis(means, -1, 0)], axis=-1).reshape(-1, 4)
+    return np.asarray(grid[np.isfinite(grid[:, 2])], dtype=float)
 
 
 def _edges(length: int, side: int) -> NDArray[np.intp]:
     """First pixel of boxes that lie evenly over ``length`` pixels and do not overlap."""
     count = max(length // side, 1)
     return np.rint(np.linspace(0, max(length - side, 0), count)).astype(np.intp)
-
-
-def _clipped_mean(values: NDArray[np.float32]) -> tuple[float, float]:
-    """Mean of the values within 3 robust standard deviations of the median, and its noise error."""
-    from mirific.image3.local_background import median
-
-    distance = np.abs(values - values.dtype.type(median(values)))
-    scatter = 1.4826 * median(distance)
-    kept = values[distance <= 3.0 * scatter] if scatter > 0 else values
-    mean = float(kept.mean(dtype=np.float64))
-    return mean, float(max(scatter, 1e-6 * abs(mean), 1e-9) / np.sqrt(kept.size))
 
 
 # -------------------------------------------------------------------------------------------------------- the step
@@ -266,22 +251,17 @@ def _fitted(levels: _Levels) -> _Fit:
     """
     noise = levels.error
     design, data = _design(levels) / noise[:, None], levels.level / noise
-    steps, variances, likelihood, wander = [], [], [], []
-    for length in _LENGTHS:
-        values, vectors = np.linalg.eigh(_correlation(levels, length))
-        turned = vectors.T @ design, vectors.T @ data
-        for strength in _STRENGTHS:
-            step, variance, chance, scale = _solved(*turned, 1.0 + strength * np.maximum(values, 0.0))
-            steps.append(step)
-            variances.append(variance)
-            likelihood.append(chance)
-            wander.append(strength * scale * float(np.mean(noise**2)))
-    weight = np.exp(np.array(likelihood) - max(likelihood))
+    values, vectors = np.linalg.eigh(np.stack([_correlation(levels, length) for length in _LENGTHS]))
+    turned = vectors.swapaxes(1, 2)
+    variance = 1.0 + np.array(_STRENGTHS)[:, None] * np.maximum(values, 0.0)[:, None]
+    step, square, likelihood, scale = _solved((turned @ design)[:, None], (turned @ data)[:, None], variance)
+    weight = np.exp(likelihood - likelihood.max())
     weight /= weight.sum()
-    mean = float(weight @ steps)
-    error = float(np.sqrt(weight @ (np.array(variances) + (np.array(steps) - mean) ** 2)))
-    length, strength = divmod(int(np.argmax(likelihood)), len(_STRENGTHS))
-    return _Fit(mean, error, float(np.sqrt(weight @ wander)), _LENGTHS[length], _STRENGTHS[strength])
+    mean = float((weight * step).sum())
+    error = float(np.sqrt((weight * (square + (step - mean) ** 2)).sum()))
+    wander = float(np.sqrt((weight * np.array(_STRENGTHS) * scale).sum() * np.mean(noise**2)))
+    length, strength = np.unravel_index(int(np.argmax(likelihood)), likelihood.shape)
+    return _Fit(mean, error, wander, _LENGTHS[length], float(_STRENGTHS[strength]))
 
 
 def _correlation(levels: _Levels, length: float) -> _Floats:
@@ -291,15 +271,21 @@ def _correlation(levels: _Levels, length: float) -> _Floats:
     return np.asarray(scale * np.exp(-distance / length), dtype=float)
 
 
-def _solved(design: _Floats, data: _Floats, variance: _Floats) -> tuple[float, float, float, float]:
-    """Step, its variance, logarithm of the restricted likelihood, and s2; for uncorrelated data."""
-    weighted = design / variance[:, None]
-    normal = design.T @ weighted
-    trend = np.linalg.solve(normal, weighted.T @ data)
-    free = data.size - design.shape[1]
-    scale = float(((data - design @ trend) ** 2 / variance).sum()) / free
-    likelihood = -0.5 * (np.log(variance).sum() + np.linalg.slogdet(normal)[1] + free * np.log(scale))
-    return float(trend[0]), float(np.linalg.inv(normal)[0, 0] * scale), float(likelihood), scale
+def _solved(design: _Floats, data: _Floats, variance: _Floats) -> tuple[Any, Any, Any, Any]:
+    """Step, its variance, logarithm of the restricted likelihood, and s2; for uncorrelated data, many at once.
+
+    Parameters
+    ----------
+    design : float array, shape (..., n, terms)
+    data, variance : float arrays, shape (..., n)
+    """
+    weighted = design / variance[..., None]
+    normal = weighted.swapaxes(-1, -2) @ design
+    trend = np.linalg.solve(normal, weighted.swapaxes(-1, -2) @ data[..., None])
+    free = data.shape[-1] - design.shape[-1]
+    scale = ((data - (design @ trend)[..., 0]) ** 2 / variance).sum(axis=-1) / free
+    likelihood = -0.5 * (np.log(variance).sum(axis=-1) + np.linalg.slogdet(normal)[1] + free * np.log(scale))
+    return trend[..., 0, 0], np.linalg.inv(normal)[..., 0, 0] * scale, likelihood, scale
 
 
 def _inflation(levels: _Levels, fit: _Fit) -> float:
@@ -323,9 +309,9 @@ def _pull(levels: _Levels, fit: _Fit) -> float:
     """Step over its error, with the covariance of a fit."""
     covariance = np.eye(levels.x.size) + fit.strength * _correlation(levels, fit.length)
     root = np.linalg.cholesky(covariance)
-    design = np.linalg.solve(root, _design(levels) / levels.error[:, None])
-    data = np.linalg.solve(root, levels.level / levels.error)
-    step, variance, _, _ = _solved(design, data, np.ones(levels.x.size))
+    whole = np.column_stack([_design(levels), levels.level]) / levels.error[:, None]
+    white = np.linalg.solve(root, whole)
+    step, variance, _, _ = _solved(white[:, :-1], white[:, -1], np.ones(levels.x.size))
     return float(step / np.sqrt(variance))
 
 
@@ -467,11 +453,10 @@ def _both_fields(image: Image) -> bool:
 @cache
 def _whole_lyot() -> _Mask:
     """Full-frame mask of the Lyot's field with its rim."""
-    from scipy import ndimage
+    from mirific.issues.connected_kernels import grown
 
-    square = np.ones((2 * _RIM + 1, 2 * _RIM + 1), dtype=bool)
-    grown = ndimage.binary_dilation(regions.lyot(), structure=square)
-    return np.asarray(grown & regions.light_sensitive() & ~regions.imager() & ~regions.coronagraphs())
+    rim = grown(regions.lyot(), np.full(_RIM + 1, _RIM))
+    return np.asarray(rim & regions.light_sensitive() & ~regions.imager() & ~regions.coronagraphs())
 
 
 @dataclass(frozen=True)
