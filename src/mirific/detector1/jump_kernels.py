@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, median, sort_lanes
+from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, median
+from mirific.sorting_kernels import sort_rows
 
 __all__ = ["after_jumps", "clip_integrations", "detect_iteratively", "detect_once", "spread", "usable"]
 
@@ -82,7 +83,7 @@ def _noise(center: float, read_variance: float) -> float:
 @njit(nogil=True, cache=True, error_model="numpy")
 def _centers(differences: Any, ordered: Any, counts: Any, center: Any, r: int, start: int, stop: int) -> None:
     """Median difference of each pixel; ``ordered`` keeps the differences sorted, ``counts`` how many there are."""
-    sort_lanes(ordered, keep_numbers(differences, ordered, counts))
+    sort_rows(ordered[: keep_numbers(differences, ordered, counts)])
     for x in range(start, stop):
         center[r, x] = lane_median(ordered, x - start, counts[x - start])
 

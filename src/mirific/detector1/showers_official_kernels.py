@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.selection_kernels import keep_numbers, lane_width, sort_lanes
+from mirific.detector1.selection_kernels import keep_numbers, lane_width
+from mirific.sorting_kernels import sort_rows
 
 __all__ = ["excess", "flag", "smooth"]
 
@@ -55,7 +56,7 @@ def excess(data: Any, groupdq: Any, pixeldq: Any, gain: Any, read_variance: Any,
                 for g in range(ngroups):
                     row = differences[i * (ngroups - 1) + max(g, 1) - 1]
                     _difference(data[r, i, g][start:stop], groupdq[r, i, g][start:stop], scale, before, row)
-            sort_lanes(ordered, keep_numbers(differences, ordered, counts))
+            sort_rows(ordered[: keep_numbers(differences, ordered, counts)])
             for x in range(start, stop):
                 lane = x - start
                 middle[lane] = _median32(ordered, lane, counts[lane])

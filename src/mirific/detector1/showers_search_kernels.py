@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, median_of_many, sort_lanes
+from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, median_of_many
+from mirific.sorting_kernels import sort_rows
 
 __all__ = [
     "best_sizes",
@@ -357,7 +358,7 @@ def center(values: Any, middle: Any, scatter: Any) -> None:
 def _medians(values: Any, ordered: Any, out: Any) -> None:
     """Medians of the columns of ``values`` (n, lanes), NaN left out; ``ordered`` is working space."""
     counts = np.empty(ordered.shape[1], dtype=np.int32)
-    sort_lanes(ordered, keep_numbers(values, ordered, counts))
+    sort_rows(ordered[: keep_numbers(values, ordered, counts)])
     for k in range(out.size):
         out[k] = np.float32(lane_median(ordered, k, counts[k]))
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.image3.sorting_kernels import sort_rows
+from mirific.sorting_kernels import sort_rows
 
 __all__ = [
     "add_to_mosaic",
