@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -14,27 +17,35 @@ _NEEDED = {
     "Dispatcher": ("_compilation_chain_init_hook",),
 }
 
+#: What numba asks for to know whether there is a BLAS.
 _BLAS = "scipy.linalg.cython_blas"
 
 
-@cache
 def load_compiler() -> bool:
     """Load numba so that kernels of this package come from their cache on disk without the compiler itself.
 
     Before it looks for a kernel in its cache, numba loads all that it could compile, and the extensions of
     other packages (``numba: numba/core/caching.py``, ``core/dispatcher.py``): a tenth of a second, for nothing if the
     kernel is there. What has to be compiled fetches all that again for itself. Kernels of other packages
-    are loaded as ever.
+    are loaded as ever. Only the main thread may do so: meanwhile a module seems to be missing to all.
 
     Returns
     -------
     bool
-        Whether this release of numba could be told.
+        Whether numba was told: not by other threads, nor a release of it that works otherwise.
     """
-    from llvmlite import binding
-    from numba.core import caching, dispatcher
-    from numba.core.runtime import nrt
+    return threading.current_thread() is threading.main_thread() and _told()
 
+
+@cache
+def _told() -> bool:
+    with _hidden(_BLAS):
+        from llvmlite import binding
+        from numba.core import caching, dispatcher
+        from numba.core.runtime import nrt
+        from numba.np import arraymath
+
+    assert arraymath  # what cached kernels remember of their parts that come with numba
     helpers = getattr(getattr(nrt, "_nrt", None), "c_helpers", None)
     changed = {"Cache": caching.Cache, "Dispatcher": dispatcher.Dispatcher}
     if helpers is None or not all(hasattr(changed[name], what) for name, whats in _NEEDED.items() for what in whats):
@@ -42,27 +53,26 @@ def load_compiler() -> bool:
     for name, address in helpers.items():
         # As compiled code calls them (numba: numba/core/runtime/nrt.py).
         binding.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
-    _load_array_functions()
     _look_before_loading(caching.Cache)
     _spare_extensions(dispatcher.Dispatcher)
     return True
 
 
-def _load_array_functions() -> None:
-    """Load what cached kernels remember of their parts that come with numba.
+@contextmanager
+def _hidden(name: str) -> Iterator[None]:
+    """Let a module seem to be missing, unless it is there already.
 
-    Meanwhile it finds no linear algebra. To know whether there is a BLAS, it would import ``scipy.linalg``
-    (``numba: numba/np/arraymath.py``), a tenth of a second for nothing in kernels without matrices. Products of
-    matrices compile nevertheless: they ask for themselves.
+    To know whether there is a BLAS, numba would import ``scipy.linalg`` (``numba: numba/np/arraymath.py``), a tenth of
+    a second for nothing in kernels without matrices. Products of matrices compile nevertheless, they ask themselves.
     """
-    if _BLAS in sys.modules:
+    if name in sys.modules:
+        yield
         return
-    sys.modules[_BLAS] = None  # type: ignore[assignment] # which the import system takes for "not there"
+    sys.modules[name] = None  # type: ignore[assignment] # which the import system takes for "not there"
     try:
-        import numba.np.arraymath
+        yield
     finally:
-        del sys.modules[_BLAS]
-    assert numba.np.arraymath
+        del sys.modules[name]
 
 
 def _is_ours(function: Any) -> bool:

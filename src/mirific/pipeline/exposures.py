@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mirific import io
+from mirific.execute.compiler import load_compiler
 from mirific.exposure import Cubes, Image, StepRecord
 from mirific.io.names import Name
 from mirific.pipeline import singles
@@ -111,7 +112,6 @@ def _detector1(job: ExposureJob, result: ExposureResult) -> tuple[Image, Exposur
     """Stage 1, streamed; writes rate and rateints."""
     from mirific.detector1 import Detector1
     from mirific.execute import Threads
-    from mirific.execute.compiler import load_compiler
 
     ramp = io.read_ramp(job.source.path, dict(job.settings.metadata))
     engine = Detector1(parity=job.settings.parity)

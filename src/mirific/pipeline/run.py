@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mirific.execute import Executor, Serial, Threads, available_cores
+from mirific.execute.compiler import load_compiler
 from mirific.pipeline.exposures import ExposureJob, ExposureResult, reduce_exposure
 from mirific.pipeline.plan import Plan
 from mirific.pipeline.settings import Settings
@@ -60,6 +61,8 @@ def run_plan(
         If an input, a reference or the output cannot be used.
     """
     jobs = [ExposureJob(source, settings, references, output, workers, resume) for source in plan.sources]
+    if any(source.level != "uncal" for source in plan.sources):
+        load_compiler()
     exposures: list[ExposureResult] = []
     with _threads(jobs, executor, workers) as threads:
         for exposure in (threads or executor).map(reduce_exposure, jobs):
