@@ -135,11 +135,12 @@ def _workspace(nints: int, ngroups: int, width: int) -> Any:
     4. slope, error, the two variances, and sums over segments or integrations, (1 + nints, 8, lanes);
     5. gain, read noise, dark current, median rate, working space, integrations with a rate, (8, lanes);
     6. pixel DQ, combined and by integration; numbers of unusable and of saturated integrations, SATURATED in some,
-       (4 + nints, lanes).
+       (4 + nints, lanes);
+    7. where the segments of one ramp start and end, (2, ngroups).
     """
     return (
         (np.zeros((nints, ngroups, width), dtype=np.float32), np.zeros((nints, ngroups, width), dtype=np.uint8)),
-        np.empty((nints, 7, width), dtype=np.int32),
+        np.empty((nints, 7, width), dtype=np.int16),
         np.zeros((nints, width), dtype=np.int32),
         (
             np.empty((max(ngroups - 1, 1), width), dtype=np.float32),
@@ -148,6 +149,7 @@ def _workspace(nints: int, ngroups: int, width: int) -> Any:
         np.zeros((1 + nints, 8, width)),
         np.ones((8, width)),
         np.zeros((4 + nints, width), dtype=np.uint32),
+        np.empty((2, ngroups), dtype=np.int64),
     )
 
 
@@ -223,11 +225,11 @@ def _look_over(flags: Any, seen: Any) -> None:
 @njit(nogil=True, cache=True, error_model="numpy")
 def _count_flags(flags: Any, g: int, good: Any, first: Any, last: Any, every: Any) -> None:
     """Enter one group into the census: good ones, and all flags."""
-    here = np.int32(g)
+    here = np.int16(g)
     for k in range(flags.size):
-        bits = np.int32(flags[k])
-        is_good = (bits & np.int32(223)) == 0
-        good[k] += np.int32(1) if is_good else np.int32(0)
+        bits = np.int16(flags[k])
+        is_good = (bits & np.int16(223)) == 0
+        good[k] += np.int16(1) if is_good else np.int16(0)
         first[k] = min(first[k], here) if is_good else first[k]
         last[k] = here if is_good else last[k]
         every[k] |= bits
@@ -237,10 +239,10 @@ def _count_flags(flags: Any, g: int, good: Any, first: Any, last: Any, every: An
 def _count_lost(flags: Any, unusable: Any, saturated: Any, clean: Any) -> None:
     """Enter one group into the census: unusable, saturated and wholly unflagged ones."""
     for k in range(flags.size):
-        bits = np.int32(flags[k])
-        unusable[k] += np.int32(1) if bits & np.int32(3) else np.int32(0)
-        saturated[k] += (bits >> np.int32(1)) & np.int32(1)
-        clean[k] += np.int32(1) if bits == 0 else np.int32(0)
+        bits = np.int16(flags[k])
+        unusable[k] += np.int16(1) if bits & np.int16(3) else np.int16(0)
+        saturated[k] += np.int16(1) if bits & np.int16(2) else np.int16(0)
+        clean[k] += np.int16(1) if bits == 0 else np.int16(0)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -420,25 +422,47 @@ def _fit_alone(i: int, lane: int, timing: Any, table: Any, suppress: bool, stric
     longer one, and then only the first; if ``strict``, not even that.
     """
     samples, flags = room[0]
-    seen, pixels, values = room[1], room[5], room[4][i + 1]
-    ngroups = flags.shape[1]
+    seen, pixels, values, ends = room[1], room[5], room[4][i + 1], room[7]
     inverse_p, inverse_r, inverse_e, weighted = 0.0, 0.0, 0.0, 0.0
     pixel = (pixels[0, lane], pixels[1, lane], pixels[2, lane])
     alone = _is_alone(seen, i, lane, suppress, flags[i, 0, lane])
-    most = longest(flags, i, lane)
-    lost = most < (2 if strict else 1) or flags[i, 0, lane] & _SATURATED
-    end, done = (ngroups if lost else 0), False
-    while end < ngroups and not done:
-        start, end = next_segment(flags, i, lane, end)
-        if end == start or (most > 1 and end - start == 1):
+    count, most = _segments(flags[i], lane, ends)
+    if most < (2 if strict else 1) or flags[i, 0, lane] & _SATURATED:
+        count = 0
+    for k in range(count):
+        start, end = ends[0, k], ends[1, k]
+        if most > 1 and end - start == 1:
             continue
         slope, var_p, var_r = fit_segment(samples, i, lane, start, end, pixel, timing, table, alone, pixels[3, lane])
         inverse_r += 1.0 / var_r
         inverse_p += 1.0 / var_p if var_p > 0.0 else 0.0
         inverse_e += 1.0 / (var_p + var_r)
         weighted += slope / var_r
-        done = most == 1
+        if most == 1:
+            break
     values[4, lane], values[5, lane], values[6, lane], values[7, lane] = inverse_p, inverse_r, inverse_e, weighted
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _segments(flags: Any, lane: int, ends: Any) -> Any:
+    """Find the segments of one ramp, as :func:`next_segment` does: how many, and the length of the longest.
+
+    ``ends`` (2, ngroups) receives where they start and end.
+    """
+    n = flags.shape[0]
+    count, most, start, before = 0, 0, -1, np.uint8(0)
+    for g in range(n):
+        bits = flags[g, lane] & _NOT_PERSISTENCE
+        if bits == 0 and start < 0:
+            start = g - 1 if before == _JUMP else g
+        elif bits != 0 and start >= 0:
+            ends[0, count], ends[1, count] = start, g
+            count, most, start = count + 1, max(most, g - start), -1
+        before = bits
+    if start >= 0:
+        ends[0, count], ends[1, count] = start, n
+        count, most = count + 1, max(most, n - start)
+    return count, most
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
