@@ -7,8 +7,10 @@ evaluating a GWCS for every pixel takes a hundred times longer.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -135,15 +137,31 @@ def _sky(exposure: Image | Mosaic, x: _Floats, y: _Floats) -> tuple[_Floats, _Fl
     return np.asarray(ra, dtype=float), np.asarray(dec, dtype=float)
 
 
+#: What was asked of a GWCS, as long as it exists: evaluating one takes milliseconds, and several steps ask the same.
+_KNOWN: WeakKeyDictionary[Any, dict[tuple[Any, ...], Any]] = WeakKeyDictionary()
+
+
+def _asked_once(question: Callable[..., Any], exposure: Image | Mosaic, *about: Any) -> Any:
+    """Answer to a question about the GWCS of an exposure of this shape; what moves an exposure gives it a new GWCS."""
+    if exposure.wcs is None:
+        return question(exposure, *about)
+    known, key = _KNOWN.setdefault(exposure.wcs, {}), (question.__name__, *exposure.data.shape[-2:], *about)
+    if key not in known:
+        known[key] = question(exposure, *about)
+    return known[key]
+
+
 def common_centre(exposures: Sequence[Image | Mosaic]) -> tuple[float, float]:
     """Right ascension and declination, degrees, of the mean direction of the exposures' centres."""
-    vectors = []
-    for exposure in exposures:
-        ny, nx = exposure.data.shape[-2:]
-        ra, dec = np.radians(_sky(exposure, np.array([(nx - 1) / 2]), np.array([(ny - 1) / 2])))
-        vectors.append([np.cos(dec[0]) * np.cos(ra[0]), np.cos(dec[0]) * np.sin(ra[0]), np.sin(dec[0])])
-    x, y, z = np.mean(vectors, axis=0)
+    x, y, z = np.mean([_asked_once(_direction, exposure) for exposure in exposures], axis=0)
     return float(np.degrees(np.arctan2(y, x)) % 360.0), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
+
+
+def _direction(exposure: Image | Mosaic) -> list[float]:
+    """Unit vector to the centre of an exposure."""
+    ny, nx = exposure.data.shape[-2:]
+    ra, dec = np.radians(_sky(exposure, np.array([(nx - 1) / 2]), np.array([(ny - 1) / 2])))
+    return [np.cos(dec[0]) * np.cos(ra[0]), np.cos(dec[0]) * np.sin(ra[0]), np.sin(dec[0])]
 
 
 def _fitted(exposure: Image | Mosaic, centre: tuple[float, float]) -> PlaneMap:
@@ -173,7 +191,7 @@ def plane_maps(exposures: Sequence[Image | Mosaic], centre: tuple[float, float] 
         If an exposure has no usable world coordinates.
     """
     touching = common_centre(exposures) if centre is None else centre
-    return tuple(_fitted(exposure, touching) for exposure in exposures)
+    return tuple(_asked_once(_fitted, exposure, touching) for exposure in exposures)
 
 
 def lattice_bounds(maps: Sequence[PlaneMap], step: float) -> tuple[int, int, int, int]:
