@@ -190,9 +190,8 @@ def test_a_frame_without_background_stays_as_it_is():
 )
 def test_what_cannot_be_done_is_left_alone(parameters, reason, files):
     ramp = ramp_of(CASE.but(nints=1))
-    nothing = np.zeros(ramp.shape[:2], dtype=bool)
     step = CleanFlickerNoise(skip=False).configured(parameters)
-    found = engine.prepare(step, Exposure(ramp.shape, ramp.meta, Census(nothing, nothing)), fixed(files))
+    found = engine.prepare(step, Exposure(ramp.shape, ramp.meta, Census.empty(ramp.shape)), fixed(files))
     assert reason in found.reason
 
 

@@ -228,9 +228,8 @@ def test_the_spline_is_that_of_scipy(seed, size):
 )
 def test_what_cannot_be_corrected_is_left_alone(ngroups, changes, step, reason, files):
     _, ramp = exposure("SUB64 FASTR1", CASE.but(ngroups=ngroups))
-    nothing = np.zeros(ramp.shape[:2], dtype=bool)
     found = engine.prepare(
-        step, Exposure(ramp.shape, ramp.with_meta(changes).meta, Census(nothing, nothing)), fixed(files)
+        step, Exposure(ramp.shape, ramp.with_meta(changes).meta, Census.empty(ramp.shape)), fixed(files)
     )
     assert not found.runs
     assert reason in found.reason

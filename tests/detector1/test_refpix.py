@@ -86,6 +86,5 @@ def test_bad_reference_pixels_do_not_count(seed, parities):
 
 def test_subarrays_are_left_alone():
     ramp = ramp_of(Case(ny=16))
-    nothing = np.zeros(ramp.shape[:2], dtype=bool)
-    found = engine.prepare(RefPix(skip=False), Exposure(ramp.shape, ramp.meta, Census(nothing, nothing)), fixed({}))
+    found = engine.prepare(RefPix(skip=False), Exposure(ramp.shape, ramp.meta, Census.empty(ramp.shape)), fixed({}))
     assert found.reason == "not a full frame"

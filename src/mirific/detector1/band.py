@@ -42,10 +42,19 @@ class Census:
     ----------
     before_jump, before_fit : bool arrays, shape (nints, ngroups)
         True where every pixel is flagged DO_NOT_USE when jump, and when ramp_fit, begins.
+    clipped : bool array, shape (nints, ngroups)
+        True where every pixel is flagged DO_NOT_USE, or by the comparison of integrations that jump makes.
     """
 
     before_jump: NDArray[np.bool_]
     before_fit: NDArray[np.bool_]
+    clipped: NDArray[np.bool_]
+
+    @classmethod
+    def empty(cls, shape: tuple[int, ...]) -> Census:
+        """No such group in ramps of this shape (nints, ngroups, ...)."""
+        nothing = np.zeros(shape[:2], dtype=bool)
+        return cls(nothing, nothing, nothing)
 
     def usable_groups(self) -> int:
         """Groups of the worst integration that some pixel can use, before jump."""

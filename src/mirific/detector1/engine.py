@@ -443,7 +443,7 @@ def _assumed(exposure: Exposure, steps: Iterable[Prepared]) -> Census:
             by_user = item.step.name == "ramp_fit"
             before_jump[integration, list(groups)] |= not by_user
             before_fit[integration, [g for g in groups if by_user or g == exposure.ngroups - 1]] = True
-    return Census(before_jump, before_fit)
+    return replace(exposure.census, before_jump=before_jump, before_fit=before_fit)
 
 
 def _stands(assumed: tuple[Prepared, ...], found: tuple[Prepared, ...], tallies: Mapping[str, float]) -> bool:
@@ -513,8 +513,7 @@ def _settled(
 
     ``make`` gives the products to fill, which come back filled.
     """
-    nothing = np.zeros(ramp.shape[:2], dtype=bool)
-    exposure = Exposure(ramp.shape, ramp.meta, Census(nothing, nothing), parity, ramp.int_times)
+    exposure = Exposure(ramp.shape, ramp.meta, Census.empty(ramp.shape), parity, ramp.int_times)
     prepared = tuple(prepare(step, exposure, references) for step in steps)
     exposure = replace(exposure, census=_assumed(exposure, prepared))
     while True:

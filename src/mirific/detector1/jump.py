@@ -19,6 +19,8 @@ __all__ = ["Jump", "JumpConstants", "no_gain", "noise_images"]
 #: Fewest usable groups with which the two-point difference is tried (``stcal: jump/jump.py`` sets it so).
 _MINIMUM_GROUPS = 3
 
+_DO_NOT_USE, _JUMP = np.uint8(DQ["DO_NOT_USE"]), np.uint8(DQ["JUMP_DET"])
+
 
 @dataclass(frozen=True)
 class JumpConstants:
@@ -36,6 +38,8 @@ class JumpConstants:
         Thresholds and limits, as the kernel of this method takes them.
     after : tuple
         Thresholds (e) and lengths (groups) of what follows large jumps.
+    taken_back : bool array, shape (nints, ngroups)
+        Groups whose flags do not count, because every pixel has one: in parity mode.
     """
 
     gain: NDArray[np.float32]
@@ -43,6 +47,7 @@ class JumpConstants:
     method: str
     limits: tuple[float, ...]
     after: tuple[tuple[float, float], tuple[int, int]]
+    taken_back: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ class Jump(BandStep):
     """Flag differences of adjacent groups that deviate from the pixel's median by more than the noise allows.
 
     With ten usable differences or more all deviations are judged at once; with fewer, one after the other, largest
-    first; with a hundred integrations or more, each group against the same group of the other integrations. The four
+    first; with a hundred integrations or more, each group against the same group of the other integrations (in parity
+    mode the flags of a group in which every pixel has one are taken back, as in ``jwst`` 3.0). The four
     neighbours of a bright jump are flagged too. Source: ``stcal: jump/``; parameters as in ``jwst: jump/``.
     """
 
@@ -98,6 +104,7 @@ class Jump(BandStep):
             method=method,
             limits=self._limits(method),
             after=self._after(exposure, gain),
+            taken_back=exposure.census.clipped & ~exposure.census.before_jump & exposure.parity,
         )
 
     def _method(self, exposure: Exposure) -> str:
@@ -132,7 +139,7 @@ class Jump(BandStep):
         from mirific.detector1 import jump_kernels
 
         inside = band.inside()
-        jump_kernels.usable(band.groupdq[inside], band.whole("before_jump"))
+        jump_kernels.flagged_everywhere(band.groupdq[inside], _DO_NOT_USE, band.whole("before_jump"))
         detectors = {
             "once": jump_kernels.detect_once,
             "iteratively": jump_kernels.detect_iteratively,
@@ -151,6 +158,9 @@ class Jump(BandStep):
             band.field("median_difference"),
             found,
         )
+        if constants.method == "clip":
+            jump_kernels.flagged_everywhere(band.groupdq[inside], _DO_NOT_USE | _JUMP, band.whole("clipped"))
+            jump_kernels.take_back(band.groupdq, band.field("spreading"), constants.taken_back, found)
         band.tally("jumps", found[inside].sum())
 
     def process(self, band: Band, constants: JumpConstants) -> None:
@@ -170,8 +180,8 @@ class Jump(BandStep):
             jump_kernels.after_jumps(band.data, band.groupdq, gain, center, thresholds, lengths)
 
     def same_course(self, assumed: JumpConstants, found: JumpConstants, tallies: Mapping[str, float]) -> bool:
-        """Whether the same detector was used."""
-        return assumed.method == found.method
+        """Whether the same detector was used, and the same of its flags taken back."""
+        return assumed.method == found.method and np.array_equal(assumed.taken_back, found.taken_back)
 
     def conclude(self, exposure: Exposure, constants: JumpConstants, tallies: Mapping[str, float]) -> Mapping[str, Any]:
         """Rate of jumps, per 1000 pixels and second, as ``meta.exposure.primary_cosmic_rays``."""

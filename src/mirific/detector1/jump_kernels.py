@@ -18,7 +18,15 @@ from numba import njit
 from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, median
 from mirific.sorting_kernels import sort_rows
 
-__all__ = ["after_jumps", "clip_integrations", "detect_iteratively", "detect_once", "spread", "usable"]
+__all__ = [
+    "after_jumps",
+    "clip_integrations",
+    "detect_iteratively",
+    "detect_once",
+    "flagged_everywhere",
+    "spread",
+    "take_back",
+]
 
 _DO_NOT_USE = np.uint8(1)
 _JUMP = np.uint8(4)
@@ -27,16 +35,29 @@ _MISSING = np.float32(np.nan)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def usable(groupdq: Any, unusable: Any) -> None:
-    """Clear the flag of every group (nints, ngroups) in which some pixel of ``groupdq`` is not DO_NOT_USE."""
+def flagged_everywhere(groupdq: Any, bits: Any, whole: Any) -> None:
+    """Clear the mark of every group (nints, ngroups) in which some pixel of ``groupdq`` has none of the bits."""
     rows, nints, ngroups, nx = groupdq.shape
     for r in range(rows):
         for i in range(nints):
             for g in range(ngroups):
                 for x in range(nx):
-                    if not unusable[i, g]:
+                    if not whole[i, g]:
                         break
-                    unusable[i, g] = (groupdq[r, i, g, x] & _DO_NOT_USE) != 0
+                    whole[i, g] = (groupdq[r, i, g, x] & bits) != 0
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def take_back(groupdq: Any, spreading: Any, groups: Any, found: Any) -> None:
+    """Take back the jumps of some groups (nints, ngroups), where a pixel has no other flag; count them out again."""
+    rows, nints, ngroups, nx = groupdq.shape
+    for r in range(rows):
+        for i in range(nints):
+            for g in range(ngroups):
+                for x in range(nx if groups[i, g] else 0):
+                    if groupdq[r, i, g, x] == _JUMP:
+                        groupdq[r, i, g, x] = spreading[r, i, g, x] = np.uint8(0)
+                        found[r] -= 1
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -20,6 +20,8 @@ __all__ = ["POWERS", "FitConstants", "RampFit"]
 #: Fewest groups for a fit by maximum likelihood (``stcal: ramp_fitting/likely_fit.py``).
 _LIKELY_GROUPS = 4
 
+_DO_NOT_USE = np.uint8(DQ["DO_NOT_USE"])
+
 #: Exponents of the weights for signal-to-noise ratios below 5, 10, 20, 50, 100 and above (Fixsen et al. 2000,
 #: PASP 112, 1350; ``stcal: ramp_fitting/src/slope_fitter.c``).
 POWERS = (0.0, 0.4, 1.0, 3.0, 6.0, 10.0)
@@ -194,7 +196,7 @@ class RampFit(BandStep):
         if self.save_opt:
             self._describe(band, constants, noise)
         band.tally("ramps that depend on their first group", sensitive[band.inside()].sum())
-        jump_kernels.usable(band.groupdq[band.inside()], band.whole("before_fit"))
+        jump_kernels.flagged_everywhere(band.groupdq[band.inside()], _DO_NOT_USE, band.whole("before_fit"))
 
     def _fit_likely(self, band: Band, constants: FitConstants, noise: tuple[NDArray[Any], ...]) -> None:
         """Fit by maximum likelihood."""
