@@ -294,14 +294,24 @@ def _moved(ra: float, dec: float, dra: float, ddec: float) -> tuple[float, float
     return math.degrees(new_ra) % 360.0 % 360.0, math.degrees(new_dec)
 
 
-def _repointed(wcs: WCS, meta: Metadata) -> WCS:
+def _repointed(wcs: WCS | chains.StoredWcs, meta: Metadata) -> WCS | chains.StoredWcs:
     """Exchange the transform that leads to the frame ``world``."""
+    if isinstance(wcs, chains.StoredWcs):
+        repointed = wcs.with_transform_to("world", _pointing_node(meta))
+    else:
+        repointed = _repointed_gwcs(wcs, meta)
+    if repointed is None:
+        raise BrokenWcs("no frame 'world' to shift", where=meta.get("filename"), todo="run assign_wcs anew")
+    return repointed
+
+
+def _repointed_gwcs(wcs: WCS, meta: Metadata) -> WCS | None:
     import gwcs
 
     steps = [[step.frame, step.transform] for step in wcs.pipeline]
     names = [frame.name for frame, _ in steps]
     if "world" not in names[1:]:
-        raise BrokenWcs("no frame 'world' to shift", where=meta.get("filename"), todo="run assign_wcs anew")
+        return None
     steps[names.index("world") - 1][1] = pointing_transform(meta)
     repointed = gwcs.WCS([(frame, transform) for frame, transform in steps])
     repointed.bounding_box = wcs.bounding_box

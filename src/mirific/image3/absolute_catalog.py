@@ -44,7 +44,7 @@ def absolute_table(name: str, images: Sequence[Image]) -> Table:
     from astropy.table import Table
 
     if not Path(name).is_file():
-        return official.remote_catalog(name, [image.wcs for image in images], images[0])
+        return official.remote_catalog(name, images)
     try:
         table = Table.read(name)
     except (OSError, ValueError, TypeError) as error:

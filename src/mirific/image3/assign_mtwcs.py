@@ -8,6 +8,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from mirific.asdf_files.chains import as_gwcs
 from mirific.exposure import Image, ImageSet
 from mirific.image2.assign_wcs import with_wcs
 from mirific.image3.sets import SetStep
@@ -69,17 +70,17 @@ def _followed(image: Image, place: tuple[float, float], mean: tuple[float, float
     shift = (mean[0] - place[0], mean[1] - place[1])
     if abs(shift[0]) > 180:
         shift = (shift[0] - math.copysign(360, shift[0]), shift[1])
-    moved = with_wcs(image, _with_target_frame(image.wcs, *shift), sip=None)
+    assert image.wcs is not None  # every calibrated image has one; io refuses those without
+    moved = with_wcs(image, _with_target_frame(as_gwcs(image.wcs), *shift), sip=None)
     followed: Image = moved.with_meta({"wcsinfo.mt_avra": mean[0], "wcsinfo.mt_avdec": mean[1]})
     return followed
 
 
-def _with_target_frame(wcs: WCS | None, dra: float, ddec: float) -> WCS:
+def _with_target_frame(wcs: WCS, dra: float, ddec: float) -> WCS:
     """Append a shift (degrees of right ascension and declination) and the frame behind it."""
     import gwcs
     from astropy.modeling.models import Shift
 
-    assert wcs is not None  # every calibrated image has one; io refuses those without
     target = deepcopy(wcs.output_frame)
     target.name = "moving_target"
     steps = [(step.frame, step.transform) for step in wcs.pipeline[:-1]]

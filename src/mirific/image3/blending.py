@@ -8,8 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mirific.asdf_files import Document, Tagged
+from mirific.asdf_files.chains import StoredWcs, as_gwcs
+from mirific.asdf_files.coordinates import described_wcs
 from mirific.exposure import Image, Metadata
-from mirific.image3.output_grid import sky_polygons
+from mirific.image3.footprints import combined_region, sky_polygons
 from mirific.io.keywords import keywords
 
 __all__ = ["blended_metadata", "headers_table"]
@@ -27,7 +30,7 @@ def blended_metadata(images: tuple[Image, ...], wcs: Any) -> Metadata:
     Parameters
     ----------
     images : tuple of Image
-    wcs : gwcs.WCS
+    wcs : gwcs.WCS or StoredWcs
         Of the mosaic.
     """
     values: dict[str, Any] = {
@@ -111,21 +114,26 @@ _RULES: Mapping[str, Callable[[list[Any]], Any]] = {
 
 def _coordinates(images: tuple[Image, ...], wcs: Any) -> dict[str, Any]:
     """FITS keywords of the mosaic, and its footprint: the union of those of the exposures."""
-    from gwcs.fitswcs import FITSImagingWCSTransform
-    from stcal.alignment import combine_sregions
-
-    transform = wcs.forward_transform
-    linear = _keywords(transform) if isinstance(transform, FITSImagingWCSTransform) else _fitted(wcs)
-    polygons = [polygon for image in images for polygon in sky_polygons(image)]
-    return {**linear, "s_region": combine_sregions(polygons, transform, intersect_footprint=wcs.footprint())}
+    plane = described_wcs(wcs).value["steps"][0].value["transform"] if _is_on_plane(wcs) else None
+    linear = _fitted(as_gwcs(wcs)) if plane is None else _keywords(plane)
+    polygons = (polygon for image in images for polygon in sky_polygons(image))
+    return {**linear, "s_region": combined_region(polygons, wcs)}
 
 
-def _keywords(transform: Any) -> dict[str, Any]:
+def _is_on_plane(wcs: Any) -> bool:
+    """Whether the pixels of a mosaic are those of a tangent plane, which FITS keywords describe."""
+    if isinstance(wcs, StoredWcs):
+        return len(wcs.transforms) == 1 and wcs.transforms[0].kind == "gwcs/fitswcs_imaging"
+    return type(wcs.forward_transform).__name__ == "FITSImagingWCSTransform"
+
+
+def _keywords(plane: Tagged) -> dict[str, Any]:
+    crpix, crval, cdelt, pc = (Document({}).array(plane.value[name]) for name in ("crpix", "crval", "cdelt", "pc"))
     return {
-        **{f"crpix{k + 1}": float(transform.crpix[k]) + 1 for k in range(2)},
-        **{f"cdelt{k + 1}": float(transform.cdelt[k]) for k in range(2)},
-        **{f"crval{k + 1}": float(transform.crval[k]) for k in range(2)},
-        **{f"pc{j + 1}_{i + 1}": float(transform.pc.value[j][i]) for j in range(2) for i in range(2)},
+        **{f"crpix{k + 1}": float(crpix[k]) + 1 for k in range(2)},
+        **{f"cdelt{k + 1}": float(cdelt[k]) for k in range(2)},
+        **{f"crval{k + 1}": float(crval[k]) for k in range(2)},
+        **{f"pc{j + 1}_{i + 1}": float(pc[j][i]) for j in range(2) for i in range(2)},
         "ctype1": "RA---TAN",
         "ctype2": "DEC--TAN",
         "cunit1": "deg",

@@ -36,7 +36,7 @@ class Grid:
 
     Parameters
     ----------
-    wcs : gwcs.WCS
+    wcs : gwcs.WCS or StoredWcs
         0-based x, y to ICRS degrees; its ``array_shape`` is the size of the mosaic.
     pixel_scale : float
         arcsec.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mirific.asdf_files.chains import as_gwcs
 from mirific.errors import ParameterError
 from mirific.exposure import DQ, Image
 
@@ -102,7 +103,7 @@ def _kron_parameters(text: str) -> tuple[float, ...] | None:
     return values or None
 
 
-def remote_catalog(name: str, wcs_list: list[Any], first: Image) -> Table:
+def remote_catalog(name: str, images: Sequence[Image]) -> Table:
     """Stars of an astrometric catalogue (Gaia) over the exposures, from the network.
 
     Raises
@@ -119,8 +120,9 @@ def remote_catalog(name: str, wcs_list: list[Any], first: Image) -> Table:
     if name.upper() not in SINGLE_GROUP_REFCAT:
         known = ", ".join(SINGLE_GROUP_REFCAT)
         raise ParameterError("neither a file nor a catalogue that is known", where=where, todo=f"{todo}, or {known}")
+    first, wcs_list = images[0], _coordinates(images)
     info = {key.removeprefix("wcsinfo."): value for key, value in first.meta.items() if key.startswith("wcsinfo.")}
-    field = wcs_from_sregions([wcs.footprint() for wcs in wcs_list], ref_wcs=first.wcs, ref_wcsinfo=info)
+    field = wcs_from_sregions([wcs.footprint() for wcs in wcs_list], ref_wcs=wcs_list[0], ref_wcsinfo=info)
     epoch = Time(first.meta["observation.date"]).decimalyear
     try:
         table = create_astrometric_catalog(field, epoch, catalog=name.upper(), output=None)
@@ -151,19 +153,24 @@ def sky_levels(images: Sequence[Image], groups: Sequence[Sequence[int]], step: A
     skies = [
         SkyImage(
             image=image.data.copy(),
-            wcs_fwd=image.wcs,
-            wcs_inv=image.wcs.invert,  # type: ignore[union-attr]
+            wcs_fwd=wcs,
+            wcs_inv=wcs.invert,
             mask=bitfield_to_boolean_mask(image.dq, bits, good_mask_value=True, dtype=bool) & np.isfinite(image.data),
             sky_id=image.name,
             skystat=statistic,
         )
-        for image in images
+        for image, wcs in zip(images, _coordinates(images), strict=True)
     ]
     members = [[skies[k] for k in group] for group in groups]
     grouped = [m[0] if len(m) == 1 else SkyGroup(m, sky_id=k) for k, m in enumerate(members)]
     with _expected_warnings():
         skymatch(grouped, skymethod=step.skymethod, match_down=step.match_down, subtract=step.subtract)
     return [float(sky.sky) if sky.is_sky_valid else None for sky in skies]
+
+
+def _coordinates(images: Sequence[Image]) -> list[Any]:
+    """World coordinates of images that have them, as the official packages want them."""
+    return [as_gwcs(image.wcs) for image in images if image.wcs is not None]
 
 
 def sky_statistic(values: NDArray[np.float32], step: Any) -> tuple[float | None, int]:

@@ -16,6 +16,7 @@ from mirific.image3.segmentation import Segmentation
 from mirific.image3.source_catalog_kernels import annulus_levels, measured_segments, shapes_of_peaks
 
 if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
     from astropy.table import QTable
     from gwcs import WCS
 
@@ -59,7 +60,7 @@ class Scene:
     ----------
     data, error : float32 arrays, shape (ny, nx)
         Jy per pixel.
-    wcs : gwcs.WCS
+    wcs : gwcs.WCS or StoredWcs
     reference : (float, float)
         0-based pixel at which north is determined.
     fwhm : float
@@ -131,7 +132,14 @@ def _positions(scene: Scene, x: _Floats, y: _Floats) -> Iterator[_Column]:
     yield "label", np.arange(1, x.size + 1, dtype=np.int32), "Unique source identification label number"
     yield "xcentroid", x, "X pixel value of the source centroid (0 indexed)"
     yield "ycentroid", y, "Y pixel value of the source centroid (0 indexed)"
-    yield "sky_centroid", scene.wcs.pixel_to_world(x, y), "ICRS Sky coordinate of the source centroid"
+    yield "sky_centroid", _sky(scene, x, y), "ICRS Sky coordinate of the source centroid"
+
+
+def _sky(scene: Scene, x: Any, y: Any) -> SkyCoord:
+    """Places on the sky; NaN outside of the mosaic."""
+    from astropy.coordinates import SkyCoord
+
+    return SkyCoord(*scene.wcs(x, y), unit="deg")
 
 
 def _magnitudes(flux: Any, error: Any) -> tuple[_Floats, _Floats]:
@@ -315,4 +323,4 @@ def _boxes(scene: Scene, boxes: NDArray[np.int64]) -> Iterator[_Column]:
     for v, u in ("ll", "ul", "lr", "ur"):
         where = f"{'lower' if v == 'l' else 'upper'}-{'left' if u == 'l' else 'right'}"
         text = f"Sky coordinate of the {where} vertex of the minimal bounding box of the source"
-        yield f"sky_bbox_{v}{u}", scene.wcs.pixel_to_world(x[u], y[v]), text
+        yield f"sky_bbox_{v}{u}", _sky(scene, x[u], y[v]), text

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mirific.asdf_files.chains import as_gwcs
 from mirific.exposure import Image
 from mirific.image3 import official
 from mirific.image3.absolute_catalog import absolute_table
@@ -125,13 +126,12 @@ def _corrector(image: Image, stars: Table) -> Any:
     from tweakwcs.correctors import JWSTWCSCorrector
 
     assert image.wcs is not None  # every calibrated image has one; io refuses those without
+    wcs = as_gwcs(image.wcs)
     info = {name: image.meta[f"wcsinfo.{name}"] for name in ("roll_ref", "v2_ref", "v3_ref")}
-    (x0, x1), (y0, y1) = image.wcs.bounding_box
+    (x0, x1), (y0, y1) = wcs.bounding_box
     inside = (stars["x"] > x0) & (stars["x"] < x1) & (stars["y"] > y0) & (stars["y"] < y1)
     name = Path(image.name).stem
-    return JWSTWCSCorrector(
-        wcs=image.wcs, wcsinfo=info, meta={"catalog": stars[inside], "name": name, "group_id": name}
-    )
+    return JWSTWCSCorrector(wcs=wcs, wcsinfo=info, meta={"catalog": stars[inside], "name": name, "group_id": name})
 
 
 def _status(corrector: Any) -> str:

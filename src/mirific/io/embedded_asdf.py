@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from mirific.asdf_files import Document, Unsupported, plain, read_document, write_document
+from mirific.asdf_files.chains import StoredWcs
 from mirific.asdf_files.transforms import AT_WORK
 
 if TYPE_CHECKING:
@@ -81,13 +82,18 @@ def _compiled_yaml() -> Iterator[None]:
         yaml.SafeLoader = plain
 
 
-def asdf_wcs(content: bytes) -> WCS | None:
+def asdf_wcs(content: bytes) -> WCS | StoredWcs | None:
     """World coordinates of an ASDF file; None if it has none, or damaged ones."""
+    document = _document(content)
+    node = document.tree["meta"].get("wcs")
+    try:
+        return StoredWcs.of(node, document)
+    except (Unsupported, KeyError, AttributeError, TypeError) as reason:
+        log.debug("gwcs evaluates the world coordinates: %s", reason)
     from mirific.asdf_files import coordinates
 
-    document = _document(content)
     try:
-        return coordinates.wcs(document.tree["meta"].get("wcs"), document)
+        return coordinates.wcs(node, document)
     except Unsupported as reason:
         log.debug("asdf reads the world coordinates: %s", reason)
     with _AT_WORK, AT_WORK, _asdf().config_context() as config:
@@ -97,7 +103,7 @@ def asdf_wcs(content: bytes) -> WCS | None:
     return wcs if hasattr(wcs, "forward_transform") else None
 
 
-def asdf_bytes(meta: Mapping[str, Any], wcs: WCS | None = None) -> bytes:
+def asdf_bytes(meta: Mapping[str, Any], wcs: WCS | StoredWcs | None = None) -> bytes:
     """Make an ASDF file of a tree of plain metadata and world coordinates."""
     if wcs is None:
         return write_document({"meta": meta})

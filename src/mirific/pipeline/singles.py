@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 from mirific import io
-from mirific.asdf_files.chains import StoredWcs
 from mirific.exposure import Image, ImageSet, Metadata
 from mirific.io.names import Name
 from mirific.pipeline.settings import Settings
@@ -37,6 +35,5 @@ def write_single(cal: Image, settings: Settings, references: References, folder:
     step = ResampleSingle().configured({name: value for name, value in held.items() if name in known})
     step = step.configured(settings.values.get("resample_single", {}))
     name = Name.parse(cal.name).with_suffix("i2d").file
-    located = replace(cal, wcs=cal.wcs.gwcs()) if isinstance(cal.wcs, StoredWcs) else cal
-    mosaic = step.run(ImageSet((located,), Metadata({"filename": name})), references)
+    mosaic = step.run(ImageSet((cal,), Metadata({"filename": name})), references)
     return io.write(mosaic.with_meta({"filename": name}), folder / name)
