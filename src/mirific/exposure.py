@@ -409,8 +409,8 @@ class Mosaic(_Carrier):
     var_poisson, var_rnoise, var_flat : float32 arrays, shape (ny, nx), MJy²/sr²
     wcs : gwcs.WCS or mirific.asdf_files.chains.StoredWcs
         Mosaic (0-based x, y) to ICRS degrees.
-    catalog : astropy.table.Table, optional
-        Sources; from source_catalog on.
+    catalog : mirific.io.column_table.ColumnTable or astropy.table.Table, optional
+        Sources; from source_catalog on. ``catalog.as_table()`` makes a table of astropy.
     segmentation : int32 array, shape (ny, nx), optional
         Label of the source that owns each pixel, 0 for none.
     headers : structured array, optional

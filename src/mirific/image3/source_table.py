@@ -6,7 +6,7 @@ Definitions are those of ``jwst: source_catalog/source_catalog.py`` and of ``pho
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 
 from mirific.image3.segmentation import Segmentation
 from mirific.image3.source_catalog_kernels import annulus_levels, measured_segments, shapes_of_peaks
+from mirific.io.column_table import Column, ColumnTable, Directions
 
 if TYPE_CHECKING:
-    from astropy.coordinates import SkyCoord
-    from astropy.table import QTable
     from gwcs import WCS
 
 __all__ = ["Apertures", "Scene", "source_table"]
@@ -85,61 +84,47 @@ class Scene:
     upper_edge: float = 0.5
 
 
-_Column = tuple[str, Any, str]
-
-
-def source_table(scene: Scene, segments: Segmentation) -> QTable:
+def source_table(scene: Scene, segments: Segmentation) -> ColumnTable:
     """Measure the sources.
 
     Returns
     -------
-    QTable
+    ColumnTable
         One row per source, in the order of the labels.
     """
-    from astropy.table import QTable
-
     boxes, sums = measured_segments(segments.labels, segments.count, segments.data, scene.error, segments.smooth)
     x, y = sums[:, 4], sums[:, 5]
-    columns = [
+    columns = (
         *_positions(scene, x, y),
         *_photometry(scene, x, y),
         *_shapes(scene, x, y),
         *_isophotal(scene, sums),
         *_moments(scene, sums),
         *_boxes(scene, boxes),
-    ]
-    names, values, texts = zip(*columns, strict=True)
-    table = QTable(list(values), names=list(names))
-    for name, text in zip(names, texts, strict=True):
-        table[name].info.description = text
-        form = _format(name)
-        if form:
-            table[name].info.format = form
-    return table
+    )
+    return ColumnTable(tuple(replace(column, format=_format(column.name)) for column in columns))
 
 
-def _format(name: str) -> str | None:
+def _format(name: str) -> str:
     """How a column is printed."""
     if name in {"xcentroid", "ycentroid"} or name.startswith("CI_"):
         return ".4f"
     if "flux" in name:
         return ".6e"
     small = {"nn_dist", "sharpness", "roundness", "semimajor_sigma", "semiminor_sigma", "ellipticity", "orientation"}
-    return ".6f" if "mag" in name or name in small | {"sky_orientation"} else None
+    return ".6f" if "mag" in name or name in small | {"sky_orientation"} else ""
 
 
-def _positions(scene: Scene, x: _Floats, y: _Floats) -> Iterator[_Column]:
-    yield "label", np.arange(1, x.size + 1, dtype=np.int32), "Unique source identification label number"
-    yield "xcentroid", x, "X pixel value of the source centroid (0 indexed)"
-    yield "ycentroid", y, "Y pixel value of the source centroid (0 indexed)"
-    yield "sky_centroid", _sky(scene, x, y), "ICRS Sky coordinate of the source centroid"
+def _positions(scene: Scene, x: _Floats, y: _Floats) -> Iterator[Column]:
+    yield Column("label", np.arange(1, x.size + 1, dtype=np.int32), "Unique source identification label number")
+    yield Column("xcentroid", x, "X pixel value of the source centroid (0 indexed)")
+    yield Column("ycentroid", y, "Y pixel value of the source centroid (0 indexed)")
+    yield Column("sky_centroid", _sky(scene, x, y), "ICRS Sky coordinate of the source centroid")
 
 
-def _sky(scene: Scene, x: Any, y: Any) -> SkyCoord:
+def _sky(scene: Scene, x: Any, y: Any) -> Directions:
     """Places on the sky; NaN outside of the mosaic."""
-    from astropy.coordinates import SkyCoord
-
-    return SkyCoord(*scene.wcs(x, y), unit="deg")
+    return Directions(*scene.wcs(x, y))
 
 
 def _magnitudes(flux: Any, error: Any) -> tuple[_Floats, _Floats]:
@@ -153,15 +138,13 @@ def _magnitudes(flux: Any, error: Any) -> tuple[_Floats, _Floats]:
 # ------------------------------------------------------------------------------------------------ apertures
 
 
-def _photometry(scene: Scene, x: _Floats, y: _Floats) -> Iterator[_Column]:
+def _photometry(scene: Scene, x: _Floats, y: _Floats) -> Iterator[Column]:
     """Fluxes and magnitudes in the apertures, and the total ones."""
-    from astropy import units
-
     rings = annulus_levels(scene.data, x, y, float(scene.apertures.inner), float(scene.apertures.outer))
     text = "The local background value calculated as the sigma-clipped median value in the background annulus aperture"
-    yield "aper_bkg_flux", rings[:, 0] << units.Jy, text
+    yield Column("aper_bkg_flux", rings[:, 0], text, "Jy")
     spread = np.sqrt(np.pi / (2.0 * rings[:, 2])) * rings[:, 1]
-    yield "aper_bkg_flux_err", spread << units.Jy, "The standard error of the sigma-clipped median background value"
+    yield Column("aper_bkg_flux_err", spread, "The standard error of the sigma-clipped median background value", "Jy")
     fluxes = _fluxes(scene, x, y, rings[:, 0])
     total = float(scene.apertures.correction[-1])
     fluxes.append((total * fluxes[-1][0], total * fluxes[-1][1]))
@@ -173,9 +156,10 @@ def _photometry(scene: Scene, x: _Floats, y: _Floats) -> Iterator[_Column]:
         index = [fluxes[b][0] / fluxes[a][0] for a, b in pairs]
     for (a, b), value in zip(pairs, index, strict=True):
         text = f"Concentration index calculated as (aper{percent[b]}_flux / aper{percent[a]}_flux)"
-        yield f"CI_{percent[b]}_{percent[a]}", value, text
+        yield Column(f"CI_{percent[b]}_{percent[a]}", value, text)
     first, second = scene.concentration
-    yield "is_extended", (index[0] > first) & (index[1] > second), "Flag indicating whether the source is extended"
+    extended = (index[0] > first) & (index[1] > second)
+    yield Column("is_extended", extended, "Flag indicating whether the source is extended")
 
 
 def _fluxes(scene: Scene, x: _Floats, y: _Floats, level: _Floats) -> list[tuple[_Floats, _Floats]]:
@@ -192,15 +176,13 @@ def _fluxes(scene: Scene, x: _Floats, y: _Floats, level: _Floats) -> list[tuple[
     return measured
 
 
-def _of_kind(scene: Scene, fluxes: list[tuple[_Floats, _Floats]], kind: str, label: str) -> Iterator[_Column]:
+def _of_kind(scene: Scene, fluxes: list[tuple[_Floats, _Floats]], kind: str, label: str) -> Iterator[Column]:
     """Columns of fluxes, AB or Vega magnitudes in each aperture and in total."""
-    from astropy import units
-
     percent = scene.apertures.percent
     names = [*(f"aper{p}_{kind}" for p in percent), f"aper_total_{kind}"]
     inside = [f"within the {p}% encircled energy circular aperture" for p in percent]
     for k, (name, (flux, error)) in enumerate(zip(names, fluxes, strict=True)):
-        value, spread = (flux << units.Jy, error << units.Jy) if kind == "flux" else _magnitudes(flux, error)
+        value, spread = (flux, error) if kind == "flux" else _magnitudes(flux, error)
         if kind == "vegamag":
             value = value - scene.vega
         if k < len(percent):
@@ -212,23 +194,22 @@ def _of_kind(scene: Scene, fluxes: list[tuple[_Floats, _Floats]], kind: str, lab
             )
             what = f"Total aperture-corrected {'flux' if kind == 'flux' else label}"
             texts = f"{what} {rest}", f"{what} error {rest}"
-        yield name, value, texts[0]
-        yield f"{name}_err", spread, texts[1]
+        unit = "Jy" if kind == "flux" else None
+        yield Column(name, value, texts[0], unit)
+        yield Column(f"{name}_err", spread, texts[1], unit)
 
 
 # --------------------------------------------------------------------------------------------------- shapes
 
 
-def _shapes(scene: Scene, x: _Floats, y: _Floats) -> Iterator[_Column]:
+def _shapes(scene: Scene, x: _Floats, y: _Floats) -> Iterator[Column]:
     """Shapes of DAOFIND, and the nearest neighbours."""
-    from astropy import units
-
     shapes = shapes_of_peaks(scene.data, x, y, *_zero_sum_kernel(scene.fwhm * _SIGMA))
-    yield "sharpness", shapes[:, 0], "The DAOFind source sharpness statistic"
-    yield "roundness", shapes[:, 1].astype(np.float32), "The DAOFind source roundness statistic"
+    yield Column("sharpness", shapes[:, 0], "The DAOFind source sharpness statistic")
+    yield Column("roundness", shapes[:, 1].astype(np.float32), "The DAOFind source roundness statistic")
     label, distance = _neighbours(x, y)
-    yield "nn_label", label, "The label number of the nearest neighbor"
-    yield "nn_dist", distance << units.pix, "The distance in pixels to the nearest neighbor"
+    yield Column("nn_label", label, "The label number of the nearest neighbor")
+    yield Column("nn_dist", distance, "The distance in pixels to the nearest neighbor", "pix")
 
 
 def _zero_sum_kernel(sigma: float) -> tuple[_Floats, NDArray[np.int64]]:
@@ -259,24 +240,20 @@ def _neighbours(x: _Floats, y: _Floats) -> tuple[NDArray[np.int32], _Floats]:
 # ------------------------------------------------------------------------------------------------- segments
 
 
-def _isophotal(scene: Scene, sums: _Floats) -> Iterator[_Column]:
-    from astropy import units
-
+def _isophotal(scene: Scene, sums: _Floats) -> Iterator[Column]:
     flux, error = sums[:, 0], np.sqrt(sums[:, 1])
     magnitude, spread = _magnitudes(flux, error)
-    yield "isophotal_flux", flux << units.Jy, "Isophotal flux"
-    yield "isophotal_flux_err", error.astype(np.float32) << units.Jy, "Isophotal flux error"
-    yield "isophotal_abmag", magnitude, "Isophotal AB magnitude"
-    yield "isophotal_abmag_err", spread, "Isophotal AB magnitude error"
-    yield "isophotal_vegamag", magnitude - scene.vega, "Isophotal Vega magnitude"
-    yield "isophotal_vegamag_err", spread, "Isophotal Vega magnitude error"
-    yield "isophotal_area", sums[:, 2] << units.pix**2, "Isophotal area"
+    yield Column("isophotal_flux", flux, "Isophotal flux", "Jy")
+    yield Column("isophotal_flux_err", error.astype(np.float32), "Isophotal flux error", "Jy")
+    yield Column("isophotal_abmag", magnitude, "Isophotal AB magnitude")
+    yield Column("isophotal_abmag_err", spread, "Isophotal AB magnitude error")
+    yield Column("isophotal_vegamag", magnitude - scene.vega, "Isophotal Vega magnitude")
+    yield Column("isophotal_vegamag_err", spread, "Isophotal Vega magnitude error")
+    yield Column("isophotal_area", sums[:, 2], "Isophotal area", "pix2")
 
 
-def _moments(scene: Scene, sums: _Floats) -> Iterator[_Column]:
+def _moments(scene: Scene, sums: _Floats) -> Iterator[Column]:
     """The ellipse of the second moments."""
-    from astropy import units
-
     xx, xy, yy = _covariance(sums)
     middle, half = 0.5 * (xx + yy), np.hypot(0.5 * (xx - yy), xy)
     major, minor = np.sqrt(middle + half), np.sqrt(np.maximum(middle - half, 0.0))
@@ -284,15 +261,15 @@ def _moments(scene: Scene, sums: _Floats) -> Iterator[_Column]:
         "1-sigma standard deviation along the semi{} axis of the 2D Gaussian function that has the same second-order "
         "central moments as the source"
     )
-    yield "semimajor_sigma", major << units.pix, text.format("major")
-    yield "semiminor_sigma", minor << units.pix, text.format("minor")
+    yield Column("semimajor_sigma", major, text.format("major"), "pix")
+    yield Column("semiminor_sigma", minor, text.format("minor"), "pix")
     text = "1 minus the ratio of the 1-sigma lengths of the semimajor and semiminor axes"
-    yield "ellipticity", (1.0 - minor / major) << units.dimensionless_unscaled, text
+    yield Column("ellipticity", 1.0 - minor / major, text, "")
     angle = np.degrees(0.5 * np.arctan2(2.0 * xy, xx - yy)) % 360.0
     text = "The angle (degrees) between the positive X axis and the major axis (increases counter-clockwise)"
-    yield "orientation", angle << units.deg, text
+    yield Column("orientation", angle, text, "deg")
     position = (180.0 - _north(scene) + angle) % 360.0
-    yield "sky_orientation", position << units.deg, "The position angle (degrees) from North of the major axis"
+    yield Column("sky_orientation", position, "The position angle (degrees) from North of the major axis", "deg")
 
 
 def _covariance(sums: _Floats) -> tuple[_Floats, _Floats, _Floats]:
@@ -316,11 +293,11 @@ def _north(scene: Scene) -> float:
     return float(np.degrees(np.arctan2(there[1] - y, there[0] - x)))
 
 
-def _boxes(scene: Scene, boxes: NDArray[np.int64]) -> Iterator[_Column]:
+def _boxes(scene: Scene, boxes: NDArray[np.int64]) -> Iterator[Column]:
     """Corners of the bounding boxes on the sky."""
     x = {"l": boxes[:, 0] - 0.5, "r": boxes[:, 1] + scene.upper_edge}
     y = {"l": boxes[:, 2] - 0.5, "u": boxes[:, 3] + scene.upper_edge}
     for v, u in ("ll", "ul", "lr", "ur"):
         where = f"{'lower' if v == 'l' else 'upper'}-{'left' if u == 'l' else 'right'}"
         text = f"Sky coordinate of the {where} vertex of the minimal bounding box of the source"
-        yield f"sky_bbox_{v}{u}", _sky(scene, x[u], y[v]), text
+        yield Column(f"sky_bbox_{v}{u}", _sky(scene, x[u], y[v]), text)
