@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mirific.detector1 import selection_kernels as kernels
+from mirific.sorting_kernels import sort_rows
 
 VALUES = st.lists(st.floats(-1e6, 1e6, width=32), min_size=1, max_size=70)
 
@@ -36,16 +37,6 @@ def test_select_finds_every_rank(values, data):
     assert kernels.select(array.copy(), array.size, rank) == np.sort(array)[rank]
 
 
-@given(st.integers(1, 90), st.integers(1, 33), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=40)
-def test_lanes_are_sorted_each_by_itself(count, lanes, seed):
-    values = np.random.default_rng(seed).integers(-50, 50, size=(count + 3, lanes)).astype(np.float32)
-    ordered = values.copy()
-    kernels.sort_lanes(ordered, count)
-    np.testing.assert_array_equal(ordered[:count], np.sort(values[:count], axis=0))
-    np.testing.assert_array_equal(ordered[count:], values[count:])
-
-
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1))
 @settings(deadline=None, max_examples=40)
 def test_numbers_are_kept_and_counted(count, seed):
@@ -57,7 +48,7 @@ def test_numbers_are_kept_and_counted(count, seed):
     kept = kernels.keep_numbers(values, out, counts)
     assert kept == np.isfinite(values).any(axis=1).sum()
     np.testing.assert_array_equal(counts, np.isfinite(values).sum(axis=0))
-    kernels.sort_lanes(out, kept)
+    sort_rows(out[:kept])
     for lane in range(16):
         numbers = values[:, lane][~np.isnan(values[:, lane])].astype(np.float64)
         expected = np.median(numbers) if numbers.size else np.nan

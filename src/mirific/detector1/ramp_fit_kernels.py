@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, sort_lanes
+from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width
+from mirific.sorting_kernels import sort_rows
 
 __all__ = ["fit", "fit_segment", "longest", "next_segment", "pair_coefficients"]
 
@@ -270,7 +271,7 @@ def _median_rates(timing: Any, suppress: bool, official: bool, room: Any) -> Non
             _difference(samples[i, g], samples[i, g + 1], flags[i, g], flags[i, g + 1], differences[g])
         counts = room[2][i]
         if ngroups > 1:
-            sort_lanes(ordered, keep_numbers(differences, ordered, counts))
+            sort_rows(ordered[: keep_numbers(differences, ordered, counts)])
         for k in range(lanes):
             if ngroups == 1 or _is_alone(room[1], i, k, suppress, flags[i, 0, k]):
                 rate = np.nan if flags[i, 0, k] & _SATURATED else np.float64(samples[i, 0, k]) / timing[1]

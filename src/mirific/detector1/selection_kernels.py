@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["keep_numbers", "lane_median", "lane_width", "median", "median_of_many", "select", "sort_lanes"]
+__all__ = ["keep_numbers", "lane_median", "lane_width", "median", "median_of_many", "select"]
 
 #: Pixels side by side: enough to fill the registers, few enough for ramps of a hundred groups to stay in cache.
 _LANES = 96
@@ -24,39 +24,6 @@ def lane_width(nx: int) -> int:
     """Pixels to take side by side: whole registers, and as few blocks to a row as may be."""
     blocks = -(-nx // _LANES)
     return -(-nx // (blocks * _REGISTER)) * _REGISTER
-
-
-@njit(nogil=True, cache=True)
-def _exchange(values: Any, i: int, j: int) -> None:
-    """Put the lesser of rows ``i`` and ``j`` into row ``i``, in every lane."""
-    for k in range(values.shape[1]):
-        a, b = values[i, k], values[j, k]
-        ordered = a < b
-        values[i, k] = a if ordered else b
-        values[j, k] = b if ordered else a
-
-
-@njit(nogil=True, cache=True)
-def sort_lanes(values: Any, count: int) -> None:
-    """Sort the first ``count`` rows of ``values`` (n, lanes) upwards, each lane by itself; none may be NaN.
-
-    Batcher's merge exchange (Knuth, The Art of Computer Programming 3, algorithm 5.2.2M): the sequence of
-    comparisons does not depend on the data.
-    """
-    top = 1
-    while 2 * top < count:
-        top *= 2
-    p = top if count > 1 else 0
-    while p > 0:
-        q, r, d = top, 0, p
-        while True:
-            for i in range(count - d):
-                if i & p == r:
-                    _exchange(values, i, i + d)
-            if q == p:
-                break
-            d, q, r = q - p, q >> 1, p
-        p >>= 1
 
 
 @njit(nogil=True, cache=True)
