@@ -114,15 +114,29 @@ def parameters_of(step: type[Any]) -> Mapping[str, Parameter]:
     """Map the names of a step class's parameters to their descriptions, in the order of declaration."""
     if step in _DESCRIBED:
         return _DESCRIBED[step]
-    hints = get_type_hints(step)
     found = {}
     for item in dataclasses.fields(step):
-        allowed = getattr(hints[item.name], "__args__", (hints[item.name],))
-        kinds = [kind for kind in allowed if kind is not type(None)]
-        optional = type(None) in allowed
-        found[item.name] = Parameter(item.name, kinds[0], item.default, **item.metadata, optional=optional)
+        kind, optional = _kind_of(item.type) or _evaluated(step, item.name)
+        found[item.name] = Parameter(item.name, kind, item.default, **item.metadata, optional=optional)
     _DESCRIBED[step] = found
     return found
+
+
+#: Types of parameters as they are written.
+_WRITTEN: Mapping[str, type] = {kind.__name__: kind for kind in (bool, int, float, str)}
+
+
+def _kind_of(annotation: Any) -> tuple[type, bool] | None:
+    """Type of an annotation such as ``int | None``, and whether it may be None; None if it says something else."""
+    name, _, rest = str(annotation).partition(" | ")
+    return (_WRITTEN[name], bool(rest)) if name in _WRITTEN and rest in {"", "None"} else None
+
+
+def _evaluated(step: type[Any], name: str) -> tuple[type, bool]:
+    """The same of any annotation: evaluating those of a class takes time."""
+    hint = get_type_hints(step)[name]
+    allowed = getattr(hint, "__args__", (hint,))
+    return next(kind for kind in allowed if kind is not type(None)), type(None) in allowed
 
 
 class Reference(Protocol):

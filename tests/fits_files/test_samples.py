@@ -36,6 +36,12 @@ def test_every_kind_of_sample_comes_back(data, kind):
     assert native.flags.c_contiguous
     assert native.flags.writeable
     np.testing.assert_array_equal(native, cube)
+    own = samples.copy()
+    reused = code.native(own, reuse=True)
+    np.testing.assert_array_equal(reused, native)
+    assert reused.dtype == native.dtype
+    assert reused.flags.c_contiguous
+    assert np.shares_memory(reused, own) == (kind != "i1" and cube.size > 0)
     if kind != "i1":  # FITS has no signed bytes: they are scaled like any other
         assert native.dtype == np.dtype(kind)
 

@@ -54,7 +54,7 @@ class SampleCode:
         """Whether they are unsigned integers of 16, 32 or 64 bits: adding BZERO is flipping the sign bit."""
         return self.bitpix > 8 and self.scale == 1.0 and self.zero == 2.0 ** (self.bitpix - 1)
 
-    def native(self, samples: NDArray[Any], dtype: DTypeLike | None = None) -> NDArray[Any]:
+    def native(self, samples: NDArray[Any], dtype: DTypeLike | None = None, *, reuse: bool = False) -> NDArray[Any]:
         """Stored samples to the numbers that they stand for.
 
         Parameters
@@ -62,19 +62,29 @@ class SampleCode:
         samples : array of type ``stored``, any shape
         dtype : data-type, optional
             Wanted; without it scaled samples become float64, others keep their type.
+        reuse : bool
+            Nobody else needs the samples: their memory may be taken for the result.
 
         Returns
         -------
         array
-            A contiguous copy in native byte order.
+            Contiguous, in native byte order; a copy unless memory is reused.
         """
+        size = self.stored.itemsize
         if self.plain:
             kind = np.dtype(dtype) if dtype is not None else self.stored.newbyteorder("=")
-            return np.array(samples, dtype=kind, order="C")
-        size = self.stored.itemsize
+            return _in_order(samples, kind, reuse)
         if self.unsigned:
-            values = np.array(samples, dtype=f"i{size}", order="C").view(f"u{size}")
+            values = _in_order(samples, np.dtype(f"i{size}"), reuse).view(f"u{size}")
             values ^= values.dtype.type(1 << (8 * size - 1))
         else:
             values = samples * np.float64(self.scale) + self.zero
         return values if dtype is None else values.astype(dtype, copy=False)
+
+
+def _in_order(samples: NDArray[Any], kind: np.dtype[Any], reuse: bool) -> NDArray[Any]:
+    """Contiguous samples in native byte order, in their own memory if it is to be reused and they keep their type."""
+    if reuse and samples.flags.c_contiguous and samples.dtype.newbyteorder("=") == kind:
+        swapped = samples if samples.dtype.isnative else samples.byteswap(inplace=True)
+        return swapped.view(kind)
+    return np.array(samples, dtype=kind, order="C")

@@ -57,7 +57,7 @@ class FitsFile:
             return np.array(self.loaded[name], dtype=dtype)
         code = self.code(name)
         stored = np.fromfile(self.path, code.stored, count=int(np.prod(shape)), offset=self.offsets[name])
-        return code.native(stored.reshape(shape), dtype)
+        return code.native(stored.reshape(shape), dtype, reuse=True)
 
     def code(self, name: str) -> SampleCode:
         """How the samples of an image are stored."""

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import astuple, dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["Keyword", "by_schema", "keywords"]
 
@@ -27,8 +26,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 
 
-@dataclass(frozen=True)
-class Keyword:
+class Keyword(NamedTuple):
     """One keyword of a product's headers.
 
     Parameters
@@ -77,10 +75,7 @@ def keywords() -> tuple[Keyword, ...]:
     held: Any = json.loads(_FILE.read_text(encoding="utf-8"))
     if held["stdatamodels"] != version("stdatamodels"):
         return by_schema()
-    return tuple(
-        Keyword(name, card, hdu, kind, comment, section, tuple(choices), blend, listed)
-        for name, card, hdu, kind, comment, section, choices, blend, listed in held["keywords"]
-    )
+    return tuple(Keyword._make((*row[:6], tuple(row[6]), *row[7:])) for row in held["keywords"])
 
 
 def by_schema() -> tuple[Keyword, ...]:
@@ -121,7 +116,7 @@ def _keyword(name: str, schema: dict[str, Any], section: str) -> Keyword:
 
 def _as_text(held: Iterable[Keyword]) -> str:
     """One line a keyword, so that a change of schema is easy to read."""
-    rows = ",\n".join(json.dumps(list(astuple(item))) for item in held)
+    rows = ",\n".join(json.dumps(list(item)) for item in held)
     return f'{{"stdatamodels": "{version("stdatamodels")}",\n"keywords": [\n{rows}\n]}}\n'
 
 

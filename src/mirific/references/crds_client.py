@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from mirific.errors import ReferenceMissing
+from mirific.exposure import Metadata
 from mirific.references.crds_process import NO_SERVER, Refused, client_process, crds_environment
 from mirific.references.files import ReferenceFile, Window, window_of
 
@@ -56,6 +57,7 @@ class Crds:
         self._context: str | None = None
         self._environment: dict[str, str] | None = None
         self._path = None if path is None else Path(path).absolute()
+        self._known: tuple[Metadata, _Facts] | None = None
         self._chosen: dict[_Facts, dict[str, str]] = {}
         self._expected: dict[_Facts, Callable[[], Any]] = {}
         self._opened: dict[tuple[str, Window], ReferenceFile] = {}
@@ -65,7 +67,7 @@ class Crds:
         return f"Crds(context={self._given!r}, path={self._path and str(self._path)!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_chosen": {}, "_expected": {}, "_opened": {}, "_paths": {}}
+        return {**vars(self), "_known": None, "_chosen": {}, "_expected": {}, "_opened": {}, "_paths": {}}
 
     def activate(self) -> None:
         """Point this process's environment at the given cache, for official steps, which choose by themselves.
@@ -126,12 +128,21 @@ class Crds:
         InputError, ReferenceMissing
             As from :meth:`environment`.
         """
-        facts = _facts(meta)
+        facts = self._facts(meta)
         kinds = dict.fromkeys((*types, *(kind for step in steps for kind in _parameter_kinds(step))))
         new = [kind for kind in kinds if kind not in self._chosen.get(facts, {})]
         if new and facts not in self._expected:
             client = client_process(self.environment())
             self._expected[facts] = client.put("choose", given=self._given, parameters=_asked(meta), types=new)
+
+    def _facts(self, meta: Mapping[str, Any]) -> _Facts:
+        """What CRDS may choose by; that of the last exposure is kept, as each is asked for often."""
+        if not isinstance(meta, Metadata):
+            return _facts(meta)
+        known = self._known
+        if known is None or known[0] is not meta:
+            known = self._known = meta, _facts(meta)
+        return known[1]
 
     def _collect(self, facts: _Facts) -> dict[str, str]:
         """Names of what was chosen so far for exposures with these facts; what is expected is waited for."""
@@ -210,7 +221,7 @@ class Crds:
 
     def _recommended(self, meta: Mapping[str, Any], types: tuple[str, ...]) -> dict[str, str]:
         """Names of the best references; ``NOT FOUND ...`` where there is none."""
-        chosen = self._collect(_facts(meta))
+        chosen = self._collect(self._facts(meta))
         new = tuple(kind for kind in types if kind not in chosen)
         if new:
             found = self._ask(", ".join(new), "recommend", parameters=_asked(meta), types=new)

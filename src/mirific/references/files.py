@@ -163,14 +163,14 @@ class ReferenceFile:
         if plane is None:
             raise ReferenceMissing(f"extension {extname} is not an image", where=self.path)
         if len(plane.shape) < 2:
-            return plane.code.native(self._pieces(plane, np.zeros(1, dtype=np.int64), plane.shape))
+            return plane.code.native(self._pieces(plane, np.zeros(1, dtype=np.int64), plane.shape), reuse=True)
         y, x = self._corner(plane.shape)
         chosen = range(*rows.indices(self.window.ysize))
         frames = np.arange(math.prod(plane.shape[:-2])).reshape(plane.shape[:-2])[planes]
         starts = (frames.ravel() * plane.shape[-2] + y + chosen.start) * plane.shape[-1]
         samples = self._pieces(plane, starts, (len(range(chosen.start, chosen.stop)), plane.shape[-1]))
         cut = samples[..., :: chosen.step, x : x + self.window.xsize]
-        values = plane.code.native(cut.reshape(*frames.shape, *cut.shape[1:]))
+        values = plane.code.native(cut.reshape(*frames.shape, *cut.shape[1:]), reuse=True)
         return self._standard_bits(values) if extname == "DQ" and self.has("DQ_DEF") else values
 
     def image(self, extname: str) -> NDArray[np.float32]:
@@ -260,6 +260,8 @@ class ReferenceFile:
         named = [(int(row["value"]), DQ.get(str(row["name"]), 0)) for row in self._dq_def]
         pairs = [(own, standard) for own, standard in named if own & present]
         kept = functools.reduce(operator.or_, (own for own, standard in pairs if own == standard), 0)
+        if kept == present:
+            return stored
         result: NDArray[np.uint32] = stored & np.uint32(kept)
         for own, standard in pairs:
             if own != standard:
