@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mirific.detector1 import Detector1
+from mirific.errors import InputError
 from mirific.exposure import DQ
+from mirific.io.raw import ArrayRamp
 from tests.detector1.cases import GROUP_TIME, Case, configured, fixed, official, quiet, ramp_of, references_of
 
 CASE = Case(ngroups=12, nan_references=False)
@@ -51,6 +55,31 @@ def test_ramps_without_a_difference_are_unusable(tmp_path):
     assert ((theirs.data[changed] == 0.0) | (theirs.data[changed] > 9000.0 / GROUP_TIME)).all()
     assert np.isnan(default.data[changed]).all()
     assert not ((default.data == 0.0) & ((default.dq & DQ["DO_NOT_USE"]) == 0)).any()
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(
+    ("saturated_from", "chosen", "left"),
+    [(0, {}, False), (4, {}, True), (5, {"firstgroup": 5}, False), (8, {"firstgroup": 5}, True)],
+)
+def test_an_exposure_without_unsaturated_ramps(saturated_from, chosen, left, tmp_path):
+    """``jwst`` makes no product where the first usable group is saturated everywhere; there is one without a value."""
+    case = CASE.but(bright=0.0, floor=0.0, cosmic_rays=0.0, ny=16, steps={"ramp_fit": chosen})
+    files, plain = references_of(case, tmp_path), ramp_of(case)
+    samples = plain.raw.band(0, case.ny).copy()
+    samples[:, saturated_from:] = 65535
+    ramp = replace(plain, raw=ArrayRamp(samples))
+    rate, _ = official(case, files, ramp)
+    assert (rate is not None) == left
+    parity, usual = (configured(Detector1(parity=mode), case) for mode in (True, False))
+    default = usual.run(ramp, fixed(files))
+    assert np.isfinite(default.data).any() == left
+    if left:
+        np.testing.assert_array_equal(parity.run(ramp, fixed(files)).data, rate.data)
+    else:
+        assert ((default.dq & DQ["DO_NOT_USE"]) != 0).all()
+        with pytest.raises(InputError, match="every ramp is saturated"):
+            parity.run(ramp, fixed(files))
 
 
 @pytest.mark.oracle

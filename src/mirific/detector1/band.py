@@ -44,17 +44,20 @@ class Census:
         True where every pixel is flagged DO_NOT_USE when jump, and when ramp_fit, begins.
     clipped : bool array, shape (nints, ngroups)
         True where every pixel is flagged DO_NOT_USE, or by the comparison of integrations that jump makes.
+    saturated : bool array, shape (nints, ngroups)
+        True where every pixel is flagged SATURATED.
     """
 
     before_jump: NDArray[np.bool_]
     before_fit: NDArray[np.bool_]
     clipped: NDArray[np.bool_]
+    saturated: NDArray[np.bool_]
 
     @classmethod
     def empty(cls, shape: tuple[int, ...]) -> Census:
         """No such group in ramps of this shape (nints, ngroups, ...)."""
         nothing = np.zeros(shape[:2], dtype=bool)
-        return cls(nothing, nothing, nothing)
+        return cls(nothing, nothing, nothing, nothing)
 
     def usable_groups(self) -> int:
         """Groups of the worst integration that some pixel can use, before jump."""

@@ -20,7 +20,7 @@ __all__ = ["POWERS", "FitConstants", "RampFit"]
 #: Fewest groups for a fit by maximum likelihood (``stcal: ramp_fitting/likely_fit.py``).
 _LIKELY_GROUPS = 4
 
-_DO_NOT_USE = np.uint8(DQ["DO_NOT_USE"])
+_DO_NOT_USE, _SATURATED = np.uint8(DQ["DO_NOT_USE"]), np.uint8(DQ["SATURATED"])
 
 #: Exponents of the weights for signal-to-noise ratios below 5, 10, 20, 50, 100 and above (Fixsen et al. 2000,
 #: PASP 112, 1350; ``stcal: ramp_fitting/src/slope_fitter.c``).
@@ -195,8 +195,10 @@ class RampFit(BandStep):
         )
         if self.save_opt:
             self._describe(band, constants, noise)
-        band.tally("ramps that depend on their first group", sensitive[band.inside()].sum())
-        jump_kernels.flagged_everywhere(band.groupdq[band.inside()], _DO_NOT_USE, band.whole("before_fit"))
+        inside = band.inside()
+        band.tally("ramps that depend on their first group", sensitive[inside].sum())
+        jump_kernels.flagged_everywhere(band.groupdq[inside], _DO_NOT_USE, band.whole("before_fit"))
+        jump_kernels.flagged_everywhere(band.groupdq[inside], _SATURATED, band.whole("saturated"))
 
     def _fit_likely(self, band: Band, constants: FitConstants, noise: tuple[NDArray[Any], ...]) -> None:
         """Fit by maximum likelihood."""
@@ -240,7 +242,20 @@ class RampFit(BandStep):
         return high == true_high and (low == true_low or indifferent)
 
     def conclude(self, exposure: Exposure, constants: FitConstants, tallies: Mapping[str, float]) -> Mapping[str, Any]:
-        """Units, and the gain factor for the step that applies it."""
+        """Units, and the gain factor for the step that applies it.
+
+        Raises
+        ------
+        InputError
+            In parity mode, if no ramp has a group that is not saturated: ``jwst`` then makes no product.
+        """
+        first = exposure.census.leading()
+        if exposure.parity and exposure.census.saturated[:, first : first + 1].all():
+            raise InputError(
+                "every ramp is saturated from its first usable group on",
+                where=exposure.meta.get("filename"),
+                todo="leave this exposure out",
+            )
         return {"bunit_data": "DN/s", "bunit_err": "DN/s", "exposure.gain_factor": constants.gain_factor}
 
 
