@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from scipy.sparse import coo_array, csgraph
 
 from mirific.issues import connected_kernels as kernels
 
@@ -74,3 +75,14 @@ def test_what_is_long_and_narrow_along_a_column_goes(height, width, stays):
     assert found[5, 30] == stays
     assert found[50:53, 5:8].all()
     assert found.sum() == 9 + stays * height * width
+
+
+@settings(deadline=None)
+@given(st.integers(0, 2**31), st.integers(1, 40), st.integers(0, 40))
+def test_linked_are_the_connected_components(seed, number, links):
+    first, second = np.random.default_rng(seed).integers(0, number, (2, links))
+    graph = coo_array((np.ones(links), (first, second)), shape=(number, number))
+    count, expected = csgraph.connected_components(graph, directed=False)
+    label = kernels.linked(first, second, number)
+    assert len({*zip(label, expected, strict=True)}) == count == label.max() + 1
+    assert np.all(np.diff(np.unique(label, return_index=True)[1]) > 0)

@@ -11,13 +11,10 @@ import pytest
 from mirific.errors import BrokenWcs
 from mirific.exposure import DQ, FlagProvenance, Image, ImageSet, Metadata
 from mirific.image3 import OutlierDetection
-from mirific.issues.outlier_overflagging import (
-    ISSUE,
-    RejectOutliersGently,
-    detect,
-    examine,
-    flagged_by_outlier_detection,
-)
+from mirific.issues import outlier_overflagging
+from mirific.issues.flagged_exposures import flagged_by_outlier_detection
+from mirific.issues.flagging_diagnosis import examine
+from mirific.issues.outlier_overflagging import ISSUE, RejectOutliersGently, detect
 from mirific.simulate import Programme
 from mirific.simulate.effects.outlier_overflagging import OutlierOverflagging
 from mirific.simulate.images import image_set
@@ -161,6 +158,14 @@ def test_flags_without_provenance_give_the_same_verdict():
     images = flagged("misaligned", "F1000W")
     bare = tuple(replace(image, flags=FlagProvenance(image.data.shape)) for image in images.images)
     assert examine(bare) == judged("misaligned", "F1000W")
+
+
+def test_picture_shows_where_most_pixels_are_flagged():
+    mask = np.zeros((120, 150), dtype=bool)
+    mask[100:110, 20:30] = mask[3, ::7] = True
+    y, x = outlier_overflagging._densest(mask, 20)
+    assert 95 <= y <= 115
+    assert 15 <= x <= 35
 
 
 def test_remedy_loosens_tight_thresholds_and_keeps_the_outliers():

@@ -28,3 +28,15 @@ def test_no_deeper_than_asked_for_and_not_from_one_neighbour():
     kernels.bridge(data, known, *np.nonzero(~known), 2)
     assert known[4, 2]
     assert not known[4, 3]
+
+
+def test_pixels_are_known_flagged_or_beyond_use():
+    data = np.array([[1.0, 2.0, np.nan, np.nan, 5.0]], dtype=np.float32)
+    err = np.array([[0.1, np.nan, 0.1, 0.1, 0.0]], dtype=np.float32)
+    dq = np.array([[0, 0, 0, 17, 1]], dtype=np.uint32)
+    flagged = np.array([[False, False, False, True, False]])
+    out, known, unknown = np.empty_like(data), np.empty_like(flagged), np.empty_like(flagged)
+    assert kernels.sort_out(data, err, dq, np.uint32(1), flagged, out, known, unknown) == 3
+    np.testing.assert_array_equal(known, [[True, True, False, False, False]])
+    np.testing.assert_array_equal(out, [[1.0, 2.0, np.nan, np.nan, np.nan]])
+    np.testing.assert_array_equal(unknown, [[False, True, True, False, True]])

@@ -17,6 +17,7 @@ __all__ = [
     "grown",
     "joined",
     "lengths",
+    "linked",
     "outlines",
     "painted",
     "region_sizes",
@@ -112,6 +113,35 @@ def joined(runs: Any, reach: int) -> tuple[Any, int]:
         else:
             region[k] = region[_root(parent, k)]
     return region, number
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def linked(first: Any, second: Any, number: int) -> Any:
+    """Number what pairs connect.
+
+    Parameters
+    ----------
+    first, second : int arrays, shape (n,)
+        Pairs of things, each 0 to ``number`` - 1.
+    number : int
+
+    Returns
+    -------
+    int array, shape (number,)
+        The same for things that are connected, from 0, in the order of the first of each.
+    """
+    parent = np.arange(number)
+    for k in range(first.size):
+        a, b = _root(parent, first[k]), _root(parent, second[k])
+        parent[max(a, b)] = min(a, b)
+    label, count = np.empty(number, dtype=np.int64), 0
+    for k in range(number):
+        if parent[k] == k:
+            label[k] = count
+            count += 1
+        else:
+            label[k] = label[_root(parent, k)]
+    return label
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
