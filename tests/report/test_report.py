@@ -121,6 +121,19 @@ def test_the_page_says_what_was_left(results):
     assert "needs ramps" in text
 
 
+@pytest.mark.parametrize("writable", [True, False])
+def test_the_compiled_page_is_kept_where_it_may(results, tmp_path, monkeypatch, writable):
+    from mirific.report import html
+
+    (tmp_path / "__pycache__").mkdir(mode=0o755 if writable else 0o555)
+    monkeypatch.setattr(html, "__file__", str(tmp_path / "html.py"))
+    monkeypatch.setattr("sys.dont_write_bytecode", False)
+    monkeypatch.setattr("os.access", lambda folder, mode: writable)
+    first, again = report.as_html(results), report.as_html(results)
+    assert first == again
+    assert len(list((tmp_path / "__pycache__").glob("*.jinja"))) == writable
+
+
 def test_an_empty_result_is_a_page_too():
     outline = Outline()
     page = report.as_html(Results())

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined, select_autoescape
 
 from mirific.issues import SLUGS, Evidence, Finding, explain
 from mirific.report.figures import chart_svg, picture_svg
@@ -70,6 +73,7 @@ def as_html(results: Results) -> str:
     """Render the page."""
     environment = Environment(
         loader=PackageLoader("mirific.report"),
+        bytecode_cache=_compiled(),
         autoescape=select_autoescape(("html",)),
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -78,3 +82,11 @@ def as_html(results: Results) -> str:
     environment.filters.update(number=number, verdict=verdict, picture=picture_svg, chart=chart_svg)
     page = environment.get_template("report.html")
     return page.render(results=results, sections=_sections(results.findings))
+
+
+def _compiled() -> FileSystemBytecodeCache | None:
+    """Where the page is kept as compiled: beside the compiled modules. None where nothing may be written."""
+    folder = Path(__file__).with_name("__pycache__")
+    if sys.dont_write_bytecode or not os.access(folder, os.W_OK):
+        return None
+    return FileSystemBytecodeCache(str(folder), "%s.jinja")
