@@ -431,7 +431,7 @@ class BandStep(Step[Image]):
     group_flags: ClassVar[tuple[str, ...]] = ()
     uses_census: ClassVar[bool] = False
 
-    def reach(self, exposure: Exposure) -> int:
+    def reach(self, exposure: Exposure, constants: Any) -> int:
         """Rows above and below a row that decide what happens to it."""
         return 0
 

@@ -281,7 +281,7 @@ class _Course:
     @property
     def lag(self) -> int:
         """Rows by which the last step is behind the first."""
-        return sum(item.step.reach(self.exposure) for item in self.steps)
+        return sum(item.step.reach(self.exposure, item.constants) for item in self.steps)
 
     def strips(self) -> list[tuple[int, int]]:
         """First row and the one after the last, of each strip."""
@@ -311,7 +311,9 @@ class _Passage:
         ny = course.exposure.shape[2]
         self.top, self.bottom = max(0, first - course.lag), min(ny, last + course.lag)
         kept = all_fields(course.exposure, (item.step for item in course.steps))
-        context = course.lag + max((item.step.reach(course.exposure) for item in course.steps), default=0)
+        context = course.lag + max(
+            (item.step.reach(course.exposure, item.constants) for item in course.steps), default=0
+        )
         capacity = min(course.new_rows() + context, self.bottom - self.top)
         self.buffers = Rows(course.exposure, capacity, kept, (first, last), self.top, self.bottom)
         self.looked = [self.top] * len(course.steps)
@@ -327,7 +329,7 @@ class _Passage:
             self._deliver(0, read, stop)
             read = stop
             self._advance(read)
-            reaches = [item.step.reach(self.course.exposure) for item in self.course.steps]
+            reaches = [item.step.reach(self.course.exposure, item.constants) for item in self.course.steps]
             needed = min((done - reach for done, reach in zip(self.done, reaches, strict=True)), default=read)
             self.buffers.roll(max(self.top, needed), read)
         buffers = self.buffers
@@ -353,7 +355,7 @@ class _Passage:
         """Let every step catch up with the rows that the step before has finished."""
         for k, item in enumerate(self.course.steps):
             clock = time.perf_counter()
-            reach = item.step.reach(self.course.exposure)
+            reach = item.step.reach(self.course.exposure, item.constants)
             if available > self.looked[k]:
                 item.step.look(Band(self.buffers, self.looked[k], available, available), item.constants)
                 self.looked[k] = available

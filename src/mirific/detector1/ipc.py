@@ -19,9 +19,6 @@ __all__ = ["Coupling", "Ipc"]
 #: Reference columns on either side of the detector (``jwst: ipc/ipc_corr.py``).
 _REFERENCE_COLUMNS = 4
 
-#: Rows up and down to which a kernel may reach; those of JWST reach one row.
-_REACH = 3
-
 
 @dataclass(frozen=True)
 class Coupling:
@@ -35,11 +32,14 @@ class Coupling:
         The opened reference; each pixel has a kernel of its own there if ``single`` is None.
     columns : tuple of int
         First column that is no reference column, and the one behind the last.
+    reach : int
+        Rows to which the kernel reaches up and down; one, with those of JWST.
     """
 
     single: NDArray[np.float32] | None
     reference: Any
     columns: tuple[int, int]
+    reach: int
 
     def kernel(self, rows: slice) -> NDArray[np.float32]:
         """Kernels of some rows, shape (nky, nkx, rows or 1, nx or 1)."""
@@ -60,9 +60,9 @@ class Ipc(BandStep):
 
     skip: bool = param(True, "Leave the data as they are.")
 
-    def reach(self, exposure: Exposure) -> int:
-        """Rows to which a kernel may reach."""
-        return _REACH
+    def reach(self, exposure: Exposure, constants: Coupling) -> int:
+        """Rows to which the kernel reaches."""
+        return constants.reach
 
     def fields(self, exposure: Exposure) -> Mapping[str, Field]:
         """The samples as they were: neighbours need them."""
@@ -80,17 +80,17 @@ class Ipc(BandStep):
         if reference is None:
             return no_reference("ipc")
         shape = reference.shape("SCI")
-        if len(shape) not in (2, 4) or shape[0] > 2 * _REACH + 1:
+        if len(shape) not in (2, 4):
             raise ReferenceMissing(
-                f"a kernel of shape {shape} is not supported",
+                f"{len(shape)} axes, where a kernel has two or four",
                 where=reference.path,
-                todo="use one of at most seven rows",
+                todo="check the CRDS context",
             )
         first = int(exposure.number("subarray.xstart")) - 1
         nx = exposure.shape[3]
         left = max(0, _REFERENCE_COLUMNS - first)
         right = max(0, first + nx - (SHAPE[1] - _REFERENCE_COLUMNS))
-        return Coupling(_whole(reference) if len(shape) == 2 else None, reference, (left, nx - right))
+        return Coupling(_whole(reference) if len(shape) == 2 else None, reference, (left, nx - right), shape[0] // 2)
 
     def look(self, band: Band, constants: Coupling) -> None:
         """Keep the samples."""
@@ -100,7 +100,7 @@ class Ipc(BandStep):
         """Convolve."""
         from mirific.detector1 import ipc_kernels
 
-        above, below = band.margins(_REACH)
+        above, below = band.margins(constants.reach)
         coupled = band.field("coupled", above, below)
         ipc_kernels.convolve(coupled, above, constants.kernel(band.rows), constants.columns, band.data)
 

@@ -79,7 +79,7 @@ class Jump(BandStep):
     minimum_sigclip_groups: int = param(100, "Integrations from which they are compared with one another.", ge=1)
     only_use_ints: bool = param(True, "Compare a group only with the same group of other integrations.")
 
-    def reach(self, exposure: Exposure) -> int:
+    def reach(self, exposure: Exposure, constants: JumpConstants) -> int:
         """Rows that a jump reaches."""
         return int(self.flag_4_neighbors)
 

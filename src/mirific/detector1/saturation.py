@@ -51,7 +51,7 @@ class Saturation(BandStep):
     n_pix_grow_sat: int = param(1, "Layers of neighbours to flag around a saturated pixel.", unit="pixel", ge=0)
     use_readpatt: bool = param(True, "Look for saturation that averaging over frames may have hidden.")
 
-    def reach(self, exposure: Exposure) -> int:
+    def reach(self, exposure: Exposure, constants: Thresholds) -> int:
         """Rows that a saturated pixel spills over, and once more for what is found beside it in averaged frames."""
         return self.n_pix_grow_sat * (2 if self._is_diluted(exposure) else 1)
 
@@ -92,7 +92,7 @@ class Saturation(BandStep):
         from mirific.detector1 import saturation_kernels
 
         grow = self.n_pix_grow_sat
-        above, below = band.margins(self.reach(band.exposure))
+        above, below = band.margins(self.reach(band.exposure, constants))
         first = band.field("first_saturated", above, below)
         frames = int(band.exposure.number("exposure.nframes")) if self.use_readpatt else 0
         saturation_kernels.flag(band.data, band.groupdq, constants.level[band.rows], first, above, grow, frames)

@@ -234,7 +234,7 @@ class _Marking(BandStep):
     threshold: float = 0.0
     half: int = 0
 
-    def reach(self, exposure: Exposure) -> int:
+    def reach(self, exposure: Exposure, constants: Any) -> int:
         """Half the height of the ring."""
         return self.half
 
