@@ -7,30 +7,22 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.image3.mesh_background_kernels import interpolated, interpolated_row, mesh, splines
+from mirific.image3.mesh_background_kernels import interpolated_row, splines
 from mirific.issues.connected_kernels import diamond, joined, lengths, painted, runs_of
 
 __all__ = [
+    "bright",
     "clipped_means",
+    "least_noise",
     "middle",
-    "noise_of",
     "scatter_of_some",
     "smoothed_excess",
-    "sources",
     "typical",
     "unusable",
-    "wings",
 ]
 
 #: Pixels that tell the scatter of an image to 0.3 %.
 _ENOUGH = 150_000
-
-#: Sources are looked for with so much smoothing (pixels), stand out by so many standard deviations, have so many
-#: pixels, and are grown by so many.
-_SMOOTHING, _SIGMA, _LEAST, _RIM = 1.0, 2.5, 5, 3
-
-#: The same for the wings of sources, of any size.
-_WING_SMOOTHING, _WING_SIGMA, _WING_RIM = 3.0, 3.0, 8
 
 #: Excess over the noise is cut to this range before it is smoothed.
 _LOW, _HIGH = np.float32(-5.0), np.float32(100.0)
@@ -68,7 +60,7 @@ def _within(keys: Any, n: int, rank: int, shift: int, zero: int, counts: Any) ->
     """Put the keys that share the digit of the one of a rank first; return how many, and its rank among them."""
     counts[:] = 0
     for k in range(n):
-        counts[((keys[k] >> shift) & 0xFFF) ^ zero] += 1
+        counts[((keys[k] >> shift) & 0x7FF) ^ zero] += 1
     digit = 0
     while counts[digit] <= rank:
         rank -= counts[digit]
@@ -77,7 +69,7 @@ def _within(keys: Any, n: int, rank: int, shift: int, zero: int, counts: Any) ->
     for k in range(n):
         key = keys[k]
         keys[m] = key
-        m += ((key >> shift) & 0xFFF) ^ zero == digit
+        m += ((key >> shift) & 0x7FF) ^ zero == digit
     return m, rank
 
 
@@ -87,10 +79,11 @@ def _of_rank(values: Any, n: int, rank: int, some: Any) -> Any:
     bits, keys = values.view(np.int32), some.view(np.int32)
     for k in range(n):
         keys[k] = _ordered(bits[k])
-    counts = np.empty(4096, dtype=np.int64)
-    m, rank = _within(keys, n, rank, 20, 0x800, counts)
-    m, rank = _within(keys, m, rank, 8, 0, counts)
-    _within(keys, m, rank, 0, 0, counts)
+    counts = np.empty(2048, dtype=np.int32)
+    m, rank = _within(keys, n, rank, 21, 0x400, counts)
+    for shift in (10, 0):
+        if m > 1:
+            m, rank = _within(keys, m, rank, shift, 0, counts)
     keys[0] = _ordered(keys[0])
     return some[0]
 
@@ -312,8 +305,13 @@ def _subtract(data: Any, bad: Any, level: Any, out: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _least_noise(noise: Any) -> Any:
-    """What stands in for a noise of zero: the median over the boxes, of those above zero if it is none."""
+def least_noise(noise: Any) -> Any:
+    """What stands in for a noise of zero: the median over the boxes, of those above zero if it is none.
+
+    Parameters
+    ----------
+    noise : float array, shape (number of boxes in y, in x)
+    """
     values, some = np.empty(noise.size, dtype=np.float32), np.empty(noise.size, dtype=np.float32)
     for least in (-1.0, 0.0):
         n = 0
@@ -338,7 +336,7 @@ def smoothed_excess(data: Any, bad: Any, boxes: Any, box: int, relative: bool, s
     data : float32 array, shape (ny, nx)
     bad : bool array, shape (ny, nx)
     boxes : float array, shape (2, number of boxes in y, in x)
-        Background and noise, as :func:`mesh` gives them.
+        Background and noise, as :func:`mirific.image3.mesh_background_kernels.mesh` gives them.
     box : int
         Side of the boxes, pixels.
     relative : bool
@@ -348,7 +346,7 @@ def smoothed_excess(data: Any, bad: Any, boxes: Any, box: int, relative: bool, s
     """
     ny, nx = data.shape
     height, width = min(box, ny), min(box, nx)
-    levels, noises, least = splines(boxes[0], width, nx), splines(boxes[1], width, nx), _least_noise(boxes[1])
+    levels, noises, least = splines(boxes[0], width, nx), splines(boxes[1], width, nx), least_noise(boxes[1])
     taps = _gaussian(sigma)
     half = taps.size - 1
     size = 2 * half + 1
@@ -374,46 +372,30 @@ def smoothed_excess(data: Any, bad: Any, boxes: Any, box: int, relative: bool, s
     return result
 
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def noise_of(data: Any, bad: Any, box: int) -> Any:
-    """Standard deviation of the pixels around each; float32 array, shape (ny, nx).
-
-    Parameters
-    ----------
-    data : float32 array, shape (ny, nx)
-    bad : bool array, shape (ny, nx)
-    box : int
-        Side of the boxes in which it is measured, pixels.
-    """
-    boxes, noise = mesh(data, bad, box), np.empty(data.shape, dtype=np.float32)
-    interpolated(boxes[1], min(box, data.shape[0]), min(box, data.shape[1]), noise)
-    least = _least_noise(boxes[1])
-    for y in range(data.shape[0]):
-        for x in range(data.shape[1]):
-            noise[y, x] = max(noise[y, x] if noise[y, x] > 0 else least, np.float32(1e-30))
-    return noise
-
-
 # ------------------------------------------------------------------------------------------------------------ sources
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _united(mask: Any, other: Any) -> Any:
-    """What is in one of two masks."""
-    result = np.empty_like(mask)
-    for y in range(mask.shape[0]):
-        for x in range(mask.shape[1]):
-            result[y, x] = mask[y, x] | other[y, x]
-    return result
+def bright(smooth: Any, limit: Any, bad: Any, least: int, reach: int) -> Any:
+    """Connected pixels above a limit, where they are at least so many, grown by some pixels.
 
+    Parameters
+    ----------
+    smooth : float32 array, shape (ny, nx)
+    limit : float32
+    bad : bool array, shape (ny, nx)
+        Pixels that are not looked at.
+    least, reach : int
+        Fewest pixels; steps along rows and columns by which they grow.
 
-@njit(nogil=True, cache=True, error_model="numpy")
-def _bright(smooth: Any, limit: Any, without: Any, least: int, reach: int) -> Any:
-    """Connected pixels above a limit, where they are at least so many and not masked, grown by some pixels."""
+    Returns
+    -------
+    bool array, shape (ny, nx)
+    """
     found = np.empty(smooth.shape, dtype=np.bool_)
     for y in range(smooth.shape[0]):
         for x in range(smooth.shape[1]):
-            found[y, x] = (smooth[y, x] > limit) & (not without[y, x])
+            found[y, x] = (smooth[y, x] > limit) & (not bad[y, x])
     runs = runs_of(found)
     region, number = joined(runs, 0)
     size, kept = lengths(runs, region, number), np.empty(number, dtype=np.bool_)
@@ -422,60 +404,3 @@ def _bright(smooth: Any, limit: Any, without: Any, least: int, reach: int) -> An
     result = np.zeros(smooth.shape, dtype=np.bool_)
     painted(runs, region, kept, diamond(reach), result)
     return result
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _standing_out(data: Any, bad: Any, boxes: Any, box: int) -> Any:
-    """Pixels of connected sources above the background."""
-    smooth = smoothed_excess(data, bad, boxes, box, True, _SMOOTHING)
-    limit = np.float32(_SIGMA * max(scatter_of_some(smooth, bad), 1e-6))
-    return _bright(smooth, limit, np.zeros_like(bad), _LEAST, _RIM)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def sources(data: Any, bad: Any, box: int) -> Any:
-    """Pixels of sources: connected pixels above 2.5 sigma of the slightly smoothed image, grown by 3 pixels.
-
-    The background is measured twice, the second time without the sources that stand out from the first, unless the
-    field is so full of light that nothing else is left to measure.
-
-    Parameters
-    ----------
-    data : float32 array, shape (ny, nx)
-    bad : bool array, shape (ny, nx)
-    box : int
-        Side of the boxes in which the background is measured, pixels.
-
-    Returns
-    -------
-    bool array, shape (ny, nx)
-    """
-    found, masked = np.zeros_like(bad), bad
-    for _ in range(2):
-        found = _standing_out(data, bad, mesh(data, masked, box), box)
-        masked = _united(bad, found)
-        if _unset(masked) < 0.1 * max(_unset(bad), 1):
-            break
-    return found
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def wings(data: Any, masked: Any, box: int) -> Any:
-    """Faint light about sources: where the smoothed image exceeds 3 robust standard deviations, grown by 8 pixels.
-
-    Parameters
-    ----------
-    data : float32 array, shape (ny, nx)
-    masked : bool array, shape (ny, nx)
-        Bad pixels and sources.
-    box : int
-        Side of the boxes in which the background is measured, pixels.
-
-    Returns
-    -------
-    bool array, shape (ny, nx)
-    """
-    if _unset(masked) == 0:
-        return np.zeros_like(masked)
-    smooth = smoothed_excess(data, masked, mesh(data, masked, box), box, False, _WING_SMOOTHING)
-    return _bright(smooth, np.float32(_WING_SIGMA * scatter_of_some(smooth, masked)), masked, 1, _WING_RIM)

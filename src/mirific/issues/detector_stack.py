@@ -13,7 +13,7 @@ from mirific.exposure import DQ, Image
 from mirific.image3.source_finding import psf_fwhm
 from mirific.image3.tangent_plane import gnomonic
 from mirific.instrument import regions
-from mirific.issues.blank_sky import unusable
+from mirific.issues.blank_sky import noise_of, sources, unusable
 
 __all__ = ["DetectorStack", "Statistic", "distinct_pointings", "stack_in_detector_frame", "window_of"]
 
@@ -158,8 +158,6 @@ def _evenly(number: int, most: int) -> list[int]:
 
 def _statistic(value: _Map, extremes: NDArray[np.float32], seen: NDArray[np.uint8]) -> Statistic:
     """Measure the scatter of a map, whose extremes among the pointings are known."""
-    from mirific.issues.blank_sky_kernels import noise_of
-
     unseen = seen == 0
     value[unseen] = 0.0
     return Statistic(value, noise_of(value, unseen, _BOX), extremes[0], extremes[1])
@@ -181,7 +179,6 @@ def _prepared(image: Image, index: int, pointing: int, moving: NDArray[np.uint16
     """
     from mirific.image3.mesh_background_kernels import mesh
     from mirific.issues import detector_stack_kernels as kernels
-    from mirific.issues.blank_sky_kernels import sources
     from mirific.issues.connected_kernels import without_slender
 
     outside = _outside_fields(image)

@@ -43,12 +43,12 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.exposure import Image, ImageSet
+from mirific.exposure import DQ, Image, ImageSet
 from mirific.image3.sets import SetStep, outcome
 from mirific.instrument import regions
 from mirific.instrument.filters import FILTERS
 from mirific.instrument.subarrays import Subarray, subarray_of
-from mirific.issues.blank_sky import unusable
+from mirific.issues.blank_sky import sources, unusable, wings
 from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
 from mirific.issues.known_issue import Issue
 from mirific.step import NotApplicable, param
@@ -183,7 +183,7 @@ def _levels(image: Image) -> _Levels:
 
 def _levels_within(image: Image, outside: _Mask, window: tuple[slice, slice], side: int) -> _Floats:
     """Columns x, y, level and noise error of the boxes of one field of which more than a third can be used."""
-    from mirific.issues.blank_sky_kernels import clipped_means, sources, wings
+    from mirific.issues.blank_sky_kernels import clipped_means
 
     data, bad = unusable(image, window, outside)
     if bad.size - np.count_nonzero(bad) < side**2:
@@ -626,8 +626,9 @@ def _pictures(image: Image) -> tuple[Picture, ...]:
     full = regions.light_sensitive().shape
     if image.data.shape != full:
         return ()
-    seen = image.good()[rows, columns] & regions.science()[rows, columns]
-    data = np.where(seen, image.data[rows, columns], 0.0).astype(float)
+    data, bad = image.data[rows, columns], (image.dq[rows, columns] & np.uint32(DQ["DO_NOT_USE"])) != 0
+    seen = ~bad & np.isfinite(data) & regions.science()[rows, columns]
+    data = np.where(seen, data, np.float32(0)).astype(float)
     blocks = (data.shape[0] // 4, 4, data.shape[1] // 4, 4)
     count = seen.reshape(blocks).sum(axis=(1, 3))
     mean = data.reshape(blocks).sum(axis=(1, 3)) / np.maximum(count, 1)

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from mirific.image3.local_background import measured, robust_scatter
 from mirific.image3.mesh_background_kernels import mesh
+from mirific.issues import blank_sky
 from mirific.issues import blank_sky_kernels as kernels
 
 
@@ -59,10 +60,10 @@ def test_smoothed_excess_is_a_gaussian_mean_of_the_good_pixels(shape, sigma):
 def test_noise_is_that_of_the_mesh_and_never_zero():
     rng = np.random.default_rng(4)
     data, bad = rng.normal(0.0, 2.0, (100, 130)).astype(np.float32), rng.random((100, 130)) < 0.1
-    np.testing.assert_array_equal(kernels.noise_of(data, bad, 32), measured(data, bad, 32).noise)
+    np.testing.assert_array_equal(blank_sky.noise_of(data, bad, 32), measured(data, bad, 32).noise)
     data[:40] = 0.0
-    assert kernels.noise_of(data, bad, 32).min() > 0.0
-    assert kernels.noise_of(np.zeros_like(data), bad, 32).min() > 0.0
+    assert blank_sky.noise_of(data, bad, 32).min() > 0.0
+    assert blank_sky.noise_of(np.zeros_like(data), bad, 32).min() > 0.0
 
 
 def sky_with_stars(seed, number=30):
@@ -78,7 +79,7 @@ def test_sources_are_found_and_hardly_anything_else(seed):
     data, light = sky_with_stars(seed)
     bad = np.random.default_rng(seed).random(data.shape) < 0.03
     data[bad] = np.nan
-    found = kernels.sources(data, bad, 64)
+    found = blank_sky.sources(data, bad, 64)
     assert found[light > 4.0].mean() > 0.99
     far = ndimage.maximum_filter(light, 15) < 0.05
     assert found[far].mean() < 0.04  # five connected pixels of smoothed noise do reach 2.5 sigma
@@ -89,7 +90,7 @@ def test_bad_pixels_are_no_sources():
     bad = np.zeros(data.shape, dtype=bool)
     bad[100:110, 50:60] = True
     data[bad] = 1e6
-    assert not kernels.sources(data, bad, 64)[90:120, 40:70].any()
+    assert not blank_sky.sources(data, bad, 64)[90:120, 40:70].any()
 
 
 def test_wings_are_what_sources_leave():
@@ -97,10 +98,10 @@ def test_wings_are_what_sources_leave():
     y, x = np.mgrid[:256, :200]
     data += (2.0 * np.exp(-0.5 * ((x - 100) ** 2 + (y - 120) ** 2) / 8.0**2)).astype(np.float32)
     masked = np.hypot(x - 100, y - 120) < 6
-    found = kernels.wings(data, masked, 64)
+    found = blank_sky.wings(data, masked, 64)
     assert found[(np.hypot(x - 100, y - 120) < 12) & ~masked].all()
     assert found[np.hypot(x - 100, y - 120) > 60].mean() < 0.15  # each chance of 3 sigma masks 145 pixels
-    assert not kernels.wings(data, np.ones_like(masked), 64).any()
+    assert not blank_sky.wings(data, np.ones_like(masked), 64).any()
 
 
 def test_clipped_means_leave_out_what_is_bad_or_strays():
