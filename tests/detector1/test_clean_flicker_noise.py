@@ -10,16 +10,19 @@ from astropy.io import fits
 from astropy.stats import sigma_clipped_stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stdatamodels.jwst import datamodels
 
+from mirific import io
+from mirific.detector1 import Detector1, engine
 from mirific.detector1 import clean_flicker_noise_frames as frames
 from mirific.detector1 import clean_flicker_noise_kernels as kernels
-from mirific.detector1 import engine
 from mirific.detector1.band import Census, Exposure
 from mirific.detector1.clean_flicker_noise import CleanFlickerNoise
 from mirific.detector1.dq_init import DqInit
 from mirific.detector1.jump import Jump
 from mirific.detector1.lastframe import LastFrame
 from mirific.detector1.linearity import Linearity
+from mirific.detector1.ramp_fit import RampFit
 from mirific.detector1.reset import Reset
 from mirific.detector1.saturation import Saturation
 from mirific.errors import InputError, ParameterError
@@ -109,6 +112,45 @@ def test_ramps_are_those_of_the_official_step(parameters, files, tmp_path):
     # A background that is not constant is added and subtracted there: one unit of the last place at 65000 DN is 0.0078.
     streams.assert_same(ours, theirs, noise=8.0 if parameters.get("background_method") == "model" else 5.0)
     assert np.abs(ours.data - before.data).max() > 20.0
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"background_method": None, "single_mask": False},
+        {"background_method": "model", "apply_flat_field": True},
+        {"background_method": "median_image"},
+        {"user_mask": "given"},
+    ],
+    ids=str,
+)
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_what_is_saved_beside_is_what_the_official_step_saves(parameters, files, tmp_path, monkeypatch):
+    ramp, _ = striped(CASE.but(nints=3, floor=0.01))
+    if "user_mask" in parameters:
+        mask = (np.random.default_rng(3).random((CASE.ny, CASE.nx)) < 0.5).astype(np.float32)
+        fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(mask, name="SCI")]).writeto(tmp_path / "given.fits")
+        parameters = {**parameters, "user_mask": str(tmp_path / "given.fits")}
+    saved = {"save_mask": True, "save_background": True, "save_noise": True}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(engine, "STRIP_ROWS", 25)
+    both(ramp, files, **parameters, **saved)
+    step = CleanFlickerNoise(skip=False).configured({**parameters, **saved})
+    made = Detector1(parity=True, steps=(*BEFORE, step, RampFit())).run(ramp, fixed(files), scratch=tmp_path).byproducts
+    assert set(made) == {"mask", "flicker_bkg", "flicker_noise"}
+    for suffix, product in made.items():
+        (path,) = tmp_path.glob(f"*_{suffix}.fits")
+        io.write(product, tmp_path / "ours" / path.name)
+        with datamodels.open(path) as theirs, datamodels.open(tmp_path / "ours" / path.name) as ours:
+            assert type(ours) is type(theirs)
+            scale = 1.0 if suffix == "mask" else np.nanmax(np.abs(theirs.data))
+            np.testing.assert_allclose(ours.data, theirs.data, rtol=0, atol=2e-4 * scale, err_msg=suffix)
+            assert theirs.data.any() or (suffix, parameters.get("background_method", "")) == ("flicker_bkg", None)
+            ours.validate()
+            assert ours.meta.cal_step.ramp_fit is None
+            assert suffix == "mask" or ours.meta.bunit_data in ("DN", None)
 
 
 def test_known_stripes_disappear(files):

@@ -65,7 +65,6 @@ ABSENT = {
     "clean_flicker_noise": {
         "autoparam": "knows nothing of MIRI",
         "fit_by_channel": "near-infrared only",
-        **dict.fromkeys(("save_mask", "save_background", "save_noise"), "not written"),
     },
     "ramp_fit": {
         "maximum_cores": "the executor owns the cores",

@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.detector1.band import Band, BandStep, Census, Exposure, Field
+from mirific.detector1.band import Band, BandStep, Byproduct, Census, Exposure, Field
 from mirific.detector1.ramp_fit import FitConstants, RampFit
 from mirific.errors import InputError, ParameterError
 from mirific.exposure import DQ
@@ -54,8 +54,8 @@ class FlickerConstants:
 
     Parameters
     ----------
-    frames : SpooledPlanes, shape (nints, nframes, ny, nx)
-        Room for the frames: differences of groups, or deviations from the median over the integrations.
+    room : SpooledPlanes, shape (nints, ngroups, ny, nx)
+        Room for the frames; once these are fitted, the background of each group is there, if it shall be saved.
     flat : float32 array, shape (ny, nx), or of size 0
         Response by which they are divided meanwhile.
     no_science : bool array, shape (ny, nx), optional
@@ -69,13 +69,18 @@ class FlickerConstants:
     stripes : Stripes, optional
     """
 
-    frames: SpooledPlanes
+    room: SpooledPlanes
     flat: NDArray[np.float32]
     no_science: NDArray[np.bool_] | None
     fit: FitConstants
     scene: NDArray[np.bool_] | None = None
     scales: NDArray[np.float32] | None = None
     stripes: Stripes | None = None
+
+    def frames(self, by_median: bool) -> SpooledPlanes:
+        """Deviations of groups from their median over the integrations, or differences of adjacent groups."""
+        found: SpooledPlanes = self.room if by_median else self.room[:, 1:]
+        return found
 
 
 @dataclass(frozen=True)
@@ -102,6 +107,9 @@ class CleanFlickerNoise(BandStep):
     fit_histogram: bool = param(False, "Fit a histogram to find sigma.")
     single_mask: bool = param(True, "Use one mask for all integrations.")
     user_mask: str | None = param(None, "FITS file with a mask of the background.")
+    save_mask: bool = param(False, "Also write the mask of the background (`_mask`).")
+    save_background: bool = param(False, "Also write the background of each group (`_flicker_bkg`).")
+    save_noise: bool = param(False, "Also write what was added to each group (`_flicker_noise`).")
 
     @property
     def _single(self) -> bool:
@@ -112,6 +120,23 @@ class CleanFlickerNoise(BandStep):
     def by_median(self) -> bool:
         """Whether frames are compared with their median over the integrations."""
         return self.background_method == "median_image"
+
+    def fields(self, exposure: Exposure) -> Mapping[str, Field]:
+        """What is added to each group, where it shall be saved."""
+        return {"flicker_noise": Field(exposure.shape[:2], np.float32)} if self.save_noise else {}
+
+    def byproducts(self, exposure: Exposure, constants: FlickerConstants) -> tuple[Byproduct, ...]:
+        """The products that were asked for, by the names that they have officially; DN."""
+        made = []
+        if self.save_mask:
+            scene = np.asarray(constants.scene, dtype=np.float32)
+            mask, model = (scene[0], "ImageModel") if len(scene) == 1 else (scene, "CubeModel")
+            made.append(Byproduct("mask", model, self.name, True, {}, lambda _: {"SCI": mask}))
+        if self.save_background:
+            made.append(Byproduct("flicker_bkg", "RampModel", self.name, True, {}, lambda _: {"SCI": constants.room}))
+        if self.save_noise:
+            made.append(Byproduct("flicker_noise", "RampModel", self.name, True, {"SCI": ("flicker_noise", ())}))
+        return tuple(made)
 
     def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> FlickerConstants | NotApplicable:
         """Return what the draft needs, and room for the frames."""
@@ -126,11 +151,9 @@ class CleanFlickerNoise(BandStep):
                 todo="choose median",
             )
         self._box()
-        nints, ngroups, ny, nx = exposure.shape
-        count = ngroups if self.by_median else ngroups - 1
         flat = references["flat"]
         return FlickerConstants(
-            frames=PlaneSpool(Path(tempfile.gettempdir())).planes((nints, count, ny, nx), np.float32),
+            room=PlaneSpool(Path(tempfile.gettempdir())).planes(exposure.shape, np.float32),
             flat=_response(flat) if self.apply_flat_field and flat is not None else np.empty((0, 0), dtype=np.float32),
             no_science=_useless(flat) if self.mask_science_regions and flat is not None else None,
             fit=RampFit().prepare(exposure, references),
@@ -159,7 +182,7 @@ class CleanFlickerNoise(BandStep):
         if constants.stripes is not None:
             return None
         draft = constants.scene is None or constants.scales is None
-        return _Look(draft=draft, frames=constants.scales is not None, single=self._single)
+        return _Look(draft=draft, frames=constants.scales is not None, single=self._single, by_median=self.by_median)
 
     def informed(
         self,
@@ -205,12 +228,16 @@ class CleanFlickerNoise(BandStep):
 
         method = None if self.by_median else self.background_method
         background = frames.Background(method, self.n_sigma, self._box())
-        nints, count, _, nx = constants.frames.shape
+        kept = constants.frames(self.by_median)
+        nints, count, _, nx = kept.shape
         scene = constants.scene
         assert scene is not None
 
         def fit(place: tuple[int, int]) -> frames.Fitted | None:
-            return frames.fit_frame(constants.frames[place], scene[place[0] % len(scene)], background)
+            fitted = frames.fit_frame(kept[place], scene[place[0] % len(scene)], background)
+            if self.save_background and not self.by_median:
+                _replace(kept, place, fitted)
+            return None if fitted is None else replace(fitted, uneven=None)
 
         found = Stripes(
             np.zeros((nints, count), dtype=bool),
@@ -230,11 +257,35 @@ class CleanFlickerNoise(BandStep):
         found = constants.stripes
         assert found is not None
         flat = constants.flat[band.rows]
+        before = band.data.copy() if self.save_noise else None
         if self.by_median:
             medians = _medians(band)
+            if self.save_background:
+                _keep_medians(band, constants, medians)
             kernels.subtract_stripes_from_groups(band.data, flat, found.fitted, constants.scales, medians, found.values)
         else:
             kernels.subtract_stripes(band.data, flat, found.fitted, found.levels, found.values)
+        if before is not None:
+            np.subtract(band.data, before, out=band.field("flicker_noise"))
+
+
+def _replace(frames: SpooledPlanes, place: tuple[int, int], fitted: Any) -> None:
+    """Put the background of a frame (DN) in its place; zero where the frame could not be fitted."""
+    i, j = place
+    background = np.zeros(frames.frame, dtype=np.float32)
+    if fitted is not None:
+        background[...] = fitted.level if fitted.uneven is None else fitted.uneven
+    frames[i : i + 1, j : j + 1].write(0, background[None, None])
+
+
+def _keep_medians(band: Band, constants: FlickerConstants, medians: NDArray[np.float32]) -> None:
+    """Put the background of the groups (DN), which is the median over the integrations, in the place of the frames."""
+    assert constants.stripes is not None
+    assert constants.scales is not None
+    inside = band.inside()
+    background = constants.scales[:, None, None] * medians[inside][:, None] * constants.stripes.fitted[..., None]
+    if background.shape[0]:
+        constants.room.write(band.first + inside.start, np.moveaxis(background, 0, 2))
 
 
 def _medians(band: Band) -> NDArray[np.float32]:
@@ -317,6 +368,7 @@ class _Look(BandStep):
     draft: bool = False
     frames: bool = False
     single: bool = False
+    by_median: bool = False
 
     def fields(self, exposure: Exposure) -> Mapping[str, Field]:
         """Those of the draft fit."""
@@ -347,4 +399,4 @@ class _Look(BandStep):
         if scales is not None and not scales.size:
             frames[(band.groupdq[inside][:, :, 1:] & np.uint8(_UNUSABLE)) != 0] = np.nan
         if frames.shape[0]:
-            constants.frames.write(band.first + inside.start, np.moveaxis(frames, 0, 2))
+            constants.frames(self.by_median).write(band.first + inside.start, np.moveaxis(frames, 0, 2))

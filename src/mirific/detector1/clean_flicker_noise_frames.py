@@ -54,10 +54,13 @@ class Fitted:
         Background, DN; 0 if it is none or not constant.
     stripes : float32 array, shape (nx,)
         Median of each column above the background, DN; 0 where no pixel shows it.
+    uneven : float array, shape (ny, nx), optional
+        Background, DN, where it is not constant.
     """
 
     level: float
     stripes: NDArray[np.float32]
+    uneven: NDArray[np.floating] | None = None
 
 
 def fit_frame(image: _Image, scene: _Mask, background: Background) -> Fitted | None:
@@ -88,7 +91,7 @@ def fit_frame(image: _Image, scene: _Mask, background: Background) -> Fitted | N
         shape = _low_resolution(image, usable, background.box)
         above = (image - shape).astype(np.float32)
         usable = _clipped_again(above, usable, np.sort(above[usable]), background.n_sigma)
-        return Fitted(0.0, _column_medians(above, usable))
+        return Fitted(0.0, _column_medians(above, usable), shape)
     level = np.median(window)
     above = image - level
     return Fitted(

@@ -646,8 +646,8 @@ def _cubes(ramp: Ramp, product: Byproduct, arrays: Mapping[str, Any], rates: Ima
     names = [record.step for record in rates.history]
     known = names.index(product.step) + product.after
     later = {f"cal_step.{name}": None for name in names[known:]}
-    unit = {} if product.after else {"bunit_data": "DN", "bunit_err": "DN"}
-    times = {} if ramp.int_times is None else {"INT_TIMES": ramp.int_times}
+    unit = {"bunit_data": "DN", "bunit_err": "DN"} if "ramp_fit" in names[known:] else {}
+    times = {} if ramp.int_times is None or product.model == "ImageModel" else {"INT_TIMES": ramp.int_times}
     meta = rates.meta.with_values({**later, **unit})
     return Cubes(product.model, {**product.finish(arrays), **times}, meta, rates.history[:known])
 
