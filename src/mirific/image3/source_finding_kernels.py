@@ -11,6 +11,24 @@ __all__ = ["find_peaks", "smoothed", "windowed_centroids"]
 
 
 @njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
+def _scale(line: Any, tap: Any, out: Any) -> None:
+    for i in range(out.size):
+        out[i] = tap * line[i]
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
+def _add(out: Any, tap: Any, line: Any) -> None:
+    for i in range(out.size):
+        out[i] += tap * line[i]
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
+def _add_both(out: Any, tap: Any, line: Any, other: Any) -> None:
+    for i in range(out.size):
+        out[i] += tap * (line[i] + other[i])
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath=True)
 def smoothed(image: Any, taps: Any) -> Any:
     """Convolve with a separable, symmetric kernel; zero beyond the edges.
 
@@ -23,23 +41,21 @@ def smoothed(image: Any, taps: Any) -> Any:
     """
     ny, nx = image.shape
     half = taps.size - 1
-    result = np.zeros_like(image)
+    result = np.empty_like(image)
     line = np.zeros(nx + 2 * half, dtype=image.dtype)
+    inside = line[half : half + nx]
     for j in range(ny):
-        for i in range(nx):
-            line[half + i] = image[j, i] * taps[0]
+        _scale(image[j], taps[0], inside)
         for k in range(1, half + 1):
-            low, high, tap = max(j - k, 0), min(j + k, ny - 1), taps[k]
-            below = tap if j - k >= 0 else np.float32(0)
-            above = tap if j + k < ny else np.float32(0)
-            for i in range(nx):
-                line[half + i] += below * image[low, i] + above * image[high, i]
-        for i in range(nx):
-            result[j, i] = line[half + i] * taps[0]
+            if j - k >= 0 and j + k < ny:
+                _add_both(inside, taps[k], image[j - k], image[j + k])
+            elif j - k >= 0:
+                _add(inside, taps[k], image[j - k])
+            elif j + k < ny:
+                _add(inside, taps[k], image[j + k])
+        _scale(inside, taps[0], result[j])
         for k in range(1, half + 1):
-            tap = taps[k]
-            for i in range(nx):
-                result[j, i] += tap * (line[half + i - k] + line[half + i + k])
+            _add_both(result[j], taps[k], line[half - k : half - k + nx], line[half + k : half + k + nx])
     return result
 
 
