@@ -72,7 +72,7 @@ def sources(data: _Map, bad: _Mask, box: int) -> _Mask:
     good = bad.size - np.count_nonzero(bad)
     for _ in range(2):
         smooth = kernels.smoothed_excess(data, bad, mesh(data, masked, box), box, True, _SMOOTHING)
-        scatter = max(float(kernels.scatter_of_some(smooth, bad)), 1e-6)
+        scatter: float = max(kernels.scatter_of_some(smooth, bad), 1e-6)
         limit = np.float32(_SIGMA * scatter)
         found = kernels.bright(smooth, limit, nothing, _LEAST, _RIM)
         masked = bad | found
