@@ -17,6 +17,10 @@ def inner(values):
     return np.sort(values)[::-1].copy()
 
 @njit(nogil=True, cache=True)
+def factorial(n):
+    return 1 if n < 2 else n * factorial(n - 1)
+
+@njit(nogil=True, cache=True)
 def outer(values, power):
     kept = [one for one in inner(values) if one > 0]
     if power < 0:
@@ -33,10 +37,11 @@ import sys
 import numpy as np
 from mirific.execute.compiler import load_compiler
 assert load_compiler()
-from mirific.trial_kernels import outer
+from mirific.trial_kernels import factorial, outer
 values = np.array([3.0, -1.0, 4.0, 1.0])
 expected = np.array([[16.0, 9.0, 1.0], [2.0, np.sqrt(3.0), 1.0]])
 def check():
+    assert factorial(5) == 120
     result, place = outer(values, 2)
     assert np.array_equal(result, expected) and place == 0, result
     try:
@@ -61,6 +66,8 @@ from numba import njit
 assert njit(lambda a: np.dot(a, a))(np.eye(2))[1, 1] == 1
 assert njit(lambda a: outer(a, 3)[1])(values) == 0
 assert njit(lambda a: outer(a, 3)[1])(values.astype(np.int64)) == 0
+assert njit(lambda n: factorial(n) + 1)(6) == 721
+assert njit(lambda f, n: f(n))(factorial, 4) == 24
 check()
 """
 )

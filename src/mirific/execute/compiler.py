@@ -15,6 +15,15 @@ __all__ = ["load_compiler"]
 _NEEDED = {
     "Cache": ("load_overload", "_load_overload", "_guard_against_spurious_io_errors"),
     "Dispatcher": ("_compilation_chain_init_hook",),
+    "JITCPUCodegen": ("unserialize_library",),
+    "JITCodeLibrary": (
+        "enable_object_caching",
+        "_set_compiled_object",
+        "_finalize_final_module",
+        "_get_module_for_linking",
+        "get_pointer_to_function",
+    ),
+    "JitEngine": ("get_function_address", "_load_defined_symbols"),
 }
 
 #: What numba asks for to know whether there is a BLAS.
@@ -27,7 +36,7 @@ def load_compiler() -> bool:
     Before it looks for a kernel in its cache, numba loads all that it could compile, and the extensions of
     other packages (``numba: numba/core/caching.py``, ``core/dispatcher.py``): a tenth of a second, for nothing if the
     kernel is there. What has to be compiled fetches all that again for itself. Kernels of other packages
-    are loaded as ever. Only the main thread may do so: meanwhile a module seems to be missing to all.
+    have all that loaded as ever. Only the main thread may do so: meanwhile a module seems to be missing to all.
 
     Returns
     -------
@@ -41,20 +50,21 @@ def load_compiler() -> bool:
 def _told() -> bool:
     with _hidden(_BLAS):
         from llvmlite import binding
-        from numba.core import caching, dispatcher
+        from numba.core import caching, codegen, dispatcher
         from numba.core.runtime import nrt
         from numba.np import arraymath
 
     assert arraymath  # what cached kernels remember of their parts that come with numba
     helpers = getattr(getattr(nrt, "_nrt", None), "c_helpers", None)
-    changed = {"Cache": caching.Cache, "Dispatcher": dispatcher.Dispatcher}
-    if helpers is None or not all(hasattr(changed[name], what) for name, whats in _NEEDED.items() for what in whats):
+    found = {name: kind for module in (caching, codegen, dispatcher) for name, kind in vars(module).items()}
+    if helpers is None or not all(hasattr(found.get(name), what) for name, whats in _NEEDED.items() for what in whats):
         return False
     for name, address in helpers.items():
         # As compiled code calls them (numba: numba/core/runtime/nrt.py).
         binding.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
     _look_before_loading(caching.Cache)
     _spare_extensions(dispatcher.Dispatcher)
+    _take_as_it_is(codegen.JITCPUCodegen)
     return True
 
 
@@ -101,3 +111,15 @@ def _spare_extensions(kind: Any) -> None:
             with_extensions(self)
 
     kind._compilation_chain_init_hook = start
+
+
+def _take_as_it_is(kind: Any) -> None:
+    """Let code from caches be called without a look at what it was made of."""
+    from mirific.execute.cached_code import CachedCode
+
+    with_a_look = kind.unserialize_library
+
+    def unserialize_library(self: Any, state: Any) -> Any:
+        return CachedCode(self, state) if state[1] == "object" else with_a_look(self, state)
+
+    kind.unserialize_library = unserialize_library
