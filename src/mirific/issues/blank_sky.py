@@ -69,14 +69,14 @@ def sources(data: _Map, bad: _Mask, box: int) -> _Mask:
     from mirific.issues import blank_sky_kernels as kernels
 
     found, masked, nothing = bad, bad, np.zeros_like(bad)
-    good = bad.size - np.count_nonzero(bad)
+    good = max(bad.size - int(np.count_nonzero(bad)), 1)
     for _ in range(2):
         smooth = kernels.smoothed_excess(data, bad, mesh(data, masked, box), box, True, _SMOOTHING)
-        scatter: float = max(kernels.scatter_of_some(smooth, bad), 1e-6)
+        scatter = max(kernels.scatter_of_some(smooth, bad), 1e-6)
         limit = np.float32(_SIGMA * scatter)
         found = kernels.bright(smooth, limit, nothing, _LEAST, _RIM)
         masked = bad | found
-        if masked.size - np.count_nonzero(masked) < 0.1 * max(good, 1):
+        if masked.size - np.count_nonzero(masked) < 0.1 * good:
             break
     return found
 
