@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mirific.errors import ReferenceMissing
 from mirific.exposure import DQ
 from mirific.image2 import FlatField
 from mirific.io.models import to_model
@@ -25,6 +26,25 @@ def test_every_array_equals_that_of_jwst_to_the_last_bit(references, reference_p
         np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
         assert getattr(ours, name).dtype == np.float32
     np.testing.assert_array_equal(ours.dq, theirs.dq)
+
+
+@pytest.mark.oracle
+def test_a_flat_of_the_user_takes_the_place_of_that_of_crds(references, tmp_path, rng):
+    from jwst.flatfield import FlatFieldStep
+
+    own = products.write_flat(tmp_path, "SUB64", np.random.default_rng(99))
+    image = products.rate_image(products.Where(), rng)
+    usual, ours = FlatField().run(image, references), FlatField(user_supplied_flat=str(own)).run(image, references)
+    theirs = FlatFieldStep(user_supplied_flat=str(own)).process(to_model(image).copy())
+    for name in (*ARRAYS, "dq"):
+        np.testing.assert_array_equal(getattr(ours, name), getattr(theirs, name), err_msg=name)
+    assert (ours.data != usual.data).any()
+    assert ours.meta["ref_file.flat.name"] == own.name
+
+
+def test_a_flat_that_is_not_there_is_told(references, rng):
+    with pytest.raises(ReferenceMissing, match="does not exist"):
+        FlatField(user_supplied_flat="nowhere.fits").run(products.rate_image(products.Where(), rng), references)
 
 
 def test_one_pixel_by_hand(tmp_path, rng):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
 from mirific.exposure import Image
 from mirific.image2.planes import divide_by_flat, usable_flat
-from mirific.step import NotApplicable, Step, param
+from mirific.references import FixedReferences
+from mirific.step import NotApplicable, References, Step, param
 
 __all__ = ["FlatField"]
 
@@ -30,6 +32,20 @@ class FlatField(Step[Image]):
     reference_types: ClassVar[tuple[str, ...]] = ("flat",)
 
     inverse: bool = param(False, "Multiply by the flat instead, to undo the correction.")
+    user_supplied_flat: str | None = param(None, "File of a flat field of the user's own, in place of that of CRDS.")
+
+    def run(self, exposure: Image, references: References) -> Any:
+        """Apply the step, with the user's own flat if there is one; the record names the flat.
+
+        Raises
+        ------
+        ReferenceMissing
+            If the flat is not there, or does not cover the exposure.
+        """
+        if self.user_supplied_flat is None or self.skip:
+            return super().run(exposure, references)
+        own = Path(self.user_supplied_flat)
+        return super().run(exposure, FixedReferences({"flat": own})).with_meta({"ref_file.flat.name": own.name})
 
     def apply(self, exposure: Image, references: Mapping[str, Any]) -> Image | NotApplicable:
         """Return the flat-fielded image; the per-integration product stays behind."""
