@@ -172,6 +172,20 @@ def test_nothing_half_written_stays(rate, tmp_path, monkeypatch):
     assert (tmp_path / "jw1_rate.fits").read_text() == "the product of yesterday"
 
 
+def test_a_file_appears_after_what_is_to_be_there_before(rate, tmp_path):
+    path, seen = tmp_path / "new_rate.fits", []
+    io.write(rate, path, before=lambda: seen.append(path.exists()))
+    assert seen == [False]
+    assert path.exists()
+
+    def fail():
+        raise OutputError("no room", where="elsewhere")
+
+    with pytest.raises(OutputError, match="no room"):
+        io.write(rate, tmp_path / "other_rate.fits", before=fail)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["new_rate.fits"]
+
+
 def test_unwritable_places_are_named(rate, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):

@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -288,10 +288,17 @@ def _check_wcs(exposure: Image | Mosaic, path: Path) -> None:
         raise BrokenWcs("the world coordinates are missing or damaged", where=path, todo="fetch the product anew")
 
 
-def write(exposure: Cubes | Image | Mosaic, path: str | Path) -> Path:
+def write(exposure: Cubes | Image | Mosaic, path: str | Path, *, before: Callable[[], object] = lambda: None) -> Path:
     """Write a product: schema-conformant FITS, whole or not at all.
 
     The file is made in a hidden folder beside its destination and renamed when it is complete.
+
+    Parameters
+    ----------
+    exposure
+    path : path
+    before : callable
+        Called when the file is complete, before it appears under its name.
 
     Raises
     ------
@@ -308,6 +315,7 @@ def write(exposure: Cubes | Image | Mosaic, path: str | Path) -> Path:
         extensions, wcs = image_extensions(exposure), exposure.wcs
     with staged(path) as draft:
         write_fits(draft, kind, exposure.meta, extensions, wcs)
+        before()
     return path
 
 

@@ -114,11 +114,11 @@ def combine(job: MosaicJob) -> MosaicResult:
         images = _followed(_read(job, threads), job)
         handled, found, left = (images, (), ()) if job.settings.parity else _handle_issues(images, job, threads)
         return_freed_memory()
-        mosaic, flagged, still = _combined(handled, job, threads)
+        made = _combined(handled, job, threads)
         return_freed_memory()
-        products, flags = _write(mosaic, job, threads)
-    seen = (*found, *flagged), (*left, *still)
-    return MosaicResult(job.plan.root, products, *seen, _picture(mosaic), mosaic.history, flags)
+        products, flags = _write(made, job, threads)
+    seen = (*found, *made.found), (*left, *made.left)
+    return MosaicResult(job.plan.root, products, *seen, _picture(made.mosaic), made.mosaic.history, flags)
 
 
 def _picture(mosaic: Mosaic) -> Picture:
@@ -192,9 +192,17 @@ def _detected(issue: Issue, images: ImageSet) -> tuple[Finding, ...]:
     return issue.detect(images) if issue.detect is not None else ()
 
 
-def _combined(
-    images: ImageSet, job: MosaicJob, threads: Executor
-) -> tuple[Mosaic, tuple[Finding, ...], tuple[Finding, ...]]:
+@dataclass(frozen=True)
+class _Made:
+    """A mosaic with its catalogue, the findings of outlier detection, and the ``_crf`` files as they are written."""
+
+    mosaic: Mosaic
+    members: Iterator[tuple[Path, tuple[FlagCount, ...]]]
+    found: tuple[Finding, ...] = ()
+    left: tuple[Finding, ...] = ()
+
+
+def _combined(images: ImageSet, job: MosaicJob, threads: Executor) -> _Made:
     """Align, match the sky, flag outliers, make the mosaic; look whether outlier detection ate the sky meanwhile.
 
     Flagged values are lost, so the mitigation starts from the images as they were before, in place of that step.
@@ -212,19 +220,22 @@ def _combined(
     images = _configured(OutlierDetection(mapping=threads.map, keep=keep), images, job).run(images, job.references)
     overflagging = next(issue for issue in ISSUES if issue.slug == "outlier-overflagging")
     if parity or overflagging.slug in job.settings.skip or overflagging.detect is None:
-        return _made(images, job, threads), (), ()
+        return _made(images, job, threads)
     looking = threads.map(overflagging.detect, (images,))
-    mosaic = _made(images, job, threads)
+    made = _made(images, job, threads)
     found = next(looking)
     if overflagging.mitigation is None or not any(finding.present for finding in found):
-        return mosaic, found, found
+        return replace(made, found=found, left=found)
+    list(made.members)  # they are to be replaced
     images = _configured(overflagging.mitigation(), before, job).run(before, job.references)
-    return _made(images, job, threads), found, overflagging.detect(images)
+    return replace(_made(images, job, threads), found=found, left=overflagging.detect(images))
 
 
-def _made(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic:
-    """The mosaic with its catalogue."""
-    return _catalogued(_resampled(images, job, threads), job)
+def _made(images: ImageSet, job: MosaicJob, threads: Executor) -> _Made:
+    """The mosaic with its catalogue; its members are written meanwhile."""
+    mosaic = _resampled(images, job, threads)
+    members = threads.map(lambda k: _write_member(images.images[k], job), range(len(images.images)))
+    return _Made(_catalogued(mosaic, job), members)
 
 
 def _resampled(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic:
@@ -252,18 +263,29 @@ def _write_member(image: Image, job: MosaicJob) -> tuple[Path, tuple[FlagCount, 
     return io.write(named, job.output / name), count_flags(named)
 
 
-def _write(mosaic: Mosaic, job: MosaicJob, threads: Executor) -> tuple[dict[str, Path], tuple[FlagCount, ...]]:
-    """Write the members, the catalogue and, last, the mosaic under their standard names; count the members' flags."""
-    written = threads.map(lambda k: _write_member(mosaic.members[k], job), range(len(mosaic.members)))
-    products: dict[str, Path] = {}
+def _write(made: _Made, job: MosaicJob, threads: Executor) -> tuple[dict[str, Path], tuple[FlagCount, ...]]:
+    """Write catalogue, segments and mosaic under their standard names; count the flags of the members.
+
+    The mosaic appears last, when all else is there: it says that the job is done.
+    """
+    mosaic, products = made.mosaic, {}
+    segments = threads.map(lambda path: io.write_segmentation(mosaic, path), _path_of_segments(made, job))
     if mosaic.catalog is not None:
-        path = job.output / f"{job.plan.root}_cat.ecsv"
-        products["cat"] = write_table(mosaic.catalog, path)
-    if mosaic.segmentation is not None:
-        products["segm"] = io.write_segmentation(mosaic, job.output / Name(job.plan.root, "segm").file)
-    members = list(written)
-    products |= {f"crf {k}": path for k, (path, _) in enumerate(members)}
+        products["cat"] = write_table(mosaic.catalog, job.output / f"{job.plan.root}_cat.ecsv")
     name = Name(job.plan.root, "i2d").file
     marked = mosaic.with_meta({"filename": name, "mirific.run_key": job.run_key, **made_by(job.references)})
-    products["i2d"] = io.write(marked, job.output / name)
+    members: list[tuple[Path, tuple[FlagCount, ...]]] = []
+
+    def finish() -> None:
+        for path in segments:
+            products["segm"] = path
+        members.extend(made.members)
+        products.update({f"crf {k}": path for k, (path, _) in enumerate(members)})
+
+    products["i2d"] = io.write(marked, job.output / name, before=finish)
     return products, tuple(count for _, counts in members for count in counts)
+
+
+def _path_of_segments(made: _Made, job: MosaicJob) -> tuple[Path, ...]:
+    """Where the segments of the sources go, if there are any."""
+    return () if made.mosaic.segmentation is None else (job.output / Name(job.plan.root, "segm").file,)
