@@ -8,7 +8,9 @@ import sep
 from scipy.interpolate import CubicSpline
 
 from mirific.image3 import mesh_background_kernels as kernels
-from mirific.image3.local_background import measured
+from mirific.image3.local_background import measured, mesh
+
+NOTHING = np.empty((0, 0), dtype=bool)
 
 
 def _sky(shape, seed=0):
@@ -21,7 +23,7 @@ def _sky(shape, seed=0):
 
 def _level_of(values):
     level, noise = np.empty((1, 1)), np.empty((1, 1))
-    kernels.box_levels(values, np.zeros(values.shape, dtype=bool), *values.shape, level, noise)
+    kernels.box_levels(values, np.zeros(values.shape, dtype=bool), NOTHING, *values.shape, level, noise)
     return float(level[0, 0]), float(noise[0, 0])
 
 
@@ -62,7 +64,7 @@ def test_box_of_which_less_than_half_is_seen():
     mask[:2, :4] = True
     mask[2, 4:] = mask[3, 4:] = mask[1, 4] = True
     level, noise = np.empty((1, 2)), np.empty((1, 2))
-    kernels.box_levels(data, mask, 4, 4, level, noise)
+    kernels.box_levels(data, mask, NOTHING, 4, 4, level, noise)
     np.testing.assert_array_equal(level, [[1.0, np.nan]])
 
 
@@ -104,3 +106,14 @@ def test_natural_spline(rows, columns):
 
     expected = along(along(boxes, 7, out.shape[0]).T, 5, out.shape[1]).T
     np.testing.assert_allclose(out, expected, atol=3e-6)
+
+
+def test_a_second_mask_gives_what_it_gives_alone():
+    data = _sky((130, 170))
+    first = np.random.default_rng(3).random(data.shape) < 0.1
+    second = first.copy()
+    second[20:50, 100:140] = True
+    again = mesh(data, second, 32, mesh(data, first, 32))
+    alone = mesh(data, second, 32)
+    np.testing.assert_array_equal(again.raw, alone.raw)
+    np.testing.assert_array_equal(again.boxes, alone.boxes)

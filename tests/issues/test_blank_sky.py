@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from mirific.image3.local_background import measured, robust_scatter
-from mirific.image3.mesh_background_kernels import mesh
+from mirific.image3.local_background import measured, mesh, robust_scatter
 from mirific.issues import blank_sky
 from mirific.issues import blank_sky_kernels as kernels
 
@@ -53,7 +52,7 @@ def test_smoothed_excess_is_a_gaussian_mean_of_the_good_pixels(shape, sigma):
         if relative:
             excess = np.clip(excess / local.noise, -5.0, 100.0)
         expected = ndimage.gaussian_filter(np.where(bad, 0.0, excess).astype(float), sigma) / weight
-        found = kernels.smoothed_excess(data, bad, mesh(data, bad, 32), 32, relative, sigma)
+        found = kernels.smoothed_excess(data, bad, mesh(data, bad, 32).boxes, 32, relative, sigma)
         assert found == pytest.approx(expected, rel=1e-5, abs=1e-5)
 
 
@@ -79,7 +78,7 @@ def test_sources_are_found_and_hardly_anything_else(seed):
     data, light = sky_with_stars(seed)
     bad = np.random.default_rng(seed).random(data.shape) < 0.03
     data[bad] = np.nan
-    found = blank_sky.sources(data, bad, 64)
+    found, _ = blank_sky.sources(data, bad, 64)
     assert found[light > 4.0].mean() > 0.99
     far = ndimage.maximum_filter(light, 15) < 0.05
     assert found[far].mean() < 0.04  # five connected pixels of smoothed noise do reach 2.5 sigma
@@ -90,7 +89,7 @@ def test_bad_pixels_are_no_sources():
     bad = np.zeros(data.shape, dtype=bool)
     bad[100:110, 50:60] = True
     data[bad] = 1e6
-    assert not blank_sky.sources(data, bad, 64)[90:120, 40:70].any()
+    assert not blank_sky.sources(data, bad, 64)[0][90:120, 40:70].any()
 
 
 def test_wings_are_what_sources_leave():
@@ -98,10 +97,11 @@ def test_wings_are_what_sources_leave():
     y, x = np.mgrid[:256, :200]
     data += (2.0 * np.exp(-0.5 * ((x - 100) ** 2 + (y - 120) ** 2) / 8.0**2)).astype(np.float32)
     masked = np.hypot(x - 100, y - 120) < 6
-    found = blank_sky.wings(data, masked, 64)
+    background = mesh(data, np.zeros_like(masked), 64)
+    found = blank_sky.wings(data, masked, 64, background)
     assert found[(np.hypot(x - 100, y - 120) < 12) & ~masked].all()
     assert found[np.hypot(x - 100, y - 120) > 60].mean() < 0.15  # each chance of 3 sigma masks 145 pixels
-    assert not blank_sky.wings(data, np.ones_like(masked), 64).any()
+    assert not blank_sky.wings(data, np.ones_like(masked), 64, background).any()
 
 
 def test_clipped_means_leave_out_what_is_bad_or_strays():

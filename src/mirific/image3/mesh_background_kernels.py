@@ -14,8 +14,8 @@ __all__ = [
     "interpolated",
     "interpolated_row",
     "median_of_boxes",
-    "mesh",
     "moments",
+    "smoothed_mesh",
     "splines",
 ]
 
@@ -159,7 +159,17 @@ def _level(values: Any, n: int, counts: Any, places: Any, number: Any) -> tuple[
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def box_levels(data: Any, mask: Any, height: int, width: int, level: Any, noise: Any) -> None:
+def _differs(mask: Any, before: Any) -> bool:
+    """Whether two masks differ."""
+    different = False
+    for y in range(mask.shape[0]):
+        for x in range(mask.shape[1]):
+            different |= mask[y, x] != before[y, x]
+    return different
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def box_levels(data: Any, mask: Any, before: Any, height: int, width: int, level: Any, noise: Any) -> None:
     """Background and noise in boxes of an image.
 
     SExtractor's estimator (Bertin & Arnouts 1996, A&AS 117, 393): clipped at 3 standard deviations until nothing
@@ -170,6 +180,8 @@ def box_levels(data: Any, mask: Any, height: int, width: int, level: Any, noise:
     data : float32 array, shape (ny, nx)
     mask : bool array, shape (ny, nx)
         Pixels that are left out.
+    before : bool array, shape (ny, nx), or (0, 0)
+        Pixels that were left out when ``level`` and ``noise`` were measured last: where they are the same, these stay.
     height, width : int
         Size of a box, pixels; those at the upper and right edge may be smaller.
     level, noise : float arrays, shape (number of boxes in y, in x)
@@ -183,6 +195,8 @@ def box_levels(data: Any, mask: Any, height: int, width: int, level: Any, noise:
         y0, y1 = j * height, min((j + 1) * height, ny)
         for i in range(level.shape[1]):
             x0, x1 = i * width, min((i + 1) * width, nx)
+            if before.size and not _differs(mask[y0:y1, x0:x1], before[y0:y1, x0:x1]):
+                continue
             n = _gathered(data[y0:y1, x0:x1], mask[y0:y1, x0:x1], values)
             level[j, i], noise[j, i] = np.nan, np.nan
             if n > 0 and 2 * n >= (y1 - y0) * (x1 - x0):
@@ -238,26 +252,20 @@ def median_of_boxes(boxes: Any, out: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def mesh(data: Any, mask: Any, box: int) -> Any:
-    """Background and noise of an image on a mesh of boxes: measured, filled in, and smoothed by 3 by 3 boxes.
+def smoothed_mesh(level: Any, noise: Any) -> Any:
+    """Background and noise of boxes, filled in where they lack, and smoothed by 3 by 3 boxes.
 
     Parameters
     ----------
-    data : float32 array, shape (ny, nx)
-    mask : bool array, shape (ny, nx)
-        Pixels that are left out.
-    box : int
-        Side of a box, pixels; not larger than the image.
+    level, noise : float arrays, shape (ny, nx)
+        As :func:`box_levels` gives them.
 
     Returns
     -------
-    float array, shape (2, number of boxes in y, in x)
+    float array, shape (2, ny, nx)
     """
-    height, width = min(box, data.shape[0]), min(box, data.shape[1])
-    boxes = np.empty((2, -(-data.shape[0] // height), -(-data.shape[1] // width)))
-    filled = np.empty_like(boxes)
-    box_levels(data, mask, height, width, boxes[0], boxes[1])
-    filled_boxes(boxes[0], boxes[1], filled)
+    filled, boxes = np.empty((2, *level.shape)), np.empty((2, *level.shape))
+    filled_boxes(level, noise, filled)
     median_of_boxes(filled[0], boxes[0])
     median_of_boxes(filled[1], boxes[1])
     return boxes

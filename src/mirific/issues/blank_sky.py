@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mirific.exposure import DQ, Image
+
+if TYPE_CHECKING:
+    from mirific.image3.local_background import Mesh
 
 __all__ = ["noise_of", "sources", "unusable", "wings"]
 
@@ -48,7 +51,7 @@ def unusable(image: Image, window: Any, outside: _Mask) -> tuple[_Map, _Mask]:
     return data, bad
 
 
-def sources(data: _Map, bad: _Mask, box: int) -> _Mask:
+def sources(data: _Map, bad: _Mask, box: int) -> tuple[_Mask, Mesh]:
     """Pixels of sources: connected pixels above 2.5 sigma of the slightly smoothed image, grown by 3 pixels.
 
     The background is measured twice, the second time without the sources that stand out from the first, unless the
@@ -63,25 +66,31 @@ def sources(data: _Map, bad: _Mask, box: int) -> _Mask:
 
     Returns
     -------
-    bool array, shape (ny, nx)
+    bool array, shape (ny, nx); Mesh
+        Their mask, and the last background.
     """
-    from mirific.image3.mesh_background_kernels import mesh
+    from mirific.image3.local_background import mesh
+
+    background = mesh(data, bad, box)
+    first = _standing_out(data, bad, background, box)
+    masked = bad | first
+    if masked.size - np.count_nonzero(masked) < 0.1 * max(bad.size - int(np.count_nonzero(bad)), 1):
+        return first, background
+    background = mesh(data, masked, box, background)
+    return _standing_out(data, bad, background, box), background
+
+
+def _standing_out(data: _Map, bad: _Mask, background: Mesh, box: int) -> _Mask:
+    """Pixels of connected sources above the background."""
     from mirific.issues import blank_sky_kernels as kernels
 
-    found, masked, nothing = bad, bad, np.zeros_like(bad)
-    good = max(bad.size - int(np.count_nonzero(bad)), 1)
-    for _ in range(2):
-        smooth = kernels.smoothed_excess(data, bad, mesh(data, masked, box), box, True, _SMOOTHING)
-        scatter = max(kernels.scatter_of_some(smooth, bad), 1e-6)
-        limit = np.float32(_SIGMA * scatter)
-        found = kernels.bright(smooth, limit, nothing, _LEAST, _RIM)
-        masked = bad | found
-        if masked.size - np.count_nonzero(masked) < 0.1 * good:
-            break
+    smooth = kernels.smoothed_excess(data, bad, background.boxes, box, True, _SMOOTHING)
+    limit = np.float32(_SIGMA * max(kernels.scatter_of_some(smooth, bad), 1e-6))
+    found: _Mask = kernels.bright(smooth, limit, np.zeros_like(bad), _LEAST, _RIM)
     return found
 
 
-def wings(data: _Map, masked: _Mask, box: int) -> _Mask:
+def wings(data: _Map, masked: _Mask, box: int, earlier: Mesh) -> _Mask:
     """Faint light about sources: where the smoothed image exceeds 3 robust standard deviations, grown by 8 pixels.
 
     Parameters
@@ -91,17 +100,20 @@ def wings(data: _Map, masked: _Mask, box: int) -> _Mask:
         Bad pixels and sources.
     box : int
         Side of the boxes in which the background is measured, pixels.
+    earlier : Mesh
+        Background of the same image under another mask.
 
     Returns
     -------
     bool array, shape (ny, nx)
     """
-    from mirific.image3.mesh_background_kernels import mesh
+    from mirific.image3.local_background import mesh
     from mirific.issues import blank_sky_kernels as kernels
 
     if masked.all():
         return np.zeros_like(masked)
-    smooth = kernels.smoothed_excess(data, masked, mesh(data, masked, box), box, False, _WING_SMOOTHING)
+    boxes = mesh(data, masked, box, earlier).boxes
+    smooth = kernels.smoothed_excess(data, masked, boxes, box, False, _WING_SMOOTHING)
     limit = np.float32(_WING_SIGMA * kernels.scatter_of_some(smooth, masked))
     found: _Mask = kernels.bright(smooth, limit, masked, 1, _WING_RIM)
     return found
@@ -121,10 +133,11 @@ def noise_of(data: _Map, bad: _Mask, box: int) -> _Map:
     -------
     float32 array, shape (ny, nx)
     """
-    from mirific.image3.mesh_background_kernels import interpolated, mesh
+    from mirific.image3.local_background import mesh
+    from mirific.image3.mesh_background_kernels import interpolated
     from mirific.issues.blank_sky_kernels import least_noise
 
-    _, boxes = mesh(data, bad, box)
+    boxes = mesh(data, bad, box).boxes[1]
     noise = np.empty(data.shape, dtype=np.float32)
     interpolated(boxes, min(box, data.shape[0]), min(box, data.shape[1]), noise)
     if not noise.min() > 0:

@@ -104,7 +104,12 @@ def middle(values: Any, n: int, some: Any) -> Any:
     high = _of_rank(values, n, n // 2, some)
     if n % 2:
         return high
-    return (high + _of_rank(values, n, n // 2 - 1, some)) / np.float32(2)
+    less, low = np.int32(0), np.float32(-np.inf)
+    for k in range(n):
+        below = values[k] < high
+        less += np.int32(below)
+        low = max(low, values[k] if below else np.float32(-np.inf))
+    return (high + (low if less == n // 2 else high)) / np.float32(2)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -336,7 +341,7 @@ def smoothed_excess(data: Any, bad: Any, boxes: Any, box: int, relative: bool, s
     data : float32 array, shape (ny, nx)
     bad : bool array, shape (ny, nx)
     boxes : float array, shape (2, number of boxes in y, in x)
-        Background and noise, as :func:`mirific.image3.mesh_background_kernels.mesh` gives them.
+        Background and noise, as :func:`mirific.image3.local_background.mesh` gives them.
     box : int
         Side of the boxes, pixels.
     relative : bool

@@ -177,15 +177,15 @@ def _prepared(image: Image, index: int, pointing: int, moving: NDArray[np.uint16
 
     What is long and narrow along a column is no source, but the detector.
     """
-    from mirific.image3.mesh_background_kernels import mesh
+    from mirific.image3.local_background import mesh
     from mirific.issues import detector_stack_kernels as kernels
     from mirific.issues.connected_kernels import without_slender
 
     outside = _outside_fields(image)
     data, bad = unusable(image, slice(None), outside)
-    found = without_slender(sources(kernels.without_needles(data, bad), bad, _BOX), 40, 3)
+    found = without_slender(sources(kernels.without_needles(data, bad), bad, _BOX)[0], 40, 3)
     kernels.note_moving(found, pointing, moving, bad)
-    return _Prepared(index, mesh(data, bad, _BOX)[0], outside)
+    return _Prepared(index, mesh(data, bad, _BOX).boxes[0], outside)
 
 
 def _look_at_rows(

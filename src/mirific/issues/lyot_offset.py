@@ -188,8 +188,9 @@ def _levels_within(image: Image, outside: _Mask, window: tuple[slice, slice], si
     data, bad = unusable(image, window, outside)
     if bad.size - np.count_nonzero(bad) < side**2:
         return np.empty((0, 4))
-    bad |= sources(data, bad, side)
-    bad |= wings(data, bad, side)
+    found, background = sources(data, bad, side)
+    bad |= found
+    bad |= wings(data, bad, side, background)
     rows, columns = (_edges(length, side) for length in data.shape)
     means = np.empty((rows.size, columns.size, 2))
     clipped_means(data, bad, rows, columns, side, means)
