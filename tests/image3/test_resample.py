@@ -95,10 +95,7 @@ def flagged(matched):
     [
         {},
         {"rotation": 20.0, "pixfrac": 0.6, "weight_type": "exptime"},
-        {"pixel_scale_ratio": 0.4},
-        {"kernel": "turbo"},
-        {"kernel": "point", "pixel_scale_ratio": 2.0},
-        {"kernel": "gaussian"},
+        {"kernel": "turbo", "pixel_scale_ratio": 0.4},
     ],
     ids=str,
 )

@@ -71,12 +71,12 @@ def test_coordinates_are_those_of_jwst(none):
         },
         {"starfinder": "dao", "minsep_fwhm": 3.0, "sigma_radius": 2.0, "roundlo": -1.0, "roundhi": 1.0, "sharplo": 0.2},
         {"peakmax": 60.0, "minobj": 8, "enforce_user_order": True},
-        {"use2dhist": False, "searchrad": 0.3, "xoffset": 0.5, "yoffset": -0.2, "minobj": 8},
+        {"use2dhist": False, "searchrad": 0.3, "xoffset": 3.0, "yoffset": -0.2, "minobj": 8},
     ],
     ids=str,
 )
 def test_parameters_mean_what_they_mean_to_jwst(none, parameters):
-    exposure = scenes.exposures(seed=6, dithers=_dithers((0, 0), (0.4, -0.3), (-0.8, 0.2)))
+    exposure = scenes.exposures(seed=6, dithers=_dithers((0, 0), (0.4, -0.3)))
     step = TweakReg(parity=True, **parameters)
     plain, ours = (kind.run(exposure, none).images for kind in (TweakReg(parity=True), step))
     theirs = oracle.tweaked(exposure.images, step)
