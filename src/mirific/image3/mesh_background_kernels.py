@@ -79,31 +79,32 @@ def _steps_of(values: Any, n: int, zero: float, step: float, steps: int, out: An
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _counted(values: Any, n: int, zero: float, step: float, counts: Any, places: Any, number: Any) -> None:
-    """Histogram of the values (``counts``), and how many there are before each step (``number``)."""
-    steps = number.size - 1
+def _counted(values: Any, n: int, zero: float, step: float, counts: Any, places: Any, sums: Any) -> None:
+    """Histogram of the values (``counts``), and its sums before each step: of numbers, times the step, times its square.
+
+    With them, moments between any two steps take no loop; they are whole numbers, and exact.
+    """
+    steps = sums.shape[1] - 1
     counts[: steps + 2] = 0
     _steps_of(values, n, zero, step, steps, places)
     for k in range(n):
         counts[places[k]] += 1
-    total = 0
-    number[0] = 0
-    for k in range(1, steps + 1):
-        total += counts[k]
-        number[k] = total
-
-
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"contract", "reassoc", "nsz"})
-def _mean_and_scatter(counts: Any, low: int, high: int) -> tuple[float, float]:
-    """Mean and standard deviation, in steps, of what is in the steps from ``low`` to ``high`` - 1."""
-    total, first, second = 0.0, 0.0, 0.0
-    for k in range(low, high):
-        here = np.float64(counts[k + 1])
+    total, first, second = np.int64(0), np.int64(0), np.int64(0)
+    sums[:, 0] = 0
+    for k in range(steps):
+        here = np.int64(counts[k + 1])
         total += here
         first += here * k
         second += here * k * k
-    mean = first / total
-    return mean, math.sqrt(max(second / total - mean * mean, 0.0))
+        sums[0, k + 1], sums[1, k + 1], sums[2, k + 1] = total, first, second
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _mean_and_scatter(sums: Any, low: int, high: int) -> tuple[float, float]:
+    """Mean and standard deviation, in steps, of what is in the steps from ``low`` to ``high`` - 1."""
+    total = np.float64(sums[0, high] - sums[0, low])
+    mean = (sums[1, high] - sums[1, low]) / total
+    return mean, math.sqrt(max((sums[2, high] - sums[2, low]) / total - mean * mean, 0.0))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -122,8 +123,9 @@ def _middle(number: Any, low: int, high: int) -> float:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _clipped(counts: Any, number: Any) -> tuple[float, float, float]:
+def _clipped(sums: Any) -> tuple[float, float, float]:
     """Mean, median and standard deviation, in steps, of a histogram clipped until nothing changes."""
+    number = sums[0]
     steps = number.size - 1
     low, high = 0, steps
     mean, median, scatter, before = 0.0, 0.0, 10.0 * steps, 1.0
@@ -134,14 +136,14 @@ def _clipped(counts: Any, number: Any) -> tuple[float, float, float]:
         if number[high] == number[low]:
             return mean, median, 0.0
         median = _middle(number, low, high)
-        mean, scatter = _mean_and_scatter(counts, low, high)
+        mean, scatter = _mean_and_scatter(sums, low, high)
         low = max(0, int(median - _CUT * scatter))
         high = min(steps, max(low, int(median + _CUT * scatter)) + 1)
     return mean, median, scatter
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _level(values: Any, n: int, counts: Any, places: Any, number: Any) -> tuple[float, float]:
+def _level(values: Any, n: int, counts: Any, places: Any, sums: Any) -> tuple[float, float]:
     """Level and noise of some values: the mode, or the median where they are skewed; the other arrays are for work."""
     _, mean, scatter = moments(values, n, -np.inf, np.inf)
     kept, mean, scatter = moments(values, n, mean - _FIRST_CUT * scatter, mean + _FIRST_CUT * scatter)
@@ -150,8 +152,8 @@ def _level(values: Any, n: int, counts: Any, places: Any, number: Any) -> tuple[
     steps = min(int(math.sqrt(2.0 / math.pi) * _REACH / _PER_STEP * kept + 1.0), _MOST_STEPS)
     step = 2.0 * _REACH * scatter / steps
     zero = mean - _REACH * scatter
-    _counted(values, n, zero, step, counts, places, number[: steps + 1])
-    average, median, width = _clipped(counts, number[: steps + 1])
+    _counted(values, n, zero, step, counts, places, sums[:, : steps + 1])
+    average, median, width = _clipped(sums[:, : steps + 1])
     if not width > 0.0:
         return zero + step * average, 0.0
     skewed = abs(average - median) >= _SKEW * width
@@ -190,7 +192,7 @@ def box_levels(data: Any, mask: Any, before: Any, height: int, width: int, level
     ny, nx = data.shape
     values = np.empty(height * width, dtype=np.float32)
     places = np.empty(values.size, dtype=np.int32)
-    counts, number = np.empty(_MOST_STEPS + 2, dtype=np.int32), np.empty(_MOST_STEPS + 1, dtype=np.int32)
+    counts, sums = np.empty(_MOST_STEPS + 2, dtype=np.int32), np.empty((3, _MOST_STEPS + 1), dtype=np.int64)
     for j in range(level.shape[0]):
         y0, y1 = j * height, min((j + 1) * height, ny)
         for i in range(level.shape[1]):
@@ -200,7 +202,7 @@ def box_levels(data: Any, mask: Any, before: Any, height: int, width: int, level
             n = _gathered(data[y0:y1, x0:x1], mask[y0:y1, x0:x1], values)
             level[j, i], noise[j, i] = np.nan, np.nan
             if n > 0 and 2 * n >= (y1 - y0) * (x1 - x0):
-                level[j, i], noise[j, i] = _level(values, n, counts, places, number)
+                level[j, i], noise[j, i] = _level(values, n, counts, places, sums)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
