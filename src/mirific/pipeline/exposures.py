@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mirific import io
+from mirific.execute import Threads
 from mirific.execute.compiler import load_compiler
 from mirific.exposure import Cubes, Image, StepRecord
 from mirific.io.names import Name
@@ -19,7 +20,7 @@ from mirific.pipeline.settings import Settings
 from mirific.report import FlagCount
 from mirific.step import References, run_steps
 
-__all__ = ["ExposureJob", "ExposureResult", "image2_steps", "reduce_exposure"]
+__all__ = ["Begun", "ExposureJob", "ExposureResult", "begin", "finish", "image2_steps", "reduce_exposure"]
 
 
 @dataclass(frozen=True)
@@ -80,6 +81,27 @@ class ExposureResult:
     resumed: bool = False
 
 
+@dataclass(frozen=True)
+class Begun:
+    """An exposure behind stage 1, which takes all cores; the rest can be done while another one is in it.
+
+    Parameters
+    ----------
+    job : ExposureJob
+    rate : Image, optional
+        What came out of stage 1; None if the exposure was past it.
+    result : ExposureResult
+        What is known so far.
+    done : bool
+        Whether that is all.
+    """
+
+    job: ExposureJob
+    rate: Image | None
+    result: ExposureResult
+    done: bool = False
+
+
 def reduce_exposure(job: ExposureJob) -> ExposureResult:
     """Take one exposure as far as the settings say, and write its products.
 
@@ -88,47 +110,76 @@ def reduce_exposure(job: ExposureJob) -> ExposureResult:
     MirificError
         If the input, a reference or the output cannot be used.
     """
+    return finish(begin(job))
+
+
+def begin(job: ExposureJob) -> Begun:
+    """Take an exposure through stage 1, unless it is past it or a finished product is kept.
+
+    Raises
+    ------
+    MirificError
+        If the input or a reference cannot be used.
+    """
     last = "rate" if job.settings.to == "rate" else "cal"
     finished = job.output / Name(job.source.root, last).file
     if job.source.level == last:
-        return ExposureResult(job.source.root, {last: job.source.path})
+        return Begun(job, None, ExposureResult(job.source.root, {last: job.source.path}), done=True)
     if job.resume and _is_finished(finished, job):
-        return ExposureResult(job.source.root, {last: finished}, resumed=True)
-    result = ExposureResult(job.source.root, {})
-    if job.source.level == "uncal":
-        rate, result = _detector1(job, result)
-    else:
+        return Begun(job, None, ExposureResult(job.source.root, {last: finished}, resumed=True), done=True)
+    if job.source.level != "uncal":
+        return Begun(job, None, ExposureResult(job.source.root, {}))
+    start = time.perf_counter()
+    rate = _detector1(job)
+    return Begun(job, rate, ExposureResult(job.source.root, {}, seconds={"detector1": time.perf_counter() - start}))
+
+
+def finish(begun: Begun) -> ExposureResult:
+    """Write what came out of stage 1, and take the exposure through stage 2 if the settings say so.
+
+    Raises
+    ------
+    MirificError
+        If the input, a reference or the output cannot be used.
+    """
+    if begun.done:
+        return begun.result
+    rate, job, result = begun.rate, begun.job, begun.result
+    if rate is None:
         rate = io.read_image(job.source.path, dict(job.settings.metadata))
-    if last == "rate":
-        return result
-    return _image2(rate, job, result)
+    else:
+        result = _with_rates(rate, job, result)
+        rate = replace(rate, integrations=None, byproducts={})
+    return result if job.settings.to == "rate" else _image2(rate, job, result)
 
 
 def _is_finished(path: Path, job: ExposureJob) -> bool:
     return path.exists() and io.read_metadata(path).get("mirific.run_key") == job.run_key
 
 
-def _detector1(job: ExposureJob, result: ExposureResult) -> tuple[Image, ExposureResult]:
-    """Stage 1, streamed; writes rate and rateints."""
+def _detector1(job: ExposureJob) -> Image:
+    """Stage 1, streamed."""
     from mirific.detector1 import Detector1
-    from mirific.execute import Threads
 
     ramp = io.read_ramp(job.source.path, dict(job.settings.metadata))
     engine = Detector1(parity=job.settings.parity)
     job.references.expect(ramp.meta, *engine.wants())
     load_compiler()  # while CRDS chooses
     engine = engine.configured(job.settings.configure, ramp.meta, job.references)
-    start = time.perf_counter()
     with Threads(job.workers) as threads:
-        rate = engine.run(ramp, job.references, threads.map, job.output)
-        done = time.perf_counter()
-        made = {"rate": rate, "rateints": rate.integrations, **rate.byproducts}
-        written = {suffix: product for suffix, product in made.items() if product is not None}
+        return engine.run(ramp, job.references, threads.map, job.output)
+
+
+def _with_rates(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureResult:
+    """Write rate, rateints and by-products, side by side."""
+    start = time.perf_counter()
+    made = {"rate": rate, "rateints": rate.integrations, **rate.byproducts}
+    written = {suffix: product for suffix, product in made.items() if product is not None}
+    with Threads(job.workers) as threads:
         paths = threads.map(lambda suffix: _write(written[suffix], suffix, job), written)
         products = dict(zip(written, paths, strict=True))
-    seconds = {"detector1": done - start, "write rate": time.perf_counter() - done}
-    new = replace(result, products=products, history=rate.history, seconds=seconds, flags=count_flags(rate))
-    return replace(rate, integrations=None, byproducts={}), new
+    seconds = {**result.seconds, "write rate": time.perf_counter() - start}
+    return replace(result, products=products, history=rate.history, seconds=seconds, flags=count_flags(rate))
 
 
 def image2_steps(job: ExposureJob, image: Image) -> tuple[Any, ...]:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mirific.execute import Executor, Serial, Threads, available_cores
 from mirific.execute.compiler import load_compiler
-from mirific.pipeline.exposures import ExposureJob, ExposureResult, reduce_exposure
+from mirific.pipeline.exposures import ExposureJob, ExposureResult, begin, finish, reduce_exposure
 from mirific.pipeline.plan import Plan
 from mirific.pipeline.settings import Settings
 from mirific.step import References
@@ -64,10 +63,9 @@ def run_plan(
     if any(source.level != "uncal" for source in plan.sources):
         load_compiler()
     exposures: list[ExposureResult] = []
-    with _threads(jobs, executor, workers) as threads:
-        for exposure in (threads or executor).map(reduce_exposure, jobs):
-            exposures.append(exposure)
-            advance(exposure.root)
+    for exposure in _reduced(jobs, executor, workers):
+        exposures.append(exposure)
+        advance(exposure.root)
     if settings.to != "i2d":
         return RunResult(tuple(exposures), ())
     from mirific.pipeline.mosaics import MosaicJob, combine
@@ -85,9 +83,23 @@ def run_plan(
 _AT_ONCE = 4
 
 
-def _threads(jobs: Sequence[ExposureJob], executor: Executor, workers: int | None) -> AbstractContextManager[Any]:
-    """Threads for the exposures of this process if all are past stage 1, which takes all cores itself; else None."""
-    past = all(job.source.level != "uncal" for job in jobs)
-    if isinstance(executor, Serial) and len(jobs) > 1 and past:
-        return Threads(min(workers or available_cores(), _AT_ONCE))
-    return nullcontext()
+def _reduced(jobs: Sequence[ExposureJob], executor: Executor, workers: int | None) -> Iterator[ExposureResult]:
+    """Reduce exposures, several at a time where there are cores for it."""
+    if not isinstance(executor, Serial) or len(jobs) < 2 or workers == 1:
+        yield from executor.map(reduce_exposure, jobs)
+    elif any(job.source.level == "uncal" for job in jobs):
+        yield from _overlapping(jobs)
+    else:
+        with Threads(min(workers or available_cores(), _AT_ONCE)) as threads:
+            yield from threads.map(reduce_exposure, jobs)
+
+
+def _overlapping(jobs: Sequence[ExposureJob]) -> Iterator[ExposureResult]:
+    """Reduce exposures one after the other; each is written and calibrated while the next one is in stage 1."""
+    with Threads(1) as thread:
+        under_way: Iterator[ExposureResult] = iter(())
+        for job in jobs:
+            begun = begin(job)
+            yield from under_way  # no more than two are in memory
+            under_way = thread.map(finish, (begun,))
+        yield from under_way
