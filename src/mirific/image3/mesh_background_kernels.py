@@ -80,7 +80,7 @@ def _steps_of(values: Any, n: int, zero: float, step: float, steps: int, out: An
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _counted(values: Any, n: int, zero: float, step: float, counts: Any, places: Any, sums: Any) -> None:
-    """Histogram of the values (``counts``), and its sums before each step: of numbers, times the step, times its square.
+    """Histogram of the values (``counts``), and its sums before each step: of numbers, times step, times its square.
 
     With them, moments between any two steps take no loop; they are whole numbers, and exact.
     """
