@@ -41,11 +41,11 @@ def test_select_finds_every_rank(values, data):
 @settings(deadline=None, max_examples=40)
 def test_numbers_are_kept_and_counted(count, seed):
     rng = np.random.default_rng(seed)
-    values = rng.normal(size=(count, 16)).astype(np.float32)
-    values[rng.random(values.shape) < 0.3] = np.nan
-    values[rng.random(count) < 0.3] = np.nan
-    out, counts = np.empty_like(values), np.empty(16, dtype=np.int32)
-    kept = kernels.keep_numbers(values, out, counts)
+    wide = rng.normal(size=(count, 25)).astype(np.float32)
+    wide[rng.random(wide.shape) < 0.3] = np.nan
+    wide[rng.random(count) < 0.3] = np.nan
+    values, out, counts = wide[:, 4:20], np.empty((count, 16), dtype=np.float32), np.empty(16, dtype=np.int32)
+    kept = kernels.keep_numbers(wide, 4, 20, out, counts)
     assert kept == np.isfinite(values).any(axis=1).sum()
     np.testing.assert_array_equal(counts, np.isfinite(values).sum(axis=0))
     sort_rows(out[:kept])
@@ -60,3 +60,7 @@ def test_blocks_fill_registers_and_rows():
         width = kernels.lane_width(nx)
         assert width % 16 == 0
         assert -(-nx // width) * width - nx < width
+        for number in (0, 5, 78, 990):
+            wide = kernels.wide_width(nx, number)
+            assert wide % width == 0
+            assert wide - nx < width

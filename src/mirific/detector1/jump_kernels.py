@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, median
+from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, median, wide_width
 from mirific.sorting_kernels import sort_rows
 
 __all__ = [
@@ -62,26 +62,27 @@ def take_back(groupdq: Any, spreading: Any, groups: Any, found: Any) -> None:
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _workspace(ndiffs: int, nx: int) -> Any:
-    """Room for differences (ndiffs, lanes), for the same sorted, and, by lane, for counts and largest deviations."""
-    width = lane_width(nx)
-    differences = np.full((ndiffs, width), _MISSING, dtype=np.float32)
-    return differences, differences.copy(), np.empty(width, dtype=np.int32), np.empty(width, dtype=np.float32)
+    """Room for differences of many pixels and, sorted, of a few (ndiffs, lanes); for counts and largest deviations."""
+    width, shape = lane_width(nx), (ndiffs, min(wide_width(nx, ndiffs), nx))
+    ordered = np.full((ndiffs, width), _MISSING, dtype=np.float32)
+    differences = np.empty(shape, dtype=np.float32)
+    return differences, ordered, np.empty(width, dtype=np.int32), np.empty(width, dtype=np.float32)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _differences(data: Any, groupdq: Any, gain: Any, r: int, start: int, stop: int, out: Any) -> None:
+def _differences(data: Any, groupdq: Any, gain: Any, r: int, start: int, out: Any) -> None:
     """Differences of adjacent usable groups in electrons, float32; NaN elsewhere.
 
-    Of pixels ``start`` to ``stop - 1`` in row ``r``; ``out`` is (nints * (ngroups - 1), lanes).
+    Of pixels in row ``r`` from ``start`` on, as many as there are and ``out`` (nints * (ngroups - 1), n) takes.
     """
-    _, nints, ngroups, _ = data.shape
-    before = np.empty(out.shape[1], dtype=np.float32)
+    _, nints, ngroups, nx = data.shape
+    stop = min(nx, start + out.shape[1])
+    before = np.empty(stop - start, dtype=np.float32)
     scale = gain[r][start:stop]
     for i in range(nints):
         for g in range(ngroups):
             row = out[i * (ngroups - 1) + max(g, 1) - 1]
             _difference(data[r, i, g][start:stop], groupdq[r, i, g][start:stop], scale, before, row)
-            row[stop - start :] = _MISSING
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -102,11 +103,14 @@ def _noise(center: float, read_variance: float) -> float:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _centers(differences: Any, ordered: Any, counts: Any, center: Any, r: int, start: int, stop: int) -> None:
-    """Median difference of each pixel; ``ordered`` keeps the differences sorted, ``counts`` how many there are."""
-    sort_rows(ordered[: keep_numbers(differences, ordered, counts)])
-    for x in range(start, stop):
-        center[r, x] = lane_median(ordered, x - start, counts[x - start])
+def _centers(differences: Any, first: int, ordered: Any, counts: Any, center: Any) -> None:
+    """Median differences of pixels, of which the first is column ``first`` of ``differences``.
+
+    ``ordered`` keeps the differences of each lane sorted, ``counts`` how many there are.
+    """
+    sort_rows(ordered[: keep_numbers(differences, first, first + center.size, ordered, counts)])
+    for lane in range(center.size):
+        center[lane] = lane_median(ordered, lane, counts[lane])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -140,15 +144,17 @@ def detect_once(
     for r in range(rows):
         for start in range(0, nx, width):
             stop = min(nx, start + width)
-            _differences(data, groupdq, gain, r, start, stop, differences)
-            _centers(differences, ordered, counts, center, r, start, stop)
+            begin = start - start % differences.shape[1]
+            if start == begin:
+                _differences(data, groupdq, gain, r, begin, differences)
+            _centers(differences, start - begin, ordered, counts, center[r][start:stop])
             _largest_deviations(ordered, counts, largest)
             for x in range(start, stop):
                 middle = center[r, x]
                 sigma = _noise(middle, read_variance[r, x])
                 about = np.float64(largest[x - start])
                 if about > limits[0] * sigma * 0.999999:
-                    ramp = differences[:, x - start]
+                    ramp = differences[:, x - begin]
                     found[r] += _flag_above(ramp, middle, sigma, limits, groupdq[r, :, :, x], spreading[r, :, :, x])
 
 
@@ -198,20 +204,27 @@ def detect_iteratively(
     differences, ordered, counts, largest = _workspace(ndiffs, nx)
     width = largest.size
     room = (np.empty(ndiffs, dtype=np.float32), np.empty(ndiffs + 1, dtype=np.float32))
-    unused = np.empty((rows, nx))
     for r in range(rows):
         for start in range(0, nx, width):
             stop = min(nx, start + width)
-            _differences(data, groupdq, gain, r, start, stop, differences)
-            _centers(differences, ordered, counts, center, r, start, stop)
-            _centers(np.abs(differences), ordered, counts, unused, r, start, stop)
+            begin = start - start % differences.shape[1]
+            if start == begin:
+                _differences(data, groupdq, gain, r, begin, differences)
+            _centers(differences, start - begin, ordered, counts, center[r][start:stop])
+            _sort_sizes(differences, start - begin, stop - begin, ordered, counts)
             for x in range(start, stop):
                 if _is_quiet(ordered, x - start, counts[x - start], read_variance[r, x], limits):
                     continue
-                ramp = differences[:, x - start]
+                ramp = differences[:, x - begin]
                 found[r] += _flag_largest(ramp, read_variance[r, x], limits, room, groupdq[r, :, :, x])
                 sigma = _noise(center[r, x], read_variance[r, x])
                 _mark(ramp, center[r, x], sigma, limits, groupdq[r, :, :, x], spreading[r, :, :, x])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _sort_sizes(differences: Any, start: int, stop: int, ordered: Any, counts: Any) -> None:
+    """Sort the sizes of the differences of some pixels; ``counts`` how many there are."""
+    sort_rows(ordered[: keep_numbers(np.abs(differences[:, start:stop]), 0, stop - start, ordered, counts)])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -337,10 +350,12 @@ def clip_integrations(
     for r in range(rows):
         for start in range(0, nx, width):
             stop = min(nx, start + width)
-            _differences(data, groupdq, gain, r, start, stop, differences)
-            _centers(differences, ordered, counts, center, r, start, stop)
+            begin = start - start % differences.shape[1]
+            if start == begin:
+                _differences(data, groupdq, gain, r, begin, differences)
+            _centers(differences, start - begin, ordered, counts, center[r][start:stop])
             for x in range(start, stop):
-                ramp = differences[:, x - start]
+                ramp = differences[:, x - begin]
                 hits = 0
                 apart = ngroups - 1 if limits[3] else 1
                 for g in range(apart):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width
+from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, wide_width
 from mirific.sorting_kernels import sort_rows
 
 __all__ = ["fit", "fit_segment", "longest", "next_segment", "pair_coefficients"]
@@ -102,7 +102,7 @@ def fit(
     """
     rows, nints, _, nx = data.shape
     suppress, low, high, official = options
-    room = _workspace(nints, high - low, lane_width(nx))
+    room = _workspace(nints, high - low, nx)
     samples, flags = room[0]
     width = flags.shape[2]
     for r in range(rows):
@@ -126,26 +126,27 @@ def fit(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _workspace(nints: int, ngroups: int, width: int) -> Any:
+def _workspace(nints: int, ngroups: int, nx: int) -> Any:
     """Room for one block of pixels, all with lanes as the last axis.
 
     0. samples and flags, (nints, ngroups, lanes);
     1. census of the flags, (nints, 7, lanes);
     2. numbers of usable differences, (nints, lanes);
-    3. differences, and the same sorted, (ngroups - 1, lanes);
+    3. differences, (ngroups - 1, lanes), and those of a few lanes sorted;
     4. slope, error, the two variances, and sums over segments or integrations, (1 + nints, 8, lanes);
     5. gain, read noise, dark current, median rate, working space, integrations with a rate, (8, lanes);
     6. pixel DQ, combined and by integration; numbers of unusable and of saturated integrations, SATURATED in some,
        (4 + nints, lanes);
     7. where the segments of one ramp start and end, (2, ngroups).
     """
+    width = wide_width(nx, nints * ngroups)
     return (
         (np.zeros((nints, ngroups, width), dtype=np.float32), np.zeros((nints, ngroups, width), dtype=np.uint8)),
         np.empty((nints, 7, width), dtype=np.int16),
         np.zeros((nints, width), dtype=np.int32),
         (
             np.empty((max(ngroups - 1, 1), width), dtype=np.float32),
-            np.empty((max(ngroups - 1, 1), width), dtype=np.float32),
+            np.empty((max(ngroups - 1, 1), lane_width(nx)), dtype=np.float32),
         ),
         np.zeros((1 + nints, 8, width)),
         np.ones((8, width)),
@@ -261,29 +262,39 @@ def _median_rates(timing: Any, suppress: bool, official: bool, room: Any) -> Non
     """
     samples, flags = room[0]
     differences, ordered = room[3]
-    rates = room[5][3]
+    rates, known = room[5][3], room[5][7]
     nints, ngroups, lanes = flags.shape
-    known = room[5][7]
     rates[:] = 0.0
     known[:] = 0.0
     for i in range(nints):
         for g in range(ngroups - 1):
             _difference(samples[i, g], samples[i, g + 1], flags[i, g], flags[i, g + 1], differences[g])
-        counts = room[2][i]
-        if ngroups > 1:
-            sort_rows(ordered[: keep_numbers(differences, ordered, counts)])
-        for k in range(lanes):
-            if ngroups == 1 or _is_alone(room[1], i, k, suppress, flags[i, 0, k]):
-                rate = np.nan if flags[i, 0, k] & _SATURATED else np.float64(samples[i, 0, k]) / timing[1]
-            elif counts[k] == 0:
-                usable = official and not flags[i, 0, k] & _INVALID
-                rate = np.float64(samples[i, 0, k]) / timing[0] if usable else np.nan
-            else:
-                rate = lane_median(ordered, k, counts[k]) / timing[0]
-            rates[k] += 0.0 if np.isnan(rate) and ngroups > 1 else rate
-            known[k] += 1.0 if official or not np.isnan(rate) else 0.0
+        for first in range(0, lanes, ordered.shape[1]):
+            counts = room[2][i][first : first + ordered.shape[1]]
+            if ngroups > 1:
+                sort_rows(ordered[: keep_numbers(differences, first, first + counts.size, ordered, counts)])
+            _add_rates(i, first, counts, timing, suppress, official, room)
     for k in range(lanes):
         rates[k] /= max(known[k], 1.0)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _add_rates(i: int, first: int, counts: Any, timing: Any, suppress: bool, official: bool, room: Any) -> None:
+    """Add the rates of lanes from ``first`` on, whose differences are sorted, in one integration."""
+    samples, flags = room[0]
+    ordered, rates, known = room[3][1], room[5][3], room[5][7]
+    ngroups = flags.shape[1]
+    for lane in range(counts.size):
+        k = first + lane
+        if ngroups == 1 or _is_alone(room[1], i, k, suppress, flags[i, 0, k]):
+            rate = np.nan if flags[i, 0, k] & _SATURATED else np.float64(samples[i, 0, k]) / timing[1]
+        elif counts[lane] == 0:
+            usable = official and not flags[i, 0, k] & _INVALID
+            rate = np.float64(samples[i, 0, k]) / timing[0] if usable else np.nan
+        else:
+            rate = lane_median(ordered, lane, counts[lane]) / timing[0]
+        rates[k] += 0.0 if np.isnan(rate) and ngroups > 1 else rate
+        known[k] += 1.0 if official or not np.isnan(rate) else 0.0
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -10,13 +10,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["keep_numbers", "lane_median", "lane_width", "median", "median_of_many", "select"]
+__all__ = ["keep_numbers", "lane_median", "lane_width", "median", "median_of_many", "select", "wide_width"]
 
 #: Pixels side by side: enough to fill the registers, few enough for ramps of a hundred groups to stay in cache.
 _LANES = 96
 
 #: Pixels in the widest register.
 _REGISTER = 16
+
+#: Bytes of values that stay in cache from one loop to the next.
+_CACHE = 400_000
 
 
 @njit(nogil=True, cache=True)
@@ -27,15 +30,25 @@ def lane_width(nx: int) -> int:
 
 
 @njit(nogil=True, cache=True)
-def keep_numbers(values: Any, out: Any, counts: Any) -> int:
-    """Copy (n, lanes) with infinity for NaN, and count the numbers in each lane.
+def wide_width(nx: int, number: int) -> int:
+    """Pixels to take side by side in loops that pass once over ``number`` values of each: whole blocks of lanes.
+
+    Short rows cost more to begin than to end: as many as stay in cache.
+    """
+    lanes = lane_width(nx)
+    return min(-(-nx // lanes), max(1, _CACHE // (4 * max(number, 1) * lanes))) * lanes
+
+
+@njit(nogil=True, cache=True)
+def keep_numbers(values: Any, start: int, stop: int, out: Any, counts: Any) -> int:
+    """Copy columns ``start`` to ``stop - 1`` of ``values`` to (n, lanes) with infinity for NaN; count their numbers.
 
     Rows without any number are left out; returns how many there are of the others.
     """
     counts[:] = 0
     kept = 0
     for g in range(values.shape[0]):
-        kept += _keep_row(values[g], out[kept], counts)
+        kept += _keep_row(values[g][start:stop], out[kept], counts)
     return kept
 
 

@@ -56,7 +56,7 @@ def excess(data: Any, groupdq: Any, pixeldq: Any, gain: Any, read_variance: Any,
                 for g in range(ngroups):
                     row = differences[i * (ngroups - 1) + max(g, 1) - 1]
                     _difference(data[r, i, g][start:stop], groupdq[r, i, g][start:stop], scale, before, row)
-            sort_rows(ordered[: keep_numbers(differences, ordered, counts)])
+            sort_rows(ordered[: keep_numbers(differences, 0, width, ordered, counts)])
             for x in range(start, stop):
                 lane = x - start
                 middle[lane] = _median32(ordered, lane, counts[lane])

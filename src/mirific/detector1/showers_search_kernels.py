@@ -344,21 +344,21 @@ def center(values: Any, middle: Any, scatter: Any) -> None:
     sizes, ordered = np.empty((n, width), dtype=np.float32), np.full((n, width), np.float32(np.inf))
     for start in range(0, nblocks, width):
         stop = min(start + width, nblocks)
-        _medians(values[:, start:stop], ordered, middle[start:stop])
+        _medians(values, start, ordered, middle[start:stop])
         for k in range(n):
             for b in range(start, stop):
                 values[k, b] -= middle[b]
                 sizes[k, b - start] = np.abs(values[k, b])
-        _medians(sizes[:, : stop - start], ordered, scatter[start:stop])
+        _medians(sizes, 0, ordered, scatter[start:stop])
     for b in range(nblocks):
         scatter[b] *= np.float32(1.4826)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _medians(values: Any, ordered: Any, out: Any) -> None:
-    """Medians of the columns of ``values`` (n, lanes), NaN left out; ``ordered`` is working space."""
+def _medians(values: Any, start: int, ordered: Any, out: Any) -> None:
+    """Medians of columns of ``values`` (n, ...) from ``start`` on, NaN left out; ``ordered`` (n, lanes) is for work."""
     counts = np.empty(ordered.shape[1], dtype=np.int32)
-    sort_rows(ordered[: keep_numbers(values, ordered, counts)])
+    sort_rows(ordered[: keep_numbers(values, start, start + out.size, ordered, counts)])
     for k in range(out.size):
         out[k] = np.float32(lane_median(ordered, k, counts[k]))
 
@@ -376,7 +376,7 @@ def median_around(values: Any, half: int, out: Any) -> None:
                 row, low, high = near[(j - y + half) * side + i + half], max(0, -i), min(nx, nx - i)
                 for x in range(low, high):
                     row[x] = values[j, x + i]
-        _medians(near, ordered, out[y])
+        _medians(near, 0, ordered, out[y])
         for x in range(nx):
             out[y, x] = values[y, x] if np.isnan(values[y, x]) else out[y, x]
 
