@@ -26,6 +26,16 @@
 
 from __future__ import annotations
 
-from mirific.detector1.detector1 import STEPS, Detector1, Detector1Options
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mirific.detector1.detector1 import STEPS, Detector1, Detector1Options
 
 __all__ = ["STEPS", "Detector1", "Detector1Options"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.detector1"), name)
