@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from mirific.image3.segmentation import mesh_background, segmented
+from mirific.image3.segmentation import Deblending, mesh_background, segmented
 from mirific.image3.source_catalog_kernels import clipped, in_order, labelled, smoothed
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
@@ -20,7 +20,7 @@ def bell(shape, x, y, height, sigma=2.0):
 
 
 def found(image, **keywords):
-    options = {"snr": 3.0, "box": 100, "fwhm": 2.0, "least": 10, "deblend": True} | keywords
+    options = {"snr": 3.0, "box": 100, "fwhm": 2.0, "least": 10, "deblend": Deblending()} | keywords
     return segmented(image.astype(np.float32), np.zeros(image.shape, dtype=bool), **options)
 
 
@@ -51,7 +51,7 @@ def test_two_peaks_with_a_saddle_are_two_sources():
     both = found(image)
     assert both.count == 2
     assert both.labels[40, 30] != both.labels[40, 40]
-    assert found(image, deblend=False).count == 1
+    assert found(image, deblend=None).count == 1
 
 
 def test_a_faint_bump_is_no_source_of_its_own():
@@ -61,10 +61,28 @@ def test_a_faint_bump_is_no_source_of_its_own():
     assert found(image).count == 1
 
 
+@pytest.mark.parametrize("spacing", ["exponential", "linear", "sinh"])
+@pytest.mark.parametrize(("levels", "contrast"), [(32, 0.001), (5, 0.2), (12, 0.0), (32, 1.0)])
+def test_segments_are_divided_as_photutils_does(spacing, levels, contrast):
+    from photutils.segmentation import SegmentationImage, deblend_sources
+
+    rng = np.random.default_rng(4)
+    image = rng.normal(0, 0.1, (120, 120))
+    for x, y, height in zip(*rng.uniform(15, 105, (2, 60)), 10 ** rng.uniform(0, 3, 60), strict=True):
+        image += bell(image.shape, x, y, height)
+    whole, parts = found(image, deblend=None), found(image, deblend=Deblending(levels, contrast, spacing))
+    theirs = deblend_sources(
+        whole.smooth, SegmentationImage(whole.labels), 10, n_levels=levels, contrast=contrast, mode=spacing,
+        progress_bar=False,
+    )  # fmt: skip
+    np.testing.assert_array_equal(parts.labels, theirs.data)
+    assert (parts.count > whole.count) == (contrast < 1)
+
+
 def test_an_empty_image_has_no_sources():
     assert found(np.random.default_rng(3).normal(0, 1, (60, 60)), snr=6.0) is None
     assert segmented(
-        np.zeros((5, 5), np.float32), np.ones((5, 5), bool), snr=3, box=5, fwhm=2, least=3, deblend=True
+        np.zeros((5, 5), np.float32), np.ones((5, 5), bool), snr=3, box=5, fwhm=2, least=3, deblend=Deblending()
     ) is None  # fmt: skip
 
 

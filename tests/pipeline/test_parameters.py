@@ -64,10 +64,7 @@ ABSENT: dict[str, dict[str, str]] = {
             "sources are segments",
         ),
         **dict.fromkeys(
-            (
-                *("connectivity", "nlevels", "contrast", "multithresh_mode"),
-                *("localbkg_width", "apermask_method", "kron_params"),
-            ),
+            ("connectivity", "localbkg_width", "apermask_method", "kron_params"),
             "fixed at their official defaults",
         ),
     },

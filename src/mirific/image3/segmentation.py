@@ -14,18 +14,50 @@ from numpy.typing import NDArray
 
 from mirific.image3.source_catalog_kernels import clipped, deblended, in_order, labelled, smoothed
 
-__all__ = ["Segmentation", "mesh_background", "segmented"]
+__all__ = ["Deblending", "Segmentation", "mesh_background", "segmented"]
 
 _Floats = NDArray[np.float64]
 _Image = NDArray[np.float32]
 _Mask = NDArray[np.bool_]
 
-#: Levels between the faintest and the brightest pixel of a segment, and the least fraction of its light in a part.
-_LEVELS = 32
-_CONTRAST = 0.001
-
 #: With more peaks than this in a segment the levels are spaced linearly.
 _MANY_PEAKS = 200
+
+#: Where ``sinh`` turns from even to growing steps (``photutils: segmentation/deblend.py``).
+_BEND = 0.25
+
+
+@dataclass(frozen=True)
+class Deblending:
+    """How segments are divided.
+
+    Parameters
+    ----------
+    levels : int
+        Between the faintest and the brightest pixel of a segment.
+    contrast : float
+        Least part of the light of a segment that is one by itself.
+    spacing : {"exponential", "linear", "sinh"}
+        Of the levels; exponential ones need positive pixels, and are linear otherwise.
+    """
+
+    levels: int = 32
+    contrast: float = 0.001
+    spacing: str = "exponential"
+
+    def spacing_of(self, low: float) -> str:
+        """Spacing for a segment whose faintest pixel has this value."""
+        return "linear" if self.spacing == "exponential" and not low > 0 else self.spacing
+
+    def between(self, low: float, high: float, spacing: str) -> _Floats:
+        """Levels for a segment."""
+        steps = np.linspace(low, high, self.levels + 2)
+        even = (steps - low) / (high - low)
+        if spacing == "exponential":
+            steps = low * (high / low) ** even
+        elif spacing == "sinh":
+            steps = low + (high - low) * (np.sinh(even / _BEND) / np.sinh(1.0 / _BEND))
+        return np.asarray(steps[1:-1], dtype=float)
 
 
 @dataclass(frozen=True)
@@ -50,7 +82,7 @@ class Segmentation:
 
 
 def segmented(
-    data: _Image, uncovered: _Mask, *, snr: float, box: int, fwhm: float, least: int, deblend: bool
+    data: _Image, uncovered: _Mask, *, snr: float, box: int, fwhm: float, least: int, deblend: Deblending | None
 ) -> Segmentation | None:
     """Find sources.
 
@@ -67,7 +99,8 @@ def segmented(
         Of the Gaussian that smooths, pixels; 0 for none.
     least : int
         Fewest pixels of a source.
-    deblend : bool
+    deblend : Deblending, optional
+        None to leave segments whole.
 
     Returns
     -------
@@ -84,8 +117,8 @@ def segmented(
     labels, count = labelled((smooth > np.float32(snr) * noise) & ~uncovered, least)
     if count == 0:
         return None
-    if deblend:
-        labels, count = _parts(smooth, labels, least)
+    if deblend is not None and deblend.contrast < 1:
+        labels, count = _parts(smooth, labels, least, deblend)
     return Segmentation(labels, count, flat, smooth)
 
 
@@ -164,7 +197,9 @@ def _spread(mesh: _Floats, height: int, width: int, shape: tuple[int, ...]) -> _
 # ------------------------------------------------------------------------------------------------- deblending
 
 
-def _parts(smooth: _Floats, labels: NDArray[np.int32], least: int) -> tuple[NDArray[np.int32], int]:
+def _parts(
+    smooth: _Floats, labels: NDArray[np.int32], least: int, deblend: Deblending
+) -> tuple[NDArray[np.int32], int]:
     """Divide segments; those that stay whole come first, in their order, then the parts of the others."""
     from scipy.ndimage import find_objects
 
@@ -173,7 +208,7 @@ def _parts(smooth: _Floats, labels: NDArray[np.int32], least: int) -> tuple[NDAr
     kept = 0
     for label, box in enumerate(find_objects(labels), start=1):
         inside = labels[box] == label
-        parts = _divided(smooth[box], inside, least)
+        parts = _divided(smooth[box], inside, least, deblend)
         if parts is None:
             kept += 1
             result[box][inside] = kept
@@ -185,17 +220,16 @@ def _parts(smooth: _Floats, labels: NDArray[np.int32], least: int) -> tuple[NDAr
     return result, kept
 
 
-def _divided(smooth: _Floats, inside: _Mask, least: int) -> NDArray[np.int32] | None:
+def _divided(smooth: _Floats, inside: _Mask, least: int, deblend: Deblending) -> NDArray[np.int32] | None:
     """Parts of a segment, numbered from 1; None if it stays whole."""
     values = smooth[inside]
     low, high = values.min(), values.max()
     if values.size < 2 * least or low == high:
         return None
-    steps = np.linspace(low, high, _LEVELS + 2)
-    levels = steps[1:-1]
-    if low > 0:
-        levels = (low * (high / low) ** ((steps - low) / (high - low)))[1:-1]
-    parts, count = deblended(smooth, inside, levels, least, _CONTRAST, _MANY_PEAKS if low > 0 else values.size)
-    if low > 0 and count > _MANY_PEAKS:
-        parts, count = deblended(smooth, inside, steps[1:-1], least, _CONTRAST, values.size)
+    spacing = deblend.spacing_of(low)
+    most = values.size if spacing == "linear" else _MANY_PEAKS
+    parts, count = deblended(smooth, inside, deblend.between(low, high, spacing), least, deblend.contrast, most)
+    if count > most:
+        levels = deblend.between(low, high, "linear")
+        parts, count = deblended(smooth, inside, levels, least, deblend.contrast, values.size)
     return parts if count > 1 else None

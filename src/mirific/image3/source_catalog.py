@@ -42,6 +42,9 @@ class SourceCatalog(Step[Mosaic]):
     kernel_fwhm: float = param(2.0, "FWHM of the detection kernel.", unit="pixel", ge=0)
     npixels: int = param(25, "Least number of connected pixels.", unit="pixel", ge=1)
     deblend: bool = param(True, "Separate blended sources.")
+    nlevels: int = param(32, "Levels between faintest and brightest pixel, to separate them.", ge=1)
+    contrast: float = param(0.001, "Least part of the flux of a segment that is a source by itself.", ge=0, le=1)
+    multithresh_mode: str = param("exponential", "Spacing of the levels.", choices=("exponential", "linear", "sinh"))
     parity: bool = param(False, "Put the upper corners of bounding boxes one pixel too far, as photutils 3.0 does.")
 
     def apply(self, exposure: Mosaic, references: Mapping[str, Any]) -> Mosaic | NotApplicable:
@@ -68,7 +71,7 @@ class SourceCatalog(Step[Mosaic]):
 
     def _catalogued(self, mosaic: Mosaic, apertures: Apertures, vega: np.float32) -> Mosaic | NotApplicable:
         """Segment and measure in Jy per pixel."""
-        from mirific.image3.segmentation import segmented
+        from mirific.image3.segmentation import Deblending, segmented
         from mirific.image3.source_table import Scene, source_table
 
         jansky = np.float32(1e6 * float(mosaic.meta["photometry.pixelarea_steradians"]))
@@ -76,7 +79,8 @@ class SourceCatalog(Step[Mosaic]):
         uncovered = np.isnan(mosaic.err) | (mosaic.weight == 0)
         found = segmented(
             data, uncovered, snr=self.snr_threshold, box=self.bkg_boxsize, fwhm=self.kernel_fwhm,
-            least=self.npixels, deblend=self.deblend,
+            least=self.npixels,
+            deblend=Deblending(self.nlevels, self.contrast, self.multithresh_mode) if self.deblend else None,
         )  # fmt: skip
         if found is None:
             return NotApplicable("no sources found")
