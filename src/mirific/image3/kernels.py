@@ -290,8 +290,8 @@ def find_outliers(data: Any, err: Any, blotted: Any, backg: Any, snr: Any, scale
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def flag(outliers: Any, bits: Any, dq: Any, arrays: Any) -> None:
-    """Flag outliers; afterwards NaN and DO_NOT_USE (bit 0) agree in all arrays, which are changed in place.
+def flag(outliers: Any, bits: Any, dq: Any, arrays: Any, flagged: Any, blanked: Any) -> None:
+    """Flag outliers; afterwards NaN and DO_NOT_USE (bit 0) agree in all arrays.
 
     Parameters
     ----------
@@ -299,17 +299,26 @@ def flag(outliers: Any, bits: Any, dq: Any, arrays: Any) -> None:
     bits : uint32
         DQ bits of an outlier.
     dq : uint32 array, shape (ny, nx)
-    arrays : float32 array, shape (k, ny, nx)
+    arrays : tuple of k float32 arrays, shape (ny, nx)
+    flagged : uint32 array, shape (ny, nx)
+        Receives the flags.
+    blanked : float32 array, shape (k, ny, nx)
+        Receives the arrays.
     """
     ny, nx = dq.shape
+    lost = np.empty(nx, dtype=np.bool_)
     for y in range(ny):
+        before, hit, after = dq[y], outliers[y], flagged[y]
         for x in range(nx):
-            if outliers[y, x]:
-                dq[y, x] |= bits
-            lost = (dq[y, x] & np.uint32(1)) != 0
-            for k in range(arrays.shape[0]):
-                lost = lost or np.isnan(arrays[k, y, x])
-            if lost:
-                dq[y, x] |= np.uint32(1)
-                for k in range(arrays.shape[0]):
-                    arrays[k, y, x] = _NAN
+            after[x] = before[x] | bits if hit[x] else before[x]
+            lost[x] = (after[x] & np.uint32(1)) != 0
+        for k in range(len(arrays)):
+            line = arrays[k][y]
+            for x in range(nx):
+                lost[x] = lost[x] | np.isnan(line[x])
+        for x in range(nx):
+            after[x] = after[x] | np.uint32(1) if lost[x] else after[x]
+        for k in range(len(arrays)):
+            line, out = arrays[k][y], blanked[k, y]
+            for x in range(nx):
+                out[x] = _NAN if lost[x] else line[x]

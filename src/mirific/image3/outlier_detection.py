@@ -251,9 +251,9 @@ def _flagged(image: Image, outliers: NDArray[np.bool_]) -> Image:
     """Flag the outliers; afterwards NaN and DO_NOT_USE agree in all arrays."""
     from mirific.image3 import kernels
 
-    dq = image.dq.copy()
     present = [name for name in _ARRAYS if getattr(image, name) is not None]
-    arrays = np.stack([getattr(image, name) for name in present])
-    kernels.flag(outliers, np.uint32(DQ["OUTLIER"] | DQ["DO_NOT_USE"]), dq, arrays)
-    blanked: dict[str, Any] = dict(zip(present, arrays, strict=True))
+    arrays = tuple(np.ascontiguousarray(getattr(image, name)) for name in present)
+    dq, planes = np.empty_like(image.dq), np.empty((len(arrays), *image.dq.shape), dtype=np.float32)
+    kernels.flag(outliers, np.uint32(DQ["OUTLIER"] | DQ["DO_NOT_USE"]), image.dq, arrays, dq, planes)
+    blanked: dict[str, Any] = dict(zip(present, planes, strict=True))
     return replace(image, dq=dq, **blanked)
