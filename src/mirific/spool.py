@@ -1,7 +1,7 @@
 """Images on disk instead of in memory, so that a set can be larger than memory.
 
-A :class:`Spool` is a file without a name that vanishes with its last user. :class:`SpooledImages` stands in for a tuple
-of images: an image that is asked for is a map of the file: it costs memory only for the pages that are touched, and
+A :class:`Spool` is made of files without a name that vanish with their last user. :class:`SpooledImages` stands in for
+a tuple of images: an image that is asked for is a map of a file: it costs memory only for the pages that are touched, and
 gives them back when nobody refers to its arrays any more. So a loop over the images needs the memory of one.
 """
 
@@ -31,7 +31,7 @@ Item = TypeVar("Item")
 _ARRAYS = ("data", "err", "dq", "var_poisson", "var_rnoise", "var_flat", "area")
 
 
-#: Size of the pieces in which the file grows and is mapped, bytes.
+#: Size of a file, which is mapped as a whole, bytes.
 _PIECE = 2**30
 
 
@@ -66,22 +66,32 @@ class _Loaded:
         self.spool.forget(self.block)
 
 
+class _Piece:
+    """An unnamed file and its map; what is not written takes no space."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.file, name = tempfile.mkstemp(prefix=".mirific-", dir=folder)
+        finalize(self, os.close, self.file)
+        os.unlink(name)
+        os.ftruncate(self.file, _PIECE)
+        self.map = mmap.mmap(self.file, _PIECE, access=mmap.ACCESS_COPY)
+        self.address = np.frombuffer(self.map, dtype=np.uint8).ctypes.data
+        self.end = 0
+
+
 class Spool:
-    """Arrays in an unnamed file.
+    """Arrays in unnamed files, one for each thread that stores some: only one can write to a file at a time.
 
     Parameters
     ----------
     folder : Path, optional
-        On whose disk the file is; by default that of temporary files.
+        On whose disk the files are; by default that of temporary files.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._file, name = tempfile.mkstemp(prefix=".mirific-", dir=folder)
-        os.unlink(name)
-        finalize(self, os.close, self._file)
-        self._pieces: list[mmap.mmap] = []
-        self._addresses: list[int] = []
-        self._end = _PIECE
+        self._folder = folder
+        self._pieces: list[_Piece] = []
+        self._in_use: dict[int, int] = {}
         self._free: dict[int, list[tuple[int, int]]] = {}
         self._lock = threading.RLock()
 
@@ -94,7 +104,7 @@ class Spool:
         size = -(-max(values.nbytes, 1) // mmap.PAGESIZE) * mmap.PAGESIZE
         piece, start = self._place(size)
         if values.nbytes:
-            os.pwrite(self._file, values.data.cast("B"), piece * _PIECE + start)
+            os.pwrite(self._pieces[piece].file, values.data.cast("B"), start)
         block = _Block(piece, start, size, array.shape, values.dtype)
         finalize(block, self._release, size, piece, start)
         return block
@@ -107,19 +117,22 @@ class Spool:
             places = self._free.get(size)
             if places:
                 return places.pop()
-            if self._end + size > _PIECE:
-                self._grow()
-            self._end += size
-            return len(self._pieces) - 1, self._end - size
+            number = self._own()
+            if self._pieces[number].end + size > _PIECE:
+                number = self._grow()
+            self._pieces[number].end += size
+            return number, self._pieces[number].end - size
 
-    def _grow(self) -> None:
-        """Map one more piece of the file; what is not written takes no space."""
-        number = len(self._pieces)
-        os.ftruncate(self._file, (number + 1) * _PIECE)
-        piece = mmap.mmap(self._file, _PIECE, access=mmap.ACCESS_COPY, offset=number * _PIECE)
-        self._pieces.append(piece)
-        self._addresses.append(np.frombuffer(piece, dtype=np.uint8).ctypes.data)
-        self._end = 0
+    def _own(self) -> int:
+        """The piece that this thread fills."""
+        thread = threading.get_ident()
+        return self._in_use[thread] if thread in self._in_use else self._grow()
+
+    def _grow(self) -> int:
+        """Begin a piece for this thread."""
+        self._pieces.append(_Piece(self._folder))
+        self._in_use[threading.get_ident()] = len(self._pieces) - 1
+        return len(self._pieces) - 1
 
     def _release(self, size: int, piece: int, start: int) -> None:
         with self._lock:
@@ -139,17 +152,17 @@ class Spool:
             Filled to its end.
         """
         line = block.size_of_row
-        place = block.piece * _PIECE + block.start + row * line
-        if out.size and os.preadv(self._file, [out.data.cast("B")], place) != out.nbytes:
+        place = block.start + row * line
+        if out.size and os.preadv(self._pieces[block.piece].file, [out.data.cast("B")], place) != out.nbytes:
             raise OutputError("the temporary file was cut short", where="spool", todo="check the disk and run it again")
 
     def address(self, block: _Block) -> int:
         """Where a block is mapped."""
-        return self._addresses[block.piece] + block.start
+        return self._pieces[block.piece].address + block.start
 
     def forget(self, block: _Block) -> None:
         """Give back the memory of a block; the file keeps it."""
-        self._pieces[block.piece].madvise(mmap.MADV_DONTNEED, block.start, block.size)
+        self._pieces[block.piece].map.madvise(mmap.MADV_DONTNEED, block.start, block.size)
 
     def _block_of(self, array: NDArray[Any]) -> _Block | None:
         """The block that an array was loaded from as a whole."""
