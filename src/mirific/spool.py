@@ -1,8 +1,8 @@
 """Images on disk instead of in memory, so that a set can be larger than memory.
 
 A :class:`Spool` is made of files without a name that vanish with their last user. :class:`SpooledImages` stands in for
-a tuple of images: an image that is asked for is a map of a file: it costs memory only for the pages that are touched, and
-gives them back when nobody refers to its arrays any more. So a loop over the images needs the memory of one.
+a tuple of images: an image that is asked for is a map of a file. Only the pages that are touched cost memory, and
+they are given back when nobody refers to its arrays any more, so that a loop over the images needs the memory of one.
 """
 
 from __future__ import annotations
