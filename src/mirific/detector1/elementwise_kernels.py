@@ -211,12 +211,13 @@ def linearize(data: Any, groupdq: Any, coefficients: Any) -> None:
         for i in range(nints):
             for g in range(ngroups):
                 if order == 5:
-                    _quartic(data[r, i, g], coefficients, r, value)
+                    _quartic(
+                        data[r, i, g], groupdq[r, i, g], coefficients[0, r], coefficients[1, r], coefficients[2, r],
+                        coefficients[3, r], coefficients[4, r],
+                    )  # fmt: skip
                 else:
                     _horner(data[r, i, g], coefficients, r, value)
-                for x in range(nx):
-                    saturated = groupdq[r, i, g, x] & _SATURATED
-                    data[r, i, g, x] = data[r, i, g, x] if saturated else value[x]
+                    _replace(data[r, i, g], groupdq[r, i, g], value)
 
 
 @njit(nogil=True, cache=True)
@@ -231,12 +232,19 @@ def _horner(samples: Any, coefficients: Any, r: int, out: Any) -> None:
 
 
 @njit(nogil=True, cache=True)
-def _quartic(samples: Any, coefficients: Any, r: int, out: Any) -> None:
-    """The same for the order of MIRI's references, unrolled for the vectoriser."""
+def _replace(samples: Any, flags: Any, values: Any) -> None:
+    """Put values in the place of samples that are not saturated."""
+    for x in range(samples.size):
+        samples[x] = samples[x] if flags[x] & _SATURATED else values[x]
+
+
+@njit(nogil=True, cache=True)
+def _quartic(samples: Any, flags: Any, a: Any, b: Any, c: Any, d: Any, e: Any) -> None:
+    """Both for the order of MIRI's references, in one loop that the compiler vectorises."""
     for x in range(samples.size):
         sample = samples[x]
-        value = coefficients[4, r, x] * sample
-        value = (value + coefficients[3, r, x]) * sample
-        value = (value + coefficients[2, r, x]) * sample
-        value = (value + coefficients[1, r, x]) * sample
-        out[x] = value + coefficients[0, r, x]
+        value = e[x] * sample
+        value = (value + d[x]) * sample
+        value = (value + c[x]) * sample
+        value = (value + b[x]) * sample
+        samples[x] = sample if flags[x] & _SATURATED else value + a[x]
