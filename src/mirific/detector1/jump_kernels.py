@@ -33,6 +33,9 @@ _JUMP = np.uint8(4)
 _UNUSABLE = np.uint8(1 | 2)
 _MISSING = np.float32(np.nan)
 
+#: A product is taken for a quotient where that decides nothing yet.
+_NEARLY = 0.999999
+
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def flagged_everywhere(groupdq: Any, bits: Any, whole: Any) -> None:
@@ -153,7 +156,7 @@ def detect_once(
                 middle = center[r, x]
                 sigma = _noise(middle, read_variance[r, x])
                 about = np.float64(largest[x - start])
-                if about > limits[0] * sigma * 0.999999:
+                if about > limits[0] * sigma * _NEARLY:
                     ramp = differences[:, x - begin]
                     found[r] += _flag_above(ramp, middle, sigma, limits, groupdq[r, :, :, x], spreading[r, :, :, x])
 
@@ -175,8 +178,12 @@ def _flag_above(ramp: Any, middle: float, sigma: float, limits: Any, groupdq: An
     threshold, low, high = limits
     ngroups = groupdq.shape[1]
     found = 0
+    enough = threshold * sigma * _NEARLY
     for k in range(ramp.size):
-        ratio = np.abs(np.float64(ramp[k]) - middle) / sigma
+        excess = np.abs(np.float64(ramp[k]) - middle)
+        if not excess > enough:
+            continue
+        ratio = excess / sigma
         if ratio > threshold and np.isfinite(ramp[k]):
             i, g = k // (ngroups - 1), k % (ngroups - 1) + 1
             groupdq[i, g] |= _JUMP
