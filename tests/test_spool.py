@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mirific.exposure import DQ, FlagProvenance, Image, ImageSet, Metadata
-from mirific.spool import Spool, SpooledImages
+from mirific.spool import Remembered, Spool, SpooledImages
 
 
 def image(value: float, shape=(40, 50)) -> Image:
@@ -125,3 +125,22 @@ def test_odd_shapes(shape):
     array = np.arange(np.prod(shape), dtype=np.float32).reshape(shape)
     np.testing.assert_array_equal(spool.load(spool.store(array)), array)
     np.testing.assert_array_equal(spool.load(spool.store(array.T)), array.T)
+
+
+def test_what_belongs_to_pixels_is_worked_out_once(tmp_path):
+    images = SpooledImages(Spool(tmp_path), [image(1), image(2)])
+    asked = []
+
+    def answer(value):
+        asked.append(value)
+        return value
+
+    known = Remembered()
+    for _ in range(2):
+        assert known.of((images[0].data, images[0].dq), (3,), lambda: answer("first")) == "first"
+    assert known.of((images[1].data, images[1].dq), (3,), lambda: answer("second")) == "second"
+    assert known.of((images[0].data, images[0].dq), (4,), lambda: answer("third")) == "third"
+    assert asked == ["first", "second", "third"]
+    del images
+    gc.collect()
+    assert not known._known

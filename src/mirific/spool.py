@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, overload
-from weakref import finalize
+from weakref import finalize, ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from mirific.errors import OutputError
 from mirific.exposure import Image
 
-__all__ = ["Spool", "SpooledImages", "origin_of"]
+__all__ = ["Remembered", "Spool", "SpooledImages", "origin_of"]
 
 Item = TypeVar("Item")
 
@@ -183,6 +183,29 @@ def origin_of(array: NDArray[Any]) -> Any:
     if isinstance(owner, _Loaded) and (owner.block.shape, owner.block.dtype) == (array.shape, array.dtype):
         return owner.block
     return array
+
+
+class Remembered:
+    """Results that belong to the pixels of arrays, kept as long as these exist.
+
+    Pixels do not change, a step returns new ones: so findings, mitigations and steps that ask the same of the same
+    exposure need not work it out again, also where its arrays come anew from a spool each time.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[Any, ...], tuple[tuple[ref[Any], ...], Any]] = {}
+
+    def of(self, arrays: Iterable[NDArray[Any]], settings: tuple[Any, ...], make: Callable[[], Item]) -> Item:
+        """Return what ``make`` gave for these arrays and settings, or gives now."""
+        owners = tuple(map(origin_of, arrays))
+        key = (*map(id, owners), *settings)
+        known = self._known.get(key)
+        if known is not None and all(one() is owner for one, owner in zip(known[0], owners, strict=True)):
+            return known[1]  # type: ignore[no-any-return] # what make gave
+        made = make()
+        refs = tuple(ref(owner, lambda _: self._known.pop(key, None)) for owner in owners)
+        self._known[key] = (refs, made)
+        return made
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import weakref
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +12,7 @@ from mirific.exposure import Image, Mosaic
 from mirific.image3.local_background import measured, usable
 from mirific.image3.source_finding_kernels import find_peaks, smoothed, windowed_centroids
 from mirific.instrument.filters import FILTERS
-from mirific.spool import origin_of
+from mirific.spool import Remembered
 
 __all__ = ["Sources", "find_sources", "psf_fwhm"]
 
@@ -91,36 +89,12 @@ def find_sources(exposure: Image | Mosaic, *, threshold: float = 5.0, limit: int
     Centroids are windowed with the width of the PSF (:func:`.source_finding_kernels.windowed_centroids`); on simulated
     exposures they are unbiased to 0.012 pixel at every phase of a pixel, in F560W, and to 0.006 from F770W on.
     """
-    flags = exposure.weight if isinstance(exposure, Mosaic) else exposure.dq
-    owners, settings = (origin_of(exposure.data), origin_of(flags)), (threshold, psf_fwhm(exposure))
-    found = _remembered(owners, settings)
-    if found is None:
-        found = _found(exposure, threshold, psf_fwhm(exposure))
-        _remember(owners, settings, found)
+    flags, fwhm = exposure.weight if isinstance(exposure, Mosaic) else exposure.dq, psf_fwhm(exposure)
+    found = _KNOWN.of((exposure.data, flags), (threshold, fwhm), lambda: _found(exposure, threshold, fwhm))
     return found.select(np.arange(len(found)) < limit)
 
 
-@dataclass(frozen=True)
-class _Memory:
-    owners: tuple[weakref.ref[Any], ...]
-    found: Sources
-
-
-_MEMORIES: dict[tuple[Any, ...], _Memory] = {}
-
-
-def _remembered(owners: tuple[Any, ...], settings: tuple[float, ...]) -> Sources | None:
-    memory = _MEMORIES.get((*map(id, owners), *settings))
-    if memory is None or any(ref() is not owner for ref, owner in zip(memory.owners, owners, strict=True)):
-        return None
-    return memory.found
-
-
-def _remember(owners: tuple[Any, ...], settings: tuple[float, ...], found: Sources) -> None:
-    """Keep what was found until the first of the owners of the pixels goes."""
-    key = (*map(id, owners), *settings)
-    refs = tuple(weakref.ref(owner, lambda _: _MEMORIES.pop(key, None)) for owner in owners)
-    _MEMORIES[key] = _Memory(refs, found)
+_KNOWN = Remembered()
 
 
 def _found(exposure: Image | Mosaic, threshold: float, fwhm: float) -> Sources:

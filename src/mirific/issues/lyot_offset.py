@@ -46,11 +46,12 @@ from numpy.typing import NDArray
 from mirific.exposure import DQ, Image, ImageSet
 from mirific.image3.sets import SetStep, outcome
 from mirific.instrument import regions
-from mirific.instrument.filters import FILTERS
+from mirific.instrument.filters import FILTERS, Filter
 from mirific.instrument.subarrays import Subarray, subarray_of
 from mirific.issues.blank_sky import sources, unusable, wings
 from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
 from mirific.issues.known_issue import Issue
+from mirific.spool import Remembered
 from mirific.step import NotApplicable, param
 
 __all__ = ["ISSUE", "LyotStep", "SubtractLyotOffset", "detect", "measure_on_common_sky", "measure_step"]
@@ -322,7 +323,7 @@ def _beyond(position: _Floats, start: float) -> _Floats:
 
 
 def measure_step(image: Image) -> LyotStep | None:
-    """Measure the step of the background from the imager to the Lyot.
+    """Measure the step of the background from the imager to the Lyot, once for the same pixels.
 
     Parameters
     ----------
@@ -334,6 +335,15 @@ def measure_step(image: Image) -> LyotStep | None:
     LyotStep or None
         None where fewer than 6 boxes of the Lyot or 24 of the imager show background.
     """
+    band = str(image.meta.get("instrument.filter", ""))
+    settings = (band, subarray_of(image.meta))
+    return _KNOWN.of((image.data, image.dq), settings, lambda: _measured(image, FILTERS.get(band)))
+
+
+_KNOWN = Remembered()
+
+
+def _measured(image: Image, band: Filter | None) -> LyotStep | None:
     levels = _levels(image)
     if _few(levels):
         return None
@@ -343,7 +353,6 @@ def measure_step(image: Image) -> LyotStep | None:
     fit = _fitted(levels)
     error = fit.error * _inflation(levels, fit)
     background = float(np.median(levels.level[~levels.lyot]))
-    band = FILTERS.get(str(image.meta.get("instrument.filter", "")))
     typical = band.background if band is not None else abs(background)
     boxes = int(levels.lyot.sum()), int((~levels.lyot).sum())
     return LyotStep(fit.step, error, background, max(abs(background), 0.5 * typical), boxes, fit.wander)
