@@ -249,6 +249,14 @@ def test_a_step_is_no_shower():
     assert find(made, usable, 0.5, Rules()) == []
 
 
+def test_a_short_piece_of_a_bright_decay_is_no_step():
+    """Of a decay of 30 s, 8 s are seen, and in these it fades."""
+    made, usable = blocks(4)
+    with_shower(made, 8.0, group=14, efold=30.0 * SECONDS / 0.5)
+    (shower,) = find(made, usable, 0.5, Rules())
+    assert 11.0 < shower.efold < 70.0
+
+
 def test_the_largest_change_is_in_force():
     made, usable = blocks(3)
     with_shower(made, 4.0)

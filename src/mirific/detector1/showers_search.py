@@ -28,8 +28,11 @@ _PERSISTENT = 70.0
 #: Signal to noise by which a decay that hardly fades must be better than a linear drift.
 _BETTER = 3.0
 
-#: Part of its e-folding time that a decay must be seen.
-_LEAST_DECAY = 1.0 / 3.0
+#: Part of its e-folding time that a decay must be seen; or a signal to noise by which it must be better than a step.
+_LEAST_DECAY, _FADES = 1.0 / 3.0, 1.0
+
+#: Decay time that stands for a step, s.
+_STEP = 1e5
 
 #: Heights and widths of the rectangles over which blocks are combined, blocks.
 _SIZES = np.array([(1, 1), (2, 2), (3, 3), (1, 3), (3, 1), (5, 5), (9, 9), (15, 15)])
@@ -150,8 +153,8 @@ def _is_no_shower(shower: Shower, series: Series, rules: Rules) -> bool:
 def _is_persistent(shower: Shower, series: Series) -> bool:
     """Whether an excess is there from the start and fades slowly: persistence, as like as not.
 
-    Nor can what has not fallen to half by the end be told from a drift, if a drift is as likely, or if so little of
-    the decay is seen that it is a mere step.
+    Nor can what has not fallen to half by the end be told from a drift, if a drift is as likely, or from a step, if a
+    step is and little of the decay is seen.
     """
     nints, ngroups = series.cube.shape[:2]
     onset = series.groups_since_start(shower.integration, shower.group)
@@ -159,15 +162,17 @@ def _is_persistent(shower: Shower, series: Series) -> bool:
     if onset <= series.starts[0] + 1 and shower.efold >= min(_PERSISTENT, 0.5 * end * series.seconds):
         return True
     seen = (end - onset) * series.seconds / shower.efold
-    return seen < _LEAST_DECAY or (seen < math.log(2.0) and _is_drift(shower, series))
+    return seen < math.log(2.0) and _explained(shower, series, step=seen < _LEAST_DECAY)
 
 
-def _is_drift(shower: Shower, series: Series) -> bool:
-    """Whether a linear drift of the blocks of a shower explains what is seen as well."""
+def _explained(shower: Shower, series: Series, *, step: bool) -> bool:
+    """Whether a linear drift of the blocks of a shower, or a step if asked for, explains what is seen as well."""
     (y, x), (height, width) = shower.corner, shower.shape.shape
     one = series.cut((slice(y, y + height), slice(x, x + width))).combined(shower.shape)
-    snr = one.at(shower.efold, shower.integration, slice(shower.group, shower.group + 1))[0, 0, 0]
-    return bool(one.drift() ** 2 > snr**2 - _BETTER**2)
+    onset = slice(shower.group, shower.group + 1)
+    decays = (shower.efold, _STEP) if step else (shower.efold,)
+    snr, *stays = (float(one.at(efold, shower.integration, onset)[0, 0, 0]) for efold in decays)
+    return one.drift() ** 2 > snr**2 - _BETTER**2 or any(s**2 > snr**2 - _FADES**2 for s in stays)
 
 
 def _mean_excess(shower: Shower, series: Series) -> float:
