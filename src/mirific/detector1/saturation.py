@@ -70,8 +70,11 @@ class Saturation(BandStep):
         reference = references["saturation"]
         if reference is None:
             return no_reference("saturation")
-        level = np.asarray(reference.array("SCI")).astype(np.float32)
-        dq = reference.bits() | np.where(np.isnan(level), np.uint32(DQ["NO_SAT_CHECK"]), np.uint32(0))
+        level = reference.array("SCI").astype(np.float32, copy=False)
+        unknown = np.isnan(level)
+        dq: NDArray[np.uint32] = reference.bits()
+        if unknown.any():
+            dq = dq | np.where(unknown, np.uint32(DQ["NO_SAT_CHECK"]), np.uint32(0))
         thresholds = Thresholds(level, dq)
         level[thresholds.unchecked] = _CONVERTER_LIMIT + 1
         return thresholds
