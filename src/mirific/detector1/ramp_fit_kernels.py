@@ -16,7 +16,7 @@ from numba import njit
 from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, wide_width
 from mirific.sorting_kernels import sort_rows
 
-__all__ = ["fit", "fit_segment", "longest", "next_segment", "pair_coefficients"]
+__all__ = ["find_segments", "fit", "fit_segment", "pair_coefficients"]
 
 _DO_NOT_USE = np.uint32(1)
 _SATURATED = np.uint32(2)
@@ -438,7 +438,7 @@ def _fit_alone(i: int, lane: int, timing: Any, table: Any, suppress: bool, stric
     inverse_p, inverse_r, inverse_e, weighted = 0.0, 0.0, 0.0, 0.0
     pixel = (pixels[0, lane], pixels[1, lane], pixels[2, lane])
     alone = _is_alone(seen, i, lane, suppress, flags[i, 0, lane])
-    count, most = _segments(flags[i], lane, ends)
+    count, most = find_segments(flags[i], lane, ends)
     if most < (2 if strict else 1) or flags[i, 0, lane] & _SATURATED:
         count = 0
     for k in range(count):
@@ -456,10 +456,21 @@ def _fit_alone(i: int, lane: int, timing: Any, table: Any, suppress: bool, stric
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _segments(flags: Any, lane: int, ends: Any) -> Any:
-    """Find the segments of one ramp, as :func:`next_segment` does: how many, and the length of the longest.
+def find_segments(flags: Any, lane: int, ends: Any) -> Any:
+    """Find the segments of one ramp: runs of good groups, each with the jump that starts it.
 
-    ``ends`` (2, ngroups) receives where they start and end.
+    Parameters
+    ----------
+    flags : uint8 array, shape (ngroups, lanes)
+    lane : int
+        Which ramp.
+    ends : int64 array, shape (2, ngroups)
+        Receives the first group of each and the one after the last.
+
+    Returns
+    -------
+    int, int
+        How many there are, and the length of the longest.
     """
     n = flags.shape[0]
     count, most, start, before = 0, 0, -1, np.uint8(0)
@@ -547,31 +558,6 @@ def _combine(values: Any, bits: Any, nints: int) -> None:
         values[0, 2, k] = 0.0 if unfit else var_p
         values[0, 3, k] = 0.0 if unfit else var_r
         bits[0, k] = dq | partly[k]
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def next_segment(flags: Any, i: int, lane: int, g: int) -> Any:
-    """Start and end of the first segment from group ``g`` on; both the number of groups if there is none."""
-    n = flags.shape[1]
-    while g < n and flags[i, g, lane] & _NOT_PERSISTENCE:
-        g += 1
-    if g == n:
-        return n, n
-    start = g - 1 if g > 0 and flags[i, g - 1, lane] & _NOT_PERSISTENCE == _JUMP else g
-    while g < n and not flags[i, g, lane] & _NOT_PERSISTENCE:
-        g += 1
-    return start, g
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def longest(flags: Any, i: int, lane: int) -> int:
-    """Length of the longest segment of a ramp."""
-    g, most = 0, 0
-    while g < flags.shape[1]:
-        start, end = next_segment(flags, i, lane, g)
-        most = max(most, end - start)
-        g = end
-    return most
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

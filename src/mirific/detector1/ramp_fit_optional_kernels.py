@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.ramp_fit_kernels import fit_segment, longest, next_segment
+from mirific.detector1.ramp_fit_kernels import find_segments, fit_segment
 
 __all__ = ["describe"]
 
@@ -95,12 +95,14 @@ def _segments(
         good += not flags[0, g, 0] & np.uint8(223)
         clean += not flags[0, g, 0]
     alone = not suppress and clean == 1 and not flags[0, 0, 0]
-    most = longest(flags, 0, 0)
-    end = ngroups if good == 0 or flags[0, 0, 0] & _SATURATED else 0
+    ends = np.empty((2, ngroups), dtype=np.int64)
+    found, most = find_segments(flags[0], 0, ends)
+    if good == 0 or flags[0, 0, 0] & _SATURATED:
+        found = 0
     count = 0
-    while end < ngroups and not (most == 1 and count == 1):
-        start, end = next_segment(flags, 0, 0, end)
-        if end == start or (most > 1 and end - start == 1):
+    for k in range(found):
+        start, end = ends[0, k], ends[1, k]
+        if end - start == 1 and (most > 1 or count == 1):
             continue
         slope, var_p, var_r = fit_segment(samples, 0, 0, start, end, pixel, timing, table, alone, rate)
         out[0, count], out[2, count], out[3, count] = slope, var_p, var_r
