@@ -48,6 +48,7 @@ from mirific.image3.sets import SetStep, outcome
 from mirific.instrument import regions
 from mirific.instrument.filters import FILTERS, Filter
 from mirific.instrument.subarrays import Subarray, subarray_of
+from mirific.issues.background_step import Levels, fitted, inflation, too_few, without_strays
 from mirific.issues.blank_sky import sources, unusable, wings
 from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
 from mirific.issues.known_issue import Issue
@@ -79,15 +80,6 @@ _MARGIN, _BRIGHT_EDGE, _AROUND_SPOT = 8, 64, 8
 
 #: The Lyot's field may reach this far beyond its aperture in SIAF, pixels; the team's masks are as wide.
 _RIM = 14
-
-#: Correlation lengths (pixels) and strengths (variance of the wandering over that of a box) that are tried.
-_LENGTHS = (50.0, 130.0, 350.0, 1000.0)
-_STRENGTHS = (0.0, *np.geomspace(0.03, 3e5, 22))
-
-#: Lower left corners (x, y) of windows at the edges of the imager that stand in for the Lyot, their side and the gap
-#: around them, pixels.
-_STAND_INS = tuple((x, y) for x in (359, 755) for y in (64, 370, 676))
-_SIDE, _GAP = 272, 82
 
 
 @dataclass(frozen=True)
@@ -130,20 +122,6 @@ class LyotStep:
 # ------------------------------------------------------------------------------------------------ local backgrounds
 
 
-@dataclass(frozen=True)
-class _Levels:
-    """Local backgrounds: position of each box (pixels), level and noise error, and whether it lies in the Lyot."""
-
-    x: _Floats
-    y: _Floats
-    level: _Floats
-    error: _Floats
-    lyot: _Mask
-
-    def select(self, keep: _Mask) -> _Levels:
-        return _Levels(self.x[keep], self.y[keep], self.level[keep], self.error[keep], self.lyot[keep])
-
-
 @cache
 def _clear_fields() -> tuple[_Mask, _Mask]:
     """Full-frame masks of the Lyot and of the imager without what spoils their background."""
@@ -172,14 +150,14 @@ def _window(field: _Mask) -> tuple[_Mask, tuple[slice, slice]]:
     return ~field[window], window
 
 
-def _levels(image: Image) -> _Levels:
+def _levels(image: Image) -> Levels:
     """Measure the local backgrounds of both fields."""
     lyot, imager = (
         _levels_within(image, outside, window, side)
         for (outside, window), side in zip(_fields_of(subarray_of(image.meta)), (_LYOT_BOX, _IMAGER_BOX), strict=True)
     )
     x, y, level, error = np.concatenate([lyot, imager]).T
-    return _Levels(x, y, level, error, np.arange(x.size) < len(lyot))
+    return Levels(x, y, level, error, np.arange(x.size) < len(lyot))
 
 
 def _levels_within(image: Image, outside: _Mask, window: tuple[slice, slice], side: int) -> _Floats:
@@ -206,122 +184,6 @@ def _edges(length: int, side: int) -> NDArray[np.intp]:
     return np.rint(np.linspace(0, max(length - side, 0), count)).astype(np.intp)
 
 
-# -------------------------------------------------------------------------------------------------------- the step
-
-
-def _without_strays(levels: _Levels) -> _Levels:
-    """Leave out boxes that stray by more than 6 robust standard deviations from a plane with a step."""
-    from mirific.image3.local_background import robust_scatter
-
-    design = _design(levels)
-    keep = np.ones(levels.level.size, dtype=bool)
-    for _ in range(5):
-        solution = np.linalg.lstsq(design[keep], levels.level[keep], rcond=None)[0]
-        rest = levels.level - design @ solution
-        limit = 6.0 * max(robust_scatter(rest[keep]), float(np.median(levels.error)))
-        again = np.abs(rest) < limit
-        if (again == keep).all():
-            break
-        keep = again
-    return levels.select(keep)
-
-
-def _design(levels: _Levels) -> _Floats:
-    """Columns of the trend: step in the Lyot, constant, gradient along x and y."""
-    return np.column_stack(
-        [levels.lyot.astype(float), np.ones(levels.x.size), (levels.x - 600.0) / 500.0, (levels.y - 512.0) / 500.0]
-    )
-
-
-@dataclass(frozen=True)
-class _Fit:
-    """Step and its error, standard deviation of the wandering; likeliest correlation length and strength."""
-
-    step: float
-    error: float
-    wander: float
-    length: float
-    strength: float
-
-
-def _fitted(levels: _Levels) -> _Fit:
-    """Fit the trend to the levels.
-
-    Universal kriging (Matheron 1969): generalised least squares of the trend, the covariance of the levels being
-    ``s2 (diag(error²) + strength mean(error²) exp(-distance / length))``. Length and strength are averaged over, with
-    their restricted likelihood (Patterson & Thompson 1971, Biometrika 58, 545) as weight; s2 is profiled.
-    """
-    noise = levels.error
-    design, data = _design(levels) / noise[:, None], levels.level / noise
-    values, vectors = np.linalg.eigh(np.stack([_correlation(levels, length) for length in _LENGTHS]))
-    turned = vectors.swapaxes(1, 2)
-    variance = 1.0 + np.array(_STRENGTHS)[:, None] * np.maximum(values, 0.0)[:, None]
-    step, square, likelihood, scale = _solved((turned @ design)[:, None], (turned @ data)[:, None], variance)
-    weight = np.exp(likelihood - likelihood.max())
-    weight /= weight.sum()
-    mean = float((weight * step).sum())
-    error = float(np.sqrt((weight * (square + (step - mean) ** 2)).sum()))
-    wander = float(np.sqrt((weight * np.array(_STRENGTHS) * scale).sum() * np.mean(noise**2)))
-    length, strength = np.unravel_index(int(np.argmax(likelihood)), likelihood.shape)
-    return _Fit(mean, error, wander, _LENGTHS[length], float(_STRENGTHS[strength]))
-
-
-def _correlation(levels: _Levels, length: float) -> _Floats:
-    """Covariance of the wandering at strength 1, in units of the noise of either box; shape (n, n)."""
-    distance = np.hypot(levels.x[:, None] - levels.x, levels.y[:, None] - levels.y)
-    scale = np.mean(levels.error**2) / np.outer(levels.error, levels.error)
-    return np.asarray(scale * np.exp(-distance / length), dtype=float)
-
-
-def _solved(design: _Floats, data: _Floats, variance: _Floats) -> tuple[Any, Any, Any, Any]:
-    """Step, its variance, logarithm of the restricted likelihood, and s2; for uncorrelated data, many at once.
-
-    Parameters
-    ----------
-    design : float array, shape (..., n, terms)
-    data, variance : float arrays, shape (..., n)
-    """
-    weighted = design / variance[..., None]
-    normal = weighted.swapaxes(-1, -2) @ design
-    trend = np.linalg.solve(normal, weighted.swapaxes(-1, -2) @ data[..., None])
-    free = data.shape[-1] - design.shape[-1]
-    scale = ((data - (design @ trend)[..., 0]) ** 2 / variance).sum(axis=-1) / free
-    likelihood = -0.5 * (np.log(variance).sum(axis=-1) + np.linalg.slogdet(normal)[1] + free * np.log(scale))
-    return trend[..., 0, 0], np.linalg.inv(normal)[..., 0, 0] * scale, likelihood, scale
-
-
-def _inflation(levels: _Levels, fit: _Fit) -> float:
-    """Factor by which errors are too small, at least 1: from windows within the imager, whose step is zero.
-
-    Each window is as large as the Lyot and as far from the rest. The factor is the largest step over its error, with
-    the likeliest covariance of the whole, over 1.5, which is what the largest of six normal deviates comes to.
-    """
-    imager = levels.select(~levels.lyot)
-    pulls = []
-    for x0, y0 in _STAND_INS:
-        away = np.maximum(_beyond(imager.x, x0), _beyond(imager.y, y0))
-        inside, outside = away <= -_IMAGER_BOX / 2, away >= _GAP + _IMAGER_BOX / 2
-        chosen = replace(imager, lyot=inside).select(inside | outside)
-        if not _few(chosen):
-            pulls.append(_pull(chosen, fit))
-    return max(1.0, float(np.abs(pulls).max()) / 1.5) if pulls else 1.0
-
-
-def _pull(levels: _Levels, fit: _Fit) -> float:
-    """Step over its error, with the covariance of a fit."""
-    covariance = np.eye(levels.x.size) + fit.strength * _correlation(levels, fit.length)
-    root = np.linalg.cholesky(covariance)
-    whole = np.column_stack([_design(levels), levels.level]) / levels.error[:, None]
-    white = np.linalg.solve(root, whole)
-    step, variance, _, _ = _solved(white[:, :-1], white[:, -1], np.ones(levels.x.size))
-    return float(step / np.sqrt(variance))
-
-
-def _beyond(position: _Floats, start: float) -> _Floats:
-    """Distance beyond the interval of the length of a window that begins at ``start``; negative inside."""
-    return np.abs(position - start - (_SIDE - 1) / 2) - _SIDE / 2
-
-
 def measure_step(image: Image) -> LyotStep | None:
     """Measure the step of the background from the imager to the Lyot, once for the same pixels.
 
@@ -345,21 +207,17 @@ _KNOWN = Remembered()
 
 def _measured(image: Image, band: Filter | None) -> LyotStep | None:
     levels = _levels(image)
-    if _few(levels):
+    if too_few(levels):
         return None
-    levels = _without_strays(levels)
-    if _few(levels):
+    levels = without_strays(levels)
+    if too_few(levels):
         return None
-    fit = _fitted(levels)
-    error = fit.error * _inflation(levels, fit)
+    fit = fitted(levels)
+    error = fit.error * inflation(levels, fit, _IMAGER_BOX)
     background = float(np.median(levels.level[~levels.lyot]))
     typical = band.background if band is not None else abs(background)
     boxes = int(levels.lyot.sum()), int((~levels.lyot).sum())
     return LyotStep(fit.step, error, background, max(abs(background), 0.5 * typical), boxes, fit.wander)
-
-
-def _few(levels: _Levels) -> bool:
-    return bool(levels.lyot.sum() < 6 or (~levels.lyot).sum() < 24)
 
 
 # --------------------------------------------------------------------------------------------- the set of exposures
