@@ -6,7 +6,10 @@ import os
 import subprocess
 import sys
 
+import numba
 import pytest
+
+from mirific.execute.compiler import TRIED
 
 KERNELS = """
 import numpy as np
@@ -35,8 +38,9 @@ def outer(values, power):
 START = """
 import sys
 import numpy as np
-from mirific.execute.compiler import load_compiler
-assert load_compiler()
+from mirific.execute.compiler import load_compiler, own_process
+own_process()
+TOLD = load_compiler()
 from mirific.trial_kernels import factorial, outer
 values = np.array([3.0, -1.0, 4.0, 1.0])
 expected = np.array([[16.0, 9.0, 1.0], [2.0, np.sqrt(3.0), 1.0]])
@@ -54,7 +58,9 @@ def compiler_is_there():
     return [name for name in ("numba.np.npyimpl", "scipy.linalg") if name in sys.modules]
 """
 
-CACHED = START + "check(); assert not compiler_is_there(), compiler_is_there(); assert outer.stats.cache_hits"
+CACHED = (
+    START + "assert TOLD; check(); assert not compiler_is_there(), compiler_is_there(); assert outer.stats.cache_hits"
+)
 
 #: After kernels from the cache others are compiled: ours with new types, one of nobody's, one that calls ours.
 COMPILED = (
@@ -76,6 +82,13 @@ check()
 OTHERS = START + "import others; others.outer(values, 2); assert compiler_is_there()"
 
 
+#: Nothing is changed in a process that is not ours, nor in a release that was not tried.
+NOT_OURS = "from mirific.execute.compiler import load_compiler; assert not load_compiler()"
+NOT_TRIED = "import numba; numba.__version__ = '0.1.0'\n" + START + "assert not TOLD; check()"
+
+tried = pytest.mark.skipif(not numba.__version__.startswith(TRIED), reason="another release of numba")
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """Run a program in a fresh process, with a module of kernels that looks like one of ours, and one that does not."""
@@ -95,13 +108,20 @@ def run(tmp_path_factory):
     return run
 
 
+@tried
 def test_cached_kernels_do_without_the_compiler(run):
     run(CACHED)
 
 
+@tried
 def test_what_is_not_cached_is_compiled(run):
     run(COMPILED)
 
 
 def test_kernels_of_others_are_loaded_as_ever(run):
     run(OTHERS)
+
+
+@pytest.mark.parametrize("program", [NOT_OURS, NOT_TRIED])
+def test_elsewhere_nothing_is_changed(run, program):
+    run(program)

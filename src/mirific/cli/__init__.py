@@ -24,10 +24,12 @@ _NEW_OBJECTS = 200_000
 
 def _set_up_process() -> None:
     """Settle what belongs to a whole process, before libraries are loaded; a caller from Python keeps its own ways."""
+    from mirific.execute.compiler import own_process
     from mirific.execute.memory import keep_freed_memory
 
     os.environ.update(_SERIAL | os.environ)
     keep_freed_memory()
+    own_process()
     gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
 
 

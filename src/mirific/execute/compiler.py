@@ -9,7 +9,10 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-__all__ = ["load_compiler"]
+__all__ = ["TRIED", "load_compiler", "own_process"]
+
+#: Releases of numba that this was tried with; others are loaded as ever.
+TRIED = ("0.68.",)
 
 #: What this changes in numba, as it is called there; where another release lacks one of them, nothing is changed.
 _NEEDED = {
@@ -29,9 +32,16 @@ _NEEDED = {
 #: What numba asks for to know whether there is a BLAS.
 _BLAS = "scipy.linalg.cython_blas"
 
+_OWN = threading.Event()
+
+
+def own_process() -> None:
+    """Say that this process does nothing but run the command line, so that numba may be changed in it."""
+    _OWN.set()
+
 
 def load_compiler() -> bool:
-    """Load numba so that kernels of this package come from their cache on disk without the compiler itself.
+    """Load numba; in a process of our own so that kernels come from their cache on disk without the compiler itself.
 
     Before it looks for a kernel in its cache, numba loads all that it could compile, and the extensions of
     other packages (``numba: numba/core/caching.py``, ``core/dispatcher.py``): a tenth of a second, for nothing if the
@@ -41,9 +51,12 @@ def load_compiler() -> bool:
     Returns
     -------
     bool
-        Whether numba was told: not by other threads, nor a release of it that works otherwise.
+        Whether numba was told: not in processes of others, not by other threads, nor a release that was not tried.
     """
-    return threading.current_thread() is threading.main_thread() and _told()
+    import numba
+
+    tried = numba.__version__.startswith(TRIED)
+    return tried and _OWN.is_set() and threading.current_thread() is threading.main_thread() and _told()
 
 
 @cache
