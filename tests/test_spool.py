@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mirific.exposure import DQ, FlagProvenance, Image, ImageSet, Metadata
+from mirific.exposure import DQ, FlagProvenance, Image, ImageSet, Metadata, origin_of
 from mirific.spool import Remembered, Spool, SpooledImages
 
 
@@ -31,6 +31,17 @@ def resident() -> float:
 def used(spool: Spool) -> int:
     """Bytes of its files that were ever in use."""
     return sum(piece.end for piece in spool._pieces)
+
+
+def test_what_is_made_anew_has_the_same_origin():
+    kept = SpooledImages(Spool(), (image(1.0),))
+    first, again = kept[0], kept[0]
+    assert first.dq is not again.dq
+    assert origin_of(first.dq) is origin_of(again.dq)
+    assert origin_of(first.dq) is not origin_of(first.data)
+    part = first.data[1:]
+    assert origin_of(part) is part
+    assert first.flags.same_as(again.flags)
 
 
 def test_threads_store_in_files_of_their_own():

@@ -33,6 +33,7 @@ __all__ = [
     "RawRamp",
     "StepRecord",
     "dq_names",
+    "origin_of",
 ]
 
 #: DQ bits of JWST products: name to value (stdatamodels: src/stdatamodels/jwst/datamodels/dqflags.py).
@@ -81,6 +82,21 @@ def dq_names(value: int) -> tuple[str, ...]:
     ('DO_NOT_USE', 'OUTLIER')
     """
     return tuple(name for name, bit in DQ.items() if value & bit)
+
+
+def origin_of(array: NDArray[Any]) -> Any:
+    """What stands for the content of an array as long as it exists: the array, or where a file holds it.
+
+    Arrays of an image that waits on disk (:mod:`mirific.spool`) are made anew each time they are asked for; their owner
+    has the place in the file as ``block``.
+    """
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    block = getattr(owner, "block", None)
+    if block is not None and (block.shape, block.dtype) == (array.shape, array.dtype):
+        return block
+    return array
 
 
 class Metadata(Mapping[str, Any]):
@@ -184,7 +200,7 @@ class FlagProvenance:
         if self is other:
             return True
         return self.entries.keys() == other.entries.keys() and all(
-            packed is other.entries[key] or np.array_equal(packed, other.entries[key])
+            origin_of(packed) is origin_of(other.entries[key]) or np.array_equal(packed, other.entries[key])
             for key, packed in self.entries.items()
         )
 

@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.errors import OutputError
-from mirific.exposure import Image
+from mirific.exposure import Image, origin_of
 
-__all__ = ["Remembered", "Spool", "SpooledImages", "origin_of"]
+__all__ = ["Remembered", "Spool", "SpooledImages"]
 
 Item = TypeVar("Item")
 
@@ -173,16 +173,6 @@ class Spool:
             return None
         block = owner.block
         return block if (block.shape, block.dtype) == (array.shape, array.dtype) else None
-
-
-def origin_of(array: NDArray[Any]) -> Any:
-    """What stands for the content of an array as long as it exists: the array, or where a spool holds it."""
-    owner: Any = array
-    while isinstance(owner, np.ndarray):
-        owner = owner.base
-    if isinstance(owner, _Loaded) and (owner.block.shape, owner.block.dtype) == (array.shape, array.dtype):
-        return owner.block
-    return array
 
 
 class Remembered:

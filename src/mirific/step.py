@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
 from mirific.errors import ParameterError
-from mirific.exposure import Image, ImageSet, Metadata, Mosaic, StepRecord
+from mirific.exposure import Image, ImageSet, Metadata, Mosaic, StepRecord, origin_of
 
 __all__ = [
     "Configurable",
@@ -270,7 +270,7 @@ def _recorded(source: str, before: Any, after: Any, record: StepRecord) -> Any:
 
 def _with_provenance(source: str, before: Image, after: Image) -> Image:
     """Credit ``source`` with the DQ bits that ``after`` has and ``before`` lacks, unless it did so itself."""
-    if after.dq is before.dq or not after.flags.same_as(before.flags):
+    if origin_of(after.dq) is origin_of(before.dq) or not after.flags.same_as(before.flags):
         return after
     return replace(after, flags=before.flags.add_changes(source, before.dq, after.dq))
 

@@ -248,7 +248,7 @@ _ENOUGH = 30_000
 
 
 def _flagged(image: Image, outliers: NDArray[np.bool_]) -> Image:
-    """Flag the outliers; afterwards NaN and DO_NOT_USE agree in all arrays."""
+    """Flag the outliers, and say so; afterwards NaN and DO_NOT_USE agree in all arrays."""
     from mirific.image3 import kernels
 
     present = [name for name in _ARRAYS if getattr(image, name) is not None]
@@ -256,4 +256,5 @@ def _flagged(image: Image, outliers: NDArray[np.bool_]) -> Image:
     dq, planes = np.empty_like(image.dq), np.empty((len(arrays), *image.dq.shape), dtype=np.float32)
     kernels.flag(outliers, np.uint32(DQ["OUTLIER"] | DQ["DO_NOT_USE"]), image.dq, arrays, dq, planes)
     blanked: dict[str, Any] = dict(zip(present, planes, strict=True))
-    return replace(image, dq=dq, **blanked)
+    flags = image.flags.add_changes(OutlierDetection.name, image.dq, dq)
+    return replace(image, dq=dq, flags=flags, **blanked)

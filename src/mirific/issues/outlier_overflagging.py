@@ -43,7 +43,7 @@ looser scale changes nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -138,11 +138,8 @@ def _rejected(exposure: ImageSet, snr: str, scale: str) -> ImageSet:
     """Run outlier detection with these thresholds; it needs no references."""
     from mirific.image3 import OutlierDetection
 
-    result: ImageSet = OutlierDetection(snr=snr, scale=scale).apply(exposure, {})
-    return result.with_images(
-        replace(new, flags=old.flags.add_changes("outlier_detection", old.dq, new.dq))
-        for old, new in zip(exposure.images, result.images, strict=True)
-    )
+    rejected: ImageSet = OutlierDetection(snr=snr, scale=scale).apply(exposure, {})
+    return rejected
 
 
 def _levelled(exposure: ImageSet, flagging: Flagging) -> ImageSet:
