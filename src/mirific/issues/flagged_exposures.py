@@ -159,7 +159,7 @@ def _mended(image: Image) -> tuple[Image, Survey]:
     data, known, unknown = np.empty(flagged.shape, np.float32), np.empty_like(flagged), np.empty_like(flagged)
     bad = np.uint32(DQ["DO_NOT_USE"])
     usable = kernels.sort_out(image.data, image.err, image.dq, bad, flagged, data, known, unknown)
-    rows, columns = np.nonzero(flagged)
+    rows, columns = np.divmod(np.flatnonzero(flagged), flagged.shape[1])
     kernels.bridge(data, known, rows, columns, _RINGS)
     noise = float(typical(image.err, unknown))
     survey = Survey(rows.size, usable, region_sizes(flagged), noise if noise > 0 else float("nan"))

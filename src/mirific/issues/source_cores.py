@@ -71,7 +71,7 @@ def core(member: FlaggedExposure, sources: _Floats) -> tuple[_Indices, _Indices]
             column, row = np.rint(x).astype(int) + dx, np.rint(y).astype(int) + dy
             near = (np.hypot(column - x, row - y) <= radius) & (column >= 0) & (column < nx) & (row >= 0) & (row < ny)
             mask[row[near], column[near]] = True
-    rows, columns = np.nonzero(mask)
+    rows, columns = np.divmod(np.flatnonzero(mask), nx)
     good = ((bare.dq[rows, columns] & np.uint32(DQ["DO_NOT_USE"])) == 0) & np.isfinite(bare.data[rows, columns])
     usable = good | flagged_by_outlier_detection(bare)[rows, columns]
     return rows[usable], columns[usable]
