@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from mirific.exposure import DQ
 from mirific.instrument.detector import ipc_kernel
+from mirific.issues import bad_pixels
 from mirific.issues.bad_pixels import FlagBadPixels, detect, measure_bad_pixels
 from tests.issues import scenes
 
@@ -101,6 +102,17 @@ def test_mitigation_flags_with_provenance_and_leaves_nothing():
         assert after.flags.where("bad-pixels", DQ["DEAD"])[dead].mean() > 0.95
         assert np.isnan(after.data[(after.dq & DQ["DO_NOT_USE"]) != 0]).all()
         assert after.meta["cal_step.bad-pixels"] == "COMPLETE"
+
+
+def test_mitigation_does_not_measure_again_what_the_finding_did(monkeypatch):
+    images, *_ = exposures(71, number=2)
+    given = scenes.image_set(images)
+    detect(given)
+    monkeypatch.setattr(bad_pixels, "stack_in_detector_frame", None)
+    mended = FlagBadPixels().run(given, references=None)
+    assert all((image.dq & DQ["HOT"]).any() for image in mended.images)
+    with pytest.raises(TypeError):
+        FlagBadPixels(significance=7.0).run(given, references=None)
 
 
 def test_list_is_usable_as_user_supplied_dq():

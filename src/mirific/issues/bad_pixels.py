@@ -45,6 +45,7 @@ from mirific.image3.sets import SetStep, outcome
 from mirific.issues.detector_stack import DetectorStack, stack_in_detector_frame, window_of
 from mirific.issues.finding import Evidence, Finding, Picture, Rows
 from mirific.issues.known_issue import Issue
+from mirific.spool import Remembered
 from mirific.step import NotApplicable, param
 
 __all__ = ["ISSUE", "BadPixels", "FlagBadPixels", "detect", "measure_bad_pixels"]
@@ -267,12 +268,16 @@ class FlagBadPixels(SetStep):
         """Return the set with the new bad pixels flagged."""
         found: dict[tuple[int, ...], BadPixels] = {}
         for window, members in _by_window(exposure.images):
-            bad = measure_bad_pixels(members, self.significance)
+            bad = self._found(members)
             if bad.mask.any() and (bad.pointings > 1 or self.undithered):
                 found[window] = bad
         if not found:
             return NotApplicable("no bad pixels beyond those of the mask")
         return exposure.with_images(_flagged(image, found.get(window_of(image))) for image in exposure.images)
+
+    def _found(self, members: Sequence[Image]) -> BadPixels:
+        question = _question(members, self.significance)
+        return _KNOWN.of(*question, lambda: measure_bad_pixels(members, self.significance))
 
 
 def _flagged(image: Image, bad: BadPixels | None) -> Image:
@@ -306,8 +311,26 @@ def detect(images: ImageSet) -> tuple[Finding, ...]:
     """Look for bad pixels that are not flagged; one finding per detector window."""
     findings = []
     for _, members in _by_window(images.images):
-        findings.append(_finding(members, measure_bad_pixels(members), images))
+        bad = measure_bad_pixels(members)
+        if bad.mask.any():
+            _expect_the_same(members, bad)
+        findings.append(_finding(members, bad, images))
     return tuple(findings)
+
+
+_KNOWN = Remembered()
+
+
+def _question(members: Sequence[Image], significance: float) -> tuple[list[NDArray[Any]], tuple[Any, ...]]:
+    """Arrays and settings that tell the bad pixels of some exposures."""
+    arrays = [array for image in members for array in (image.data, image.dq)]
+    places = [image.meta.get(f"wcsinfo.{name}") for image in members for name in ("ra_ref", "dec_ref")]
+    return arrays, (significance, *places)
+
+
+def _expect_the_same(members: Sequence[Image], bad: BadPixels) -> None:
+    """Remember what was found: the mitigation will ask the same."""
+    _KNOWN.of(*_question(members, _SIGNIFICANT), lambda: bad)
 
 
 def _finding(members: Sequence[Image], bad: BadPixels, images: ImageSet) -> Finding:
