@@ -41,6 +41,9 @@ _NEVER_FOR_MIRI = {
 #: Size of the window of rows that one worker keeps in cache, bytes; with less, calls take more time than loops.
 WINDOW_BYTES = 8_000_000
 
+#: Rows to read at a time, at least, if so many bytes have room for them: to read single ones takes twice as long.
+_LEAST_ROWS, _LEAST_BYTES = 3, 20_000_000
+
 #: Rows to read at a time, at most.
 WINDOW_ROWS = 32
 
@@ -295,7 +298,8 @@ class _Course:
         ny, nx = self.exposure.shape[2:]
         kept = all_fields(self.exposure, (item.step for item in self.steps)).values()
         size = sum(math.prod(item.inner) * np.dtype(item.dtype).itemsize for item in kept)
-        return int(np.clip(WINDOW_BYTES // (size * nx), 1, min(ny, WINDOW_ROWS)))
+        rows = max(WINDOW_BYTES // (size * nx), min(_LEAST_ROWS, _LEAST_BYTES // (size * nx)))
+        return int(np.clip(rows, 1, min(ny, WINDOW_ROWS)))
 
     def run(self, rows: tuple[int, int]) -> Strip:
         """Take the rows of one strip through all steps."""
