@@ -42,7 +42,7 @@ _NEVER_FOR_MIRI = {
 WINDOW_BYTES = 8_000_000
 
 #: Rows to read at a time, at least, if so many bytes have room for them: to read single ones takes twice as long.
-_LEAST_ROWS, _LEAST_BYTES = 3, 20_000_000
+_LEAST_ROWS, _LEAST_BYTES = 2, 14_000_000
 
 #: Rows to read at a time, at most.
 WINDOW_ROWS = 32
