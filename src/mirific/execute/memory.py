@@ -8,13 +8,16 @@ import platform
 __all__ = ["keep_freed_memory", "return_freed_memory"]
 
 #: Parameters of ``mallopt`` (glibc: malloc/malloc.h).
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 
 #: Arrays up to this size are taken from what earlier ones left, bytes: the most that glibc allows.
 _LARGEST = 32 << 20
 
 #: Freed memory that is kept, bytes.
 _KEPT = 256 << 20
+
+#: Heaps that threads share: each keeps what was freed in it for itself.
+_ARENAS = 2
 
 
 def keep_freed_memory() -> bool:
@@ -28,7 +31,8 @@ def keep_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     library = ctypes.CDLL(None)
-    return bool(library.mallopt(_M_MMAP_THRESHOLD, _LARGEST) and library.mallopt(_M_TRIM_THRESHOLD, _KEPT))
+    wanted = {_M_MMAP_THRESHOLD: _LARGEST, _M_TRIM_THRESHOLD: _KEPT, _M_ARENA_MAX: _ARENAS}
+    return all(library.mallopt(*each) for each in wanted.items())
 
 
 def return_freed_memory() -> bool:
