@@ -6,12 +6,8 @@ steps of ``calwebb_image3``: many images go in, as an :class:`~mirific.exposure.
 :class:`Resample` on a :class:`~mirific.exposure.Mosaic` comes out. What is still computed by public code of the
 official pipeline is called from :mod:`mirific.image3.official` and from nowhere else.
 
-Alignment, from below: :mod:`.tangent_plane` (exposures on one plane), :mod:`.source_finding`, :mod:`.registration`
-(shift of two lists of stars), :mod:`.recognition` (of two short ones), :mod:`.views_of_sky` and :mod:`.structure`
-(shift of two nebulae), :mod:`.measured_exposures` (what is measured once per exposure), :mod:`.visit_comparison`
-(shifts between visits, and within them), :mod:`.shift_network` (one shift for each from those of pairs),
-:mod:`.absolute_ties` (visits and a catalogue), :mod:`.alignment` (the whole), which :class:`TweakReg` and the issues
-use.
+Alignment is a package of its own, :mod:`mirific.image3.alignment`, above :mod:`.tangent_plane` (exposures on one plane)
+and :mod:`.source_finding`.
 """
 
 from __future__ import annotations

@@ -132,7 +132,7 @@ class OutlierDetection(SetStep):
 
     def _window(self, image: Image, grid: Grid, made: Intermediate) -> tuple[NDArray[np.float32], int, int]:
         """One exposure on the grid, where it is well covered, and where it begins."""
-        from mirific.image3 import kernels
+        from mirific.image3 import outlier_detection_kernels as kernels
 
         weight = weights(image, self.weight_type, self.good_bits)
         dropped = drizzle(sky_subtracted(image)[None], weight, _map(image, grid), grid, self._drop(grid))
@@ -155,7 +155,7 @@ class OutlierDetection(SetStep):
         made: Intermediate,
     ) -> Image:
         """One exposure with its outliers flagged."""
-        from mirific.image3 import kernels
+        from mirific.image3 import outlier_detection_kernels as kernels
 
         columns, rows = _map(image, grid).centres(image.data.shape)
         blotted = np.empty_like(image.data)
@@ -184,7 +184,7 @@ def _stored(values: NDArray[np.float32], y0: int, x0: int, spool: Any) -> tuple[
 
 def _strip_median(spool: Any, windows: list[tuple[Any, int, int]], y0: int, rows: int, columns: int) -> Any:
     """Median of the windows over some rows of the grid, which alone are read."""
-    from mirific.image3 import kernels
+    from mirific.image3 import outlier_detection_kernels as kernels
 
     median = np.full((rows, columns), np.nan, dtype=np.float32)
     parts = []
@@ -249,7 +249,7 @@ _ENOUGH = 30_000
 
 def _flagged(image: Image, outliers: NDArray[np.bool_]) -> Image:
     """Flag the outliers, and say so; afterwards NaN and DO_NOT_USE agree in all arrays."""
-    from mirific.image3 import kernels
+    from mirific.image3 import outlier_detection_kernels as kernels
 
     present = [name for name in _ARRAYS if getattr(image, name) is not None]
     arrays = tuple(np.ascontiguousarray(getattr(image, name)) for name in present)

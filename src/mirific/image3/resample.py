@@ -144,7 +144,7 @@ class Resample(ManyImages):
         float64 array, shape (5, number of rows, number of columns)
             Sum of weights and weighted sums of data and of the errors due to read noise, flat and photons.
         """
-        from mirific.image3 import kernels
+        from mirific.image3 import resample_kernels as kernels
 
         data = image.data[of_image]
         variances = [getattr(image, name) for name in _VARIANCES]
@@ -228,7 +228,7 @@ def _times(images: tuple[Image, ...]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class _Sums:
-    """Running sums of some rows of a mosaic; see :func:`mirific.image3.kernels.add_to_mosaic`."""
+    """Running sums of some rows of a mosaic; see :func:`mirific.image3.resample_kernels.add_to_mosaic`."""
 
     weight: Any
     data: Any
@@ -242,14 +242,14 @@ class _Sums:
 
     def add(self, dropped: Any, x0: int, number: int, weight_type: str, exptime: float) -> None:
         """Add one exposure, over the columns from ``x0`` on."""
-        from mirific.image3 import kernels
+        from mirific.image3 import resample_kernels as kernels
 
         out = (self.weight, self.data, self.context, self.variance)
         kernels.add_to_mosaic(dropped, 0, x0, number, weight_type == "ivm", exptime, out)
 
     def finished(self, scaling: float, fillval: str) -> Any:
         """Return weight, data, err, var_rnoise, var_flat, var_poisson (float32)."""
-        from mirific.image3 import kernels
+        from mirific.image3 import resample_kernels as kernels
 
         out = np.empty((6, *self.weight.shape), dtype=np.float32)
         out[0] = self.weight

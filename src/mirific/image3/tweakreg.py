@@ -18,8 +18,8 @@ from mirific.image3.sets import SetStep, outcome
 from mirific.step import NotApplicable, param
 
 if TYPE_CHECKING:
-    from mirific.image3.alignment import Alignment, Displacement
-    from mirific.image3.tweakwcs_alignment import Fit
+    from mirific.image3.alignment.measurement import Alignment, Displacement
+    from mirific.image3.alignment.tweakwcs_alignment import Fit
 
 __all__ = ["TweakReg"]
 
@@ -114,8 +114,8 @@ class TweakReg(SetStep):
 
     def _aligned(self, exposure: ImageSet) -> ImageSet | NotApplicable:
         """Correct what is significant of one joint measurement."""
-        from mirific.image3.absolute_catalog import absolute_catalog
-        from mirific.image3.alignment import measure_alignment
+        from mirific.image3.alignment.absolute_catalog import absolute_catalog
+        from mirific.image3.alignment.measurement import measure_alignment
 
         images = exposure.images
         alignment = measure_alignment(
@@ -145,7 +145,7 @@ class TweakReg(SetStep):
 
     def _corrected(self, image: Image, k: int, alignment: Alignment, unknown: str) -> Image:
         """Take out of an exposure what it is displaced by, and tell what was done."""
-        from mirific.image3.alignment import without_displacement
+        from mirific.image3.alignment.measurement import without_displacement
 
         if unknown:
             log.warning("%s: not aligned: %s", image.name, unknown)
@@ -171,7 +171,7 @@ class TweakReg(SetStep):
 
     def _like_jwst(self, exposure: ImageSet) -> ImageSet | NotApplicable:
         """Align by tweakwcs."""
-        from mirific.image3.tweakwcs_alignment import align
+        from mirific.image3.alignment.tweakwcs_alignment import align
 
         fits = align(exposure.images, self)
         if isinstance(fits, str):

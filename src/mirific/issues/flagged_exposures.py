@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mirific.exposure import DQ, Image
 
 if TYPE_CHECKING:
-    from mirific.image3.alignment import Alignment
+    from mirific.image3.alignment.measurement import Alignment
     from mirific.image3.tangent_plane import PlaneMap
 
 __all__ = [
@@ -123,7 +123,7 @@ def flagged_exposures(images: Sequence[Image]) -> tuple[tuple[FlaggedExposure, .
     BrokenWcs
         If an exposure has no usable world coordinates.
     """
-    from mirific.image3.alignment import measure_alignment
+    from mirific.image3.alignment.measurement import measure_alignment
     from mirific.image3.tangent_plane import plane_maps
 
     surveys: list[Survey] = []

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import spatial, special
 
-from mirific.image3.measured_exposures import MeasuredExposures, group_catalog
-from mirific.image3.recognition import SeenList, recognised
-from mirific.image3.registration import Catalog, Shift, combined, moves_with, shift_of_sources
-from mirific.image3.structure import shift_of_structure
+from mirific.image3.alignment.measured_exposures import MeasuredExposures, group_catalog
+from mirific.image3.alignment.recognition import SeenList, recognised
+from mirific.image3.alignment.registration import Catalog, Shift, combined, moves_with, shift_of_sources
+from mirific.image3.alignment.structure import shift_of_structure
+from mirific.image3.alignment.views_of_sky import common_structure
 from mirific.image3.tangent_plane import PlaneMap
-from mirific.image3.views_of_sky import common_structure
 
 __all__ = ["CONVINCING", "Pair", "agreement_radius", "internal_pairs", "pairs_of_groups", "with_floor"]
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from mirific.exposure import Image, Mosaic
+from mirific.image3.alignment.structure import Structure
 from mirific.image3.local_background import usable
-from mirific.image3.structure import Structure
 from mirific.image3.tangent_plane import PlaneMap, lattice_bounds
 
 __all__ = ["common_structure", "view_of_sky"]

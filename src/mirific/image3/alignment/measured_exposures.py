@@ -11,8 +11,8 @@ from scipy import ndimage, spatial
 from scipy.sparse import coo_array, csgraph
 
 from mirific.exposure import Image, Mosaic
+from mirific.image3.alignment.registration import Catalog
 from mirific.image3.local_background import usable
-from mirific.image3.registration import Catalog
 from mirific.image3.source_finding import Sources, find_sources, psf_fwhm
 from mirific.image3.tangent_plane import PlaneMap, plane_maps
 

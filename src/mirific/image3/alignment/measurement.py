@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from mirific.exposure import Image, Mosaic, origin_of
 from mirific.image2.assign_wcs import shift_pointing
-from mirific.image3.absolute_ties import SkyCatalog, on_plane, tied_to
-from mirific.image3.measured_exposures import MeasuredExposures, measure_exposures
-from mirific.image3.registration import Shift
-from mirific.image3.shift_network import Solution, solve_shifts, turned
+from mirific.image3.alignment.absolute_ties import SkyCatalog, on_plane, tied_to
+from mirific.image3.alignment.measured_exposures import MeasuredExposures, measure_exposures
+from mirific.image3.alignment.registration import Shift
+from mirific.image3.alignment.shift_network import Solution, solve_shifts, turned
+from mirific.image3.alignment.visit_comparison import Pair, internal_pairs, pairs_of_groups
+from mirific.image3.alignment.visits import Group, group_by_visit
 from mirific.image3.tangent_plane import common_centre, gnomonic, sky_of
-from mirific.image3.visit_comparison import Pair, internal_pairs, pairs_of_groups
-from mirific.image3.visits import Group, group_by_visit
 
 __all__ = ["Alignment", "Displacement", "measure_alignment", "without_displacement"]
 

@@ -19,7 +19,7 @@ from astropy.time import Time
 from mirific.errors import ParameterError
 from mirific.image2.assign_wcs import shift_pointing
 from mirific.image3 import TweakReg
-from mirific.image3.absolute_catalog import absolute_catalog
+from mirific.image3.alignment.absolute_catalog import absolute_catalog
 from tests.image3 import oracle, scenes
 
 CENTRE = (128.0, 128.0)

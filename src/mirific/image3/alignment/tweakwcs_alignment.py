@@ -11,7 +11,7 @@ import numpy as np
 from mirific.asdf_files.chains import as_gwcs
 from mirific.exposure import Image
 from mirific.image3 import official
-from mirific.image3.absolute_catalog import absolute_table
+from mirific.image3.alignment.absolute_catalog import absolute_table
 
 if TYPE_CHECKING:
     from astropy.table import Table

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.image3.registration import Shift
+from mirific.image3.alignment.registration import Shift
 
 __all__ = ["Solution", "solve_shifts", "turned"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mirific.image3.recognition import SeenList, recognised
-from mirific.image3.registration import Catalog
+from mirific.image3.alignment.recognition import SeenList, recognised
+from mirific.image3.alignment.registration import Catalog
 
 FIELD = 50.0
 

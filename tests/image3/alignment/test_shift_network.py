@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirific.image3.registration import Catalog, Shift, shift_of_sources
-from mirific.image3.shift_network import solve_shifts, turned
+from mirific.image3.alignment.registration import Catalog, Shift, shift_of_sources
+from mirific.image3.alignment.shift_network import solve_shifts, turned
 
 
 def measured(shift, error=0.002, pivot=(0.0, 0.0), rotation=0.0, rotation_error=np.inf):

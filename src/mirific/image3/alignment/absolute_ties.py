@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.image3.measured_exposures import MeasuredExposures, group_catalog
-from mirific.image3.registration import Catalog, Shift, shift_of_sources
-from mirific.image3.shift_network import Solution, turned
+from mirific.image3.alignment.measured_exposures import MeasuredExposures, group_catalog
+from mirific.image3.alignment.registration import Catalog, Shift, shift_of_sources
+from mirific.image3.alignment.shift_network import Solution, turned
+from mirific.image3.alignment.visit_comparison import CONVINCING, agreement_radius, with_floor
 from mirific.image3.tangent_plane import gnomonic
-from mirific.image3.visit_comparison import CONVINCING, agreement_radius, with_floor
 
 __all__ = ["SkyCatalog", "on_plane", "tied_to"]
 

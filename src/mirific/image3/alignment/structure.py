@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import fft, ndimage, special
 
+from mirific.image3.alignment.registration import Shift
 from mirific.image3.local_background import robust_scatter
-from mirific.image3.registration import Shift
 
 __all__ = ["Structure", "shift_of_structure"]
 

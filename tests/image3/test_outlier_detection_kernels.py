@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirific.image3 import kernels
+from mirific.image3 import outlier_detection_kernels as kernels
 
 
 @settings(max_examples=40, deadline=None)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mirific.image2.assign_wcs import shift_pointing
-from mirific.image3.alignment import measure_alignment
+from mirific.image3.alignment.measurement import measure_alignment
 from mirific.simulate import Programme, Scene, image_set
 from tests.issues import scenes
 
@@ -54,7 +54,7 @@ def test_visits_of_different_skies_have_nothing_in_common(name, one, other):
 
 def test_what_was_compared_is_not_compared_again(monkeypatch):
     """Findings, mitigation and tweakreg ask the same; other coordinates are compared anew."""
-    from mirific.image3 import alignment as module
+    from mirific.image3.alignment import measurement as module
 
     monkeypatch.setattr(module, "_LAST", [])
     first, second = visits("F2550W", 7)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import spatial, special
 
-from mirific.image3.registration import Catalog
+from mirific.image3.alignment.registration import Catalog
 
 __all__ = ["Recognised", "SeenList", "recognised"]
 

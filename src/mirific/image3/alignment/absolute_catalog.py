@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mirific.errors import ParameterError
 from mirific.exposure import Image
 from mirific.image3 import official
-from mirific.image3.absolute_ties import SkyCatalog
+from mirific.image3.alignment.absolute_ties import SkyCatalog
 
 if TYPE_CHECKING:
     from astropy.table import Table
