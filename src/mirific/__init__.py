@@ -16,7 +16,8 @@ The map of the package, in the order in which data flow:
 ================  ==============================================================================
 
 What flows is in ``exposure``, what works on it in ``step``, numbers of the instrument in ``instrument``, files as they
-lie on disk in ``fits_files`` and ``asdf_files``.
+lie on disk in ``fits_files`` and ``asdf_files``. Exposures that wait on disk are in ``spool``; ``sorting_kernels`` is
+what kernels of all stages sort by. How work is spread over cores, and kernels are loaded, is in ``execute``.
 """
 
 from __future__ import annotations
