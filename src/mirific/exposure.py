@@ -261,12 +261,12 @@ class _Carrier:
 
     def with_meta(self, values: Mapping[str, Any]) -> Any:
         """Return a copy with some metadata set."""
-        return replace(self, meta=self.meta.with_values(values))  # type: ignore[type-var]
+        return replace(self, meta=self.meta.with_values(values))  # type: ignore[type-var] # all are dataclasses
 
     def with_record(self, record: StepRecord) -> Any:
         """Return a copy whose history ends with ``record`` and whose ``cal_step`` says so."""
         meta = self.meta.with_values({f"cal_step.{record.step}": record.status})
-        return replace(self, meta=meta, history=(*self.history, record))  # type: ignore[type-var]
+        return replace(self, meta=meta, history=(*self.history, record))  # type: ignore[type-var] # all are dataclasses
 
 
 class RawRamp(Protocol):

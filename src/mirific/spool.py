@@ -176,7 +176,7 @@ class Spool:
 
 
 class Remembered:
-    """Results that belong to the pixels of arrays, kept as long as these exist.
+    """Results that belong to arrays, or to other things that are not changed, kept as long as these exist.
 
     Pixels do not change, a step returns new ones: so findings, mitigations and steps that ask the same of the same
     exposure need not work it out again, also where its arrays come anew from a spool each time.
@@ -185,9 +185,9 @@ class Remembered:
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], tuple[tuple[ref[Any], ...], Any]] = {}
 
-    def of(self, arrays: Iterable[NDArray[Any]], settings: tuple[Any, ...], make: Callable[[], Item]) -> Item:
-        """Return what ``make`` gave for these arrays and settings, or gives now."""
-        owners = tuple(map(origin_of, arrays))
+    def of(self, owners: Iterable[Any], settings: tuple[Any, ...], make: Callable[[], Item]) -> Item:
+        """Return what ``make`` gave for these owners and settings, or gives now."""
+        owners = tuple(origin_of(owner) if isinstance(owner, np.ndarray) else owner for owner in owners)
         key = (*map(id, owners), *settings)
         known = self._known.get(key)
         if known is not None and all(one() is owner for one, owner in zip(known[0], owners, strict=True)):

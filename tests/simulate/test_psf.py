@@ -61,5 +61,8 @@ def test_cruciform_takes_its_fraction_of_the_light():
     """The rows and columns beyond the hole hold most of the cross; the core loses it."""
     table = point_spread("F560W")
     without = point_spread("F1500W")
-    core = lambda spread, radius: spread.native()[80 - radius : 81 + radius, 80 - radius : 81 + radius].sum()  # noqa: E731
+
+    def core(spread, radius):
+        return spread.native()[80 - radius : 81 + radius, 80 - radius : 81 + radius].sum()
+
     assert core(table, 10) < core(without, 26)

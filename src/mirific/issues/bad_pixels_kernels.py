@@ -11,6 +11,12 @@ __all__ = ["lasting_needles", "lasting_regions", "lowest_around", "shares_of_col
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
+def _beyond(value: Any, leaked: Any, sign: Any) -> Any:
+    """How far a pixel is on the side that is looked at; what leaks into it raises it only."""
+    return sign * value - leaked if sign > 0 else sign * value
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
 def lasting_needles(
     value: Any, scatter: Any, extreme: Any, highest: Any, halo: Any, aside: Any, leaked: Any, sign: Any, limits: Any
 ) -> Any:
@@ -42,9 +48,7 @@ def lasting_needles(
     found = np.zeros(value.shape, dtype=np.bool_)
     for y in range(value.shape[0]):
         for x in range(value.shape[1]):
-            excess = sign * value[y, x]
-            if sign > 0:
-                excess -= leaked[y, x]
+            excess = _beyond(value[y, x], leaked[y, x], sign)
             if excess > limits[0] * scatter[y, x]:
                 lasting = sign * extreme[y, x] > np.float32(0.3) * abs(value[y, x])
                 stellar = sign * halo[y, x] >= limits[1] * excess + np.float32(0.6) * scatter[y, x]
@@ -73,9 +77,7 @@ def lasting_regions(value: Any, scatter: Any, extreme: Any, leaked: Any, sign: A
     found = np.zeros(value.shape, dtype=np.bool_)
     for y in range(value.shape[0]):
         for x in range(value.shape[1]):
-            excess = sign * value[y, x]
-            if sign > 0:
-                excess -= leaked[y, x]
+            excess = _beyond(value[y, x], leaked[y, x], sign)
             lasting = sign * extreme[y, x] > np.float32(0.7) * abs(value[y, x])
             found[y, x] = lasting and excess > least * scatter[y, x]
     return found

@@ -190,10 +190,10 @@ class ClientProcess:
         return words[-1] if words else f"exit code {self._process.returncode}"
 
 
-def _stream(stream: Any) -> IO[Any]:
+def _stream(stream: IO[Any] | None) -> IO[Any]:
     """Stream of a process that was started with pipes."""
     assert stream is not None
-    return stream  # type: ignore[no-any-return]
+    return stream
 
 
 def client_process(changes: Mapping[str, str]) -> ClientProcess:

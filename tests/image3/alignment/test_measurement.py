@@ -10,6 +10,7 @@ import pytest
 from mirific.image2.assign_wcs import shift_pointing
 from mirific.image3.alignment.measurement import measure_alignment
 from mirific.simulate import Programme, Scene, image_set
+from mirific.spool import Remembered
 from tests.issues import scenes
 
 
@@ -56,7 +57,7 @@ def test_what_was_compared_is_not_compared_again(monkeypatch):
     """Findings, mitigation and tweakreg ask the same; other coordinates are compared anew."""
     from mirific.image3.alignment import measurement as module
 
-    monkeypatch.setattr(module, "_LAST", [])
+    monkeypatch.setattr(module, "_KNOWN", Remembered())
     first, second = visits("F2550W", 7)
     known = measure_alignment((*first, *second))
     count = []

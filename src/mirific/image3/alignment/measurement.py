@@ -8,7 +8,6 @@ one shift, and where the sources carry it one rotation, per group. An absolute c
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.exposure import Image, Mosaic, origin_of
+from mirific.exposure import Image, Mosaic
 from mirific.image2.assign_wcs import shift_pointing
 from mirific.image3.alignment.absolute_ties import SkyCatalog, on_plane, tied_to
 from mirific.image3.alignment.measured_exposures import MeasuredExposures, measure_exposures
@@ -25,6 +24,7 @@ from mirific.image3.alignment.shift_network import Solution, solve_shifts, turne
 from mirific.image3.alignment.visit_comparison import Pair, internal_pairs, pairs_of_groups
 from mirific.image3.alignment.visits import Group, group_by_visit
 from mirific.image3.tangent_plane import common_centre, gnomonic, sky_of
+from mirific.spool import Remembered
 
 __all__ = ["Alignment", "Displacement", "measure_alignment", "without_displacement"]
 
@@ -233,27 +233,24 @@ class _Comparison:
     pairs: list[Pair]
 
 
-#: The last comparison, and what it compared: findings, mitigation and tweakreg ask the same of the same exposures.
-_LAST: list[tuple[tuple[weakref.ref[Any], ...], tuple[Any, ...], _Comparison]] = []
+#: Findings, mitigation and tweakreg ask the same of the same exposures.
+_KNOWN = Remembered()
 
 
 def _compared(everything: MeasuredExposures, groups: Sequence[Group], reach: float, tolerance: float) -> _Comparison:
-    """Compare all exposures, unless these were compared last, with the same pixels and coordinates."""
-    owners = [owner for exposure in everything.exposures for owner in _owners(exposure)]
-    settings = (reach, tolerance, tuple(groups))
-    for refs, known, last in _LAST:
-        if known == settings and len(refs) == len(owners) and all(r() is o for r, o in zip(refs, owners, strict=True)):
-            return last
-    internal = _internal_shifts(everything, groups, reach, tolerance)
-    pairs = pairs_of_groups(_brought_back(everything, groups, internal), reach)
-    _LAST[:] = [(tuple(weakref.ref(owner) for owner in owners), settings, _Comparison(internal, pairs))]
-    return _Comparison(internal, pairs)
+    """Compare all exposures, unless these were compared before, with the same pixels and coordinates."""
+
+    def compare() -> _Comparison:
+        internal = _internal_shifts(everything, groups, reach, tolerance)
+        return _Comparison(internal, pairs_of_groups(_brought_back(everything, groups, internal), reach))
+
+    owners = (owner for exposure in everything.exposures for owner in _owners(exposure))
+    return _KNOWN.of(owners, (reach, tolerance, tuple(groups)), compare)
 
 
 def _owners(exposure: Image | Mosaic) -> tuple[Any, ...]:
-    """What lives as long as the pixels, flags and coordinates of an exposure."""
-    flags = exposure.weight if isinstance(exposure, Mosaic) else exposure.dq
-    return origin_of(exposure.data), origin_of(flags), exposure.wcs
+    """Pixels, flags and coordinates of an exposure."""
+    return exposure.data, exposure.weight if isinstance(exposure, Mosaic) else exposure.dq, exposure.wcs
 
 
 def _brought_back(
