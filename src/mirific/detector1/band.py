@@ -224,8 +224,6 @@ class Rows:
         Row of the detector at the start of the buffers.
     stop : int
         Row of the detector after the last that will come.
-    arrays : mapping
-        Buffers by field. Those that are given are taken where they fit.
     """
 
     exposure: Exposure
@@ -234,8 +232,8 @@ class Rows:
     inside: tuple[int, int]
     first: int
     stop: int
-    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     readers: dict[str, RowReader] = field(default_factory=dict)
+    arrays: dict[str, NDArray[Any]] = field(default_factory=dict)
     tallies: dict[str, float] = field(default_factory=dict)
     whole: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     credits: dict[str, NDArray[np.uint32]] = field(default_factory=dict)
@@ -243,15 +241,10 @@ class Rows:
     tile: Tile | None = None
 
     def __post_init__(self) -> None:
-        given = self.arrays
-        self.arrays = {name: self._room(item, given.get(name)) for name, item in self.fields.items()}
-
-    def _room(self, item: Field, given: NDArray[Any] | None) -> NDArray[Any]:
-        """Buffer for a field: the given one, if it is of its kind and has the rows."""
-        shape = (self.capacity, *item.inner, self.exposure.shape[3])
-        if given is None or given.dtype != item.dtype or given.shape[1:] != shape[1:] or len(given) < self.capacity:
-            return np.empty(shape, dtype=item.dtype)
-        return given[: self.capacity]
+        nx = self.exposure.shape[3]
+        self.arrays = {
+            name: np.empty((self.capacity, *item.inner, nx), dtype=item.dtype) for name, item in self.fields.items()
+        }
 
     def clear(self, start: int, stop: int) -> None:
         """Fill rows ``start`` to ``stop - 1`` (of the detector) of every array with its initial value."""

@@ -14,7 +14,6 @@ from __future__ import annotations
 import itertools
 import math
 import time
-from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar, Protocol
@@ -41,9 +40,6 @@ _NEVER_FOR_MIRI = {
 
 #: Size of the window of rows that one worker keeps in cache, bytes; with less, calls take more time than loops.
 WINDOW_BYTES = 8_000_000
-
-#: Rows to read at a time, at least, if so many bytes have room for them: to read single ones takes twice as long.
-_LEAST_ROWS, _LEAST_BYTES = 2, 14_000_000
 
 #: Rows to read at a time, at most.
 WINDOW_ROWS = 32
@@ -281,7 +277,6 @@ class _Course:
     exposure: Exposure
     steps: tuple[Prepared, ...]
     outlets: tuple[Outlet, ...] = ()
-    used: deque[dict[str, NDArray[Any]]] = field(default_factory=deque)
 
     @property
     def lag(self) -> int:
@@ -300,15 +295,7 @@ class _Course:
         ny, nx = self.exposure.shape[2:]
         kept = all_fields(self.exposure, (item.step for item in self.steps)).values()
         size = sum(math.prod(item.inner) * np.dtype(item.dtype).itemsize for item in kept)
-        rows = max(WINDOW_BYTES // (size * nx), min(_LEAST_ROWS, _LEAST_BYTES // (size * nx)))
-        return int(np.clip(rows, 1, min(ny, WINDOW_ROWS)))
-
-    def spare(self) -> dict[str, NDArray[Any]]:
-        """Arrays of a strip that is through: fresh memory would have to be cleared by the system first."""
-        try:
-            return self.used.pop()
-        except IndexError:
-            return {}
+        return int(np.clip(WINDOW_BYTES // (size * nx), 1, min(ny, WINDOW_ROWS)))
 
     def run(self, rows: tuple[int, int]) -> Strip:
         """Take the rows of one strip through all steps."""
@@ -328,7 +315,7 @@ class _Passage:
             (item.step.reach(course.exposure, item.constants) for item in course.steps), default=0
         )
         capacity = min(course.new_rows() + context, self.bottom - self.top)
-        self.buffers = Rows(course.exposure, capacity, kept, (first, last), self.top, self.bottom, course.spare())
+        self.buffers = Rows(course.exposure, capacity, kept, (first, last), self.top, self.bottom)
         self.looked = [self.top] * len(course.steps)
         self.done = [self.top] * len(course.steps)
         self.seconds: dict[str, float] = {}
@@ -345,7 +332,6 @@ class _Passage:
             needed = min((done - reach for done, reach in zip(self.done, reaches, strict=True)), default=read)
             self.buffers.roll(max(self.top, needed), read)
         buffers = self.buffers
-        self.course.used.append(buffers.arrays)
         return Strip(
             self.first,
             self.last,
