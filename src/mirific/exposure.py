@@ -32,6 +32,7 @@ __all__ = [
     "Ramp",
     "RawRamp",
     "StepRecord",
+    "Tree",
     "dq_names",
     "origin_of",
 ]
@@ -319,6 +320,10 @@ class Cubes(_Carrier):
     meta : Metadata
     wcs : gwcs.WCS, optional
         Pixels (0-based x, y) to ICRS degrees, where they are on the sky.
+    cards : mapping
+        Keywords of the primary header beside those that the metadata make, and their values.
+    file : str
+        Name of its file, where it is not made of that of the exposure.
     """
 
     model: str
@@ -326,6 +331,27 @@ class Cubes(_Carrier):
     meta: Metadata
     history: tuple[StepRecord, ...] = ()
     wcs: WCS | None = None
+    cards: Mapping[str, Any] = field(default_factory=dict)
+    file: str = ""
+
+
+@dataclass(frozen=True)
+class Tree(_Carrier):
+    """An optional product without images: names, numbers and lists, for an ASDF file.
+
+    Parameters
+    ----------
+    model : str
+        Name of its data model in ``stdatamodels``.
+    content : mapping
+        What the file holds beside its metadata; arrays are one-dimensional.
+    meta : Metadata
+    """
+
+    model: str
+    content: Mapping[str, Any]
+    meta: Metadata
+    history: tuple[StepRecord, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -367,7 +393,7 @@ class Image(_Carrier):
     area: NDArray[np.float32] | None = None
     integrations: Image | None = None
     int_times: NDArray[Any] | None = None
-    byproducts: Mapping[str, Cubes] = field(default_factory=dict)
+    byproducts: Mapping[str, Cubes | Tree] = field(default_factory=dict)
     history: tuple[StepRecord, ...] = ()
 
     @property

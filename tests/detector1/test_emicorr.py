@@ -9,15 +9,18 @@ from tempfile import mkdtemp
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import interp1d
 
-from mirific.detector1 import emicorr_kernels, engine
+from mirific import io
+from mirific.detector1 import Detector1, emicorr_kernels, engine
 from mirific.detector1.band import Census, Exposure
 from mirific.detector1.emicorr import EmiCorr, Search, Spline
 from mirific.detector1.group_scale import GroupScale
-from mirific.errors import ParameterError, ReferenceMissing
+from mirific.detector1.ramp_fit import RampFit
+from mirific.errors import InputError, ParameterError, ReferenceMissing
 from mirific.exposure import Metadata, Ramp
 from mirific.instrument.readout import SLOWR1_FRAME_CLOCKS, SLOWR1_ROW_CLOCKS
 from mirific.instrument.subarrays import SUBARRAYS
@@ -252,6 +255,102 @@ def test_a_wave_of_zeros_changes_nothing(tmp_path):
     for algorithm in ("joint", "sequential"):
         ours = streams.ours((EmiCorr(skip=False, algorithm=algorithm),), ramp, {"emicorr": path})
         np.testing.assert_array_equal(ours.data, ramp.raw.array)
+
+
+OWN_WAVES = {"onthefly_corr_freq": "390.625 10.039216", "nbins": 50, "save_intermediate_results": True}
+
+
+def own_waves(ramp, files, parity, folder, **parameters):
+    """The by-products of a run with these parameters."""
+    step = EmiCorr(skip=False).configured(parameters)
+    corner = {"SUBSTRT1": ramp.meta["subarray.xstart"], "SUBSTRT2": ramp.meta["subarray.ystart"]}
+    ones = fits.ImageHDU(np.ones(ramp.shape[2:], dtype=np.float32), name="SCI")
+    fits.HDUList([fits.PrimaryHDU(header=fits.Header(corner)), ones]).writeto(folder / "ones.fits", overwrite=True)
+    given = {**files, **dict.fromkeys(("gain", "readnoise"), folder / "ones.fits")}
+    return Detector1(parity=parity, steps=(step, RampFit())).run(ramp, fixed(given)).byproducts
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("mode", ["SUB64 FASTR1", "SUB64 SLOWR1", "FULL FASTR1"])
+def test_waves_of_the_data_are_those_of_the_official_step(mode, files, tmp_path, monkeypatch):
+    from jwst.emicorr import EmiCorrStep
+    from stdatamodels.jwst import datamodels
+
+    monkeypatch.chdir(tmp_path)
+    _, ramp = exposure(mode, rows=8)
+    ours = own_waves(ramp, files, True, tmp_path, **OWN_WAVES)["emi_ref_waves"]
+    parameters = {**OWN_WAVES, "onthefly_corr_freq": [390.625, 10.039216]}
+    given = streams.model(streams.ours((), ramp, files), ramp)
+    streams.official(EmiCorrStep, given, {}, **parameters)
+    path = io.write(ours, tmp_path / "ours.asdf")
+    (other,) = tmp_path.glob("*_emi_ref_waves.asdf")
+    with datamodels.open(path) as mine, datamodels.open(other) as theirs:
+        assert type(mine) is type(theirs) is datamodels.EmiModel
+        mine.validate()
+        assert mine.subarray_cases.instance == theirs.subarray_cases.instance
+        assert set(mine.frequencies.instance) == set(theirs.frequencies.instance) == {"390.625", "10.039216"}
+        for name, wave in theirs.frequencies.instance.items():
+            assert mine.frequencies.instance[name]["frequency"] == wave["frequency"]
+            samples = np.asarray(mine.frequencies.instance[name]["phase_amplitudes"])
+            np.testing.assert_allclose(samples, wave["phase_amplitudes"], rtol=0, atol=1e-4)
+        kept = {"instrument", "reftype", "description", "pedigree", "telescope", "model_type"}
+        told, expected = (meta.instance for meta in (mine.meta, theirs.meta))
+        assert {key: told[key] for key in kept} == {key: expected[key] for key in kept}
+        assert set(expected) == set(told)
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize(("mode", "rows"), [("SUB64 FASTR1", 64), ("FULL FASTR1", 24), ("FULL SLOWR1", 28)])
+def test_waves_of_the_data_serve_as_a_reference(mode, rows, files, tmp_path):
+    """Here and in the official step; what that one writes itself it does not recognise.
+
+    Frames of so many rows do not take whole periods: else the wave could not be told from the bias.
+    """
+    from jwst.emicorr import EmiCorrStep
+
+    clean, ramp = exposure(mode, CASE.but(bright=0.0, cosmic_rays=0.0, rate=10.0), rows=rows)
+    own = {**OWN_WAVES, "onthefly_corr_freq": "390.625", "nbins": None}
+    for parity, status in ((False, "COMPLETE"), (True, "SKIPPED")):
+        path = str(
+            io.write(own_waves(ramp, files, parity, tmp_path, **own)["emi_ref_waves"], tmp_path / f"{status}.asdf")
+        )
+        given = streams.model(streams.ours((), ramp, files), ramp)
+        theirs = streams.official(EmiCorrStep, given, {"emicorr": path})
+        assert theirs.meta.cal_step.emicorr == status
+    path = str(tmp_path / "COMPLETE.asdf")
+    ours = streams.ours((EmiCorr(skip=False, user_supplied_reffile=path),), ramp, {}, parity=False)
+    assert left(ours, clean, ramp) < 1 / 6
+
+
+def test_waves_are_written_only_where_they_were_made(files, tmp_path):
+    _, ramp = exposure("SUB64 FASTR1", rows=8)
+    for changes in ({"save_intermediate_results": False}, {"onthefly_corr_freq": None, "algorithm": "sequential"}):
+        assert not own_waves(ramp, files, False, tmp_path, **{**OWN_WAVES, **changes})
+
+
+@pytest.mark.oracle
+@pytest.mark.parametrize("algorithm", ["joint", "sequential"])
+@pytest.mark.filterwarnings("ignore:The 'user_supplied_reffile' parameter:DeprecationWarning")
+def test_a_file_of_the_user_is_taken_in_place_of_the_reference(algorithm, files, tmp_path):
+    from jwst.emicorr import EmiCorrStep
+
+    path = write_reference(tmp_path / "mine.asdf", {"Hz390": (390.625, wave("sine"))})
+    _, ramp = exposure("SUB64 FASTR1", rows=8)
+    step = EmiCorr(skip=False, algorithm=algorithm, user_supplied_reffile=path)
+    ours = streams.ours((step,), ramp, {})  # CRDS is not asked
+    given = streams.model(streams.ours((), ramp, {}), ramp)
+    theirs = streams.official(EmiCorrStep, given, {}, algorithm=algorithm, user_supplied_reffile=path)
+    streams.assert_same(ours, theirs)
+    assert np.abs(ours.data - ramp.raw.array).max() > 0.3
+    assert not np.array_equal(ours.data, streams.ours((replace(step, user_supplied_reffile=None),), ramp, files).data)
+
+
+def test_a_file_of_the_user_that_cannot_be_read_is_refused(tmp_path):
+    (tmp_path / "bad.asdf").write_text("no waves")
+    _, ramp = exposure("SUB64 FASTR1", rows=8)
+    for name in ("bad.asdf", "none.asdf"):
+        with pytest.raises(InputError, match="cannot be read"):
+            streams.ours((EmiCorr(skip=False, user_supplied_reffile=str(tmp_path / name)),), ramp, {})
 
 
 @pytest.mark.parametrize("algorithm", ["joint", "sequential"])

@@ -21,11 +21,6 @@ pytestmark = pytest.mark.oracle
 
 #: Official parameters that we do without, by step; and why.
 ABSENT = {
-    "emicorr": {
-        "user_supplied_reffile": "deprecated there: the reference is chosen as all others are",
-        "save_intermediate_results": "not written",
-    },
-    "dark_current": {"dark_output": "not written"},
     "refpix": dict.fromkeys(
         (
             "odd_even_columns",

@@ -193,7 +193,7 @@ def _blocks(content: bytes) -> list[bytes]:
 
 
 def write_document(tree: Mapping[str, Any]) -> bytes:
-    """Make an ASDF file of plain values and :class:`Tagged` nodes.
+    """Make an ASDF file of plain values, arrays of floats and :class:`Tagged` nodes.
 
     The two uppermost levels have a line for each key; what is below them is in flow style, which is much like JSON.
     """
@@ -222,6 +222,8 @@ def _flow(node: Any) -> str:
         )
     if isinstance(node, Mapping):
         return "{" + ", ".join([f"{_quoted(key)}: {_flow(value)}" for key, value in node.items()]) + "}"
+    if isinstance(node, np.ndarray):
+        return _flow(array_node(node))
     if isinstance(node, (list, tuple)):
         return "[" + ", ".join([_flow(item) for item in node]) + "]"
     if node is None or isinstance(node, (bool, int)):

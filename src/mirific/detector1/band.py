@@ -17,7 +17,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from mirific.detector1.row_reader import RowReader
 from mirific.errors import InputError, ReferenceMissing
-from mirific.exposure import Image, Metadata
+from mirific.exposure import Cubes, Image, Metadata, Tree
 from mirific.step import NotApplicable, Step
 
 __all__ = [
@@ -431,6 +431,11 @@ class BandStep(Step[Image]):
     group_flags: ClassVar[tuple[str, ...]] = ()
     uses_census: ClassVar[bool] = False
 
+    @property
+    def wanted_types(self) -> tuple[str, ...]:
+        """CRDS types that the step needs with these parameters."""
+        return self.reference_types
+
     def reach(self, exposure: Exposure, constants: Any) -> int:
         """Rows above and below a row that decide what happens to it."""
         return 0
@@ -457,6 +462,10 @@ class BandStep(Step[Image]):
     def byproducts(self, exposure: Exposure, constants: Any) -> tuple[Byproduct, ...]:
         """Optional products that were asked for."""
         return ()
+
+    def own_products(self, exposure: Exposure, constants: Any) -> Mapping[str, Cubes | Tree]:
+        """Optional products, by suffix, that were asked for and that no fields of the stream make up."""
+        return {}
 
     def survey(self, constants: Any) -> BandStep | None:
         """Return a step to take this one's place in a first pass over the exposure; None once none is needed."""

@@ -10,13 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mirific.asdf_files import read_document
+from mirific.asdf_files.transforms import contents
 from mirific.detector1.band import Band, BandStep, Census, Exposure, no_reference
-from mirific.errors import ParameterError, ReferenceMissing
+from mirific.errors import InputError, ParameterError, ReferenceMissing
+from mirific.exposure import Cubes, Metadata, Tree
 from mirific.instrument.detector import SHAPE
 from mirific.instrument.readout import AMPLIFIERS, CLOCK, SLOWR1_FRAME_CLOCKS, SLOWR1_ROW_CLOCKS
 from mirific.instrument.subarrays import SUBARRAYS
@@ -134,9 +138,10 @@ class _Phased:
 
 @dataclass(frozen=True)
 class _Table:
-    """A wave by the clock, DN."""
+    """A wave by the clock, and the wave folded from the data, from which it was made; DN."""
 
     values: NDArray[np.float64]
+    folded: NDArray[np.float64]
 
     def subtract(self, band: Band, clocks: NDArray[np.float64], period: float) -> None:
         """Take it out of the samples."""
@@ -200,6 +205,16 @@ class EmiCorr(BandStep):
     onthefly_corr_freq: str | None = param(None, "Frequencies to fold without a reference, such as 390.625, 10.04.")
     use_n_cycles: int | None = param(3, "Cycles used to find the phase, in the sequential algorithm.", ge=1)
     fit_ints_separately: bool = param(False, "Fit each integration by itself, in the joint algorithm.")
+    user_supplied_reffile: str | None = param(None, "ASDF file to take in place of the reference.")
+    save_intermediate_results: bool = param(
+        False, "Also write the waves folded without a reference, as one (`_emi_ref_waves`)."
+    )
+
+    @property
+    def wanted_types(self) -> tuple[str, ...]:
+        """No reference of CRDS where frequencies or a file are given."""
+        given = self.onthefly_corr_freq is not None or self.user_supplied_reffile is not None
+        return () if given else self.reference_types
 
     @property
     def folds(self) -> bool:
@@ -215,12 +230,30 @@ class EmiCorr(BandStep):
             return NotApplicable(f"not known how {exposure.meta.get('exposure.readpatt')} is clocked")
         if self.onthefly_corr_freq is not None:
             return self._constants(exposure, _known_clocks(exposure, speed), self._given())
-        if references["emicorr"] is None:
+        if self.user_supplied_reffile is None and references["emicorr"] is None:
             return no_reference("emicorr")
-        tree = references["emicorr"].tree()
+        tree = references["emicorr"].tree() if self.user_supplied_reffile is None else self._users_tree()
         case = tree.get("subarray_cases", {}).get(_case_name(exposure, speed)) or {}
         frequencies = tuple(_frequency(tree, name) for name in _names(case, exposure, speed))
         return self._constants(exposure, (case.get("rowclocks"), case.get("frameclocks")), frequencies)
+
+    def _users_tree(self) -> Mapping[str, Any]:
+        """Contents of the user's reference.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read.
+        """
+        path = Path(str(self.user_supplied_reffile))
+        try:
+            document = read_document(path.read_bytes())
+            tree: dict[str, Any] = contents(document.tree, document)
+        except (OSError, ValueError) as error:
+            raise InputError(
+                "the waves cannot be read", where=path, todo="check emicorr.user_supplied_reffile"
+            ) from error
+        return tree
 
     def _given(self) -> tuple[Frequency, ...]:
         """Frequencies of the user.
@@ -331,7 +364,23 @@ class EmiCorr(BandStep):
         table = _stretched(folded, period)
         if constants.next.wave is not None:
             table = _resembling(constants.next.wave, folded, period, self.scale_reference)
-        return _Table(np.where(np.isfinite(table), table, 0.0))
+        return _Table(np.where(np.isfinite(table), table, 0.0), folded)
+
+    def own_products(self, exposure: Exposure, constants: EmiConstants) -> Mapping[str, Cubes | Tree]:
+        """The waves that were folded without a reference, as one (``EmiModel``)."""
+        if not self.save_intermediate_results or self.onthefly_corr_freq is None:
+            return {}
+        pairs = zip(constants.frequencies, constants.found, strict=True)
+        waves = {repr(frequency.hertz): (frequency.hertz, wave) for frequency, wave in pairs}
+        content = {
+            "frequencies": {
+                name: {"frequency": hertz, "phase_amplitudes": wave.folded}
+                for name, (hertz, wave) in waves.items()
+                if isinstance(wave, _Table)
+            },
+            "subarray_cases": _case_of(exposure, list(waves)),
+        }
+        return {"emi_ref_waves": Tree("EmiModel", content, _described(exposure))}
 
     def process(self, band: Band, constants: EmiConstants) -> None:
         """Subtract the waves."""
@@ -370,6 +419,36 @@ def _frequency(tree: Mapping[str, Any], name: str) -> Frequency:
     if entry is None:
         raise ReferenceMissing(f"the reference names {name} and has no such frequency", where="emicorr")
     return Frequency(float(entry["frequency"]), np.asarray(entry["phase_amplitudes"], dtype=np.float64))
+
+
+def _case_of(exposure: Exposure, names: list[str]) -> dict[str, Any]:
+    """What a reference says of the exposure's mode.
+
+    In parity mode as ``jwst`` 3.0 writes it, which finds nothing there when it reads it: it looks for FULL_FAST in
+    place of FULL, and for FAST in place of FASTR1.
+    """
+    pattern, speed = str(exposure.meta.get("exposure.readpatt")), str(_speed(exposure))
+    row, frame = _known_clocks(exposure, speed)
+    disturbing: Any = names if speed == "FAST" else {str(exposure.meta.get("instrument.detector")): names}
+    subarray = str(exposure.meta.get("subarray.name")) if exposure.parity else _case_name(exposure, speed)
+    freqs = {pattern if exposure.parity else speed: disturbing}
+    return {subarray: {"rowclocks": row, "frameclocks": frame, "freqs": freqs}}
+
+
+def _described(exposure: Exposure) -> Metadata:
+    """Metadata of a reference made of an exposure."""
+    start = f"{exposure.meta.get('observation.date')}T{exposure.meta.get('observation.time')}"
+    return Metadata(
+        {
+            "reftype": "emicorr",
+            "author": "mirific",
+            "description": "EMI correction file",
+            "pedigree": "GROUND",
+            "useafter": start[:19],
+            "telescope": "JWST",
+            "instrument.name": "MIRI",
+        }
+    )
 
 
 def _known_clocks(exposure: Exposure, speed: str) -> tuple[float | None, float | None]:

@@ -24,7 +24,7 @@ from numpy.typing import DTypeLike, NDArray
 from mirific.detector1.band import TILE_ROWS, Band, BandStep, Byproduct, Census, Exposure, Ramps, Rows, all_fields
 from mirific.detector1.row_reader import RowReader
 from mirific.errors import InputError
-from mirific.exposure import DQ, Cubes, FlagProvenance, Image, Ramp, StepRecord
+from mirific.exposure import DQ, Cubes, FlagProvenance, Image, Ramp, StepRecord, Tree
 from mirific.io.plane_spool import PlaneSpool, SpooledPlanes
 from mirific.io.raw import UNSIGNED, FitsRamp, RawRamp
 from mirific.step import NotApplicable, References
@@ -104,7 +104,8 @@ def prepare(step: BandStep, exposure: Exposure, references: References) -> Prepa
     if step.skip:
         return Prepared(step, reason="asked for")
     start = time.perf_counter()
-    opened = references.open(exposure.meta, step.reference_types) if step.reference_types else {}
+    types = step.wanted_types
+    opened = references.open(exposure.meta, types) if types else {}
     names = {kind: "N/A" if reference is None else reference.name for kind, reference in opened.items()}
     constants = step.prepare(exposure, opened)
     if isinstance(constants, NotApplicable):
@@ -621,6 +622,7 @@ def _image(ramp: Ramp, exposure: Exposure, steps: tuple[Prepared, ...], collecte
     """Make the product."""
     values: dict[str, Any] = dict(_NEVER_FOR_MIRI)
     history = ramp.history
+    own: dict[str, Cubes | Tree] = {}
     for item in steps:
         record = item.record(collected.seconds.get(item.step.name, 0.0))
         if item.runs:
@@ -632,12 +634,14 @@ def _image(ramp: Ramp, exposure: Exposure, steps: tuple[Prepared, ...], collecte
             values[f"ref_file.{kind}.name"] = name if name == "N/A" else f"crds://{name}"
         if item.runs:
             values.update(item.step.conclude(exposure, item.constants, collected.tallies))
+            made = item.step.own_products(exposure, item.constants)
+            own.update({suffix: replace(product, history=(record,)) for suffix, product in made.items()})
     meta = ramp.meta.with_values(values)
     flags = _provenance(steps, collected, rates.combined["dq"])
     every = Image(**rates.single, meta=meta, flags=flags, int_times=ramp.int_times, history=history)
     byproducts = {product.suffix: _cubes(ramp, product, arrays, every) for product, arrays in rates.optional}
     whole = Image(**rates.combined, meta=meta, flags=flags, integrations=every, history=history)
-    return replace(whole, byproducts=byproducts)
+    return replace(whole, byproducts={**byproducts, **own})
 
 
 def _cubes(ramp: Ramp, product: Byproduct, arrays: Mapping[str, Any], rates: Image) -> Cubes:

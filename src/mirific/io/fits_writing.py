@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mirific.exposure import Cubes, Image, Mosaic
 from mirific.fits_files import card, table_cards, table_rows
+from mirific.io.computed_planes import ComputedPlanes
 from mirific.io.embedded_asdf import ASDF, asdf_bytes
 from mirific.io.extensions import FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_image, steps_table
 from mirific.io.headers import header_cards, nested
@@ -24,7 +25,7 @@ from mirific.io.plane_spool import SpooledPlanes
 if TYPE_CHECKING:
     from gwcs import WCS
 
-__all__ = ["Extension", "cubes_extensions", "image_extensions", "mosaic_extensions", "write_fits"]
+__all__ = ["Extension", "cubes_extensions", "image_extensions", "marked", "mosaic_extensions", "write_fits"]
 
 _BLOCK = 2880
 
@@ -45,7 +46,7 @@ class Extension:
     ----------
     name : str
         EXTNAME.
-    data : array or SpooledPlanes
+    data : array, SpooledPlanes or ComputedPlanes
         Pixels (float32, int32, uint32 or uint8), or a structured array, which becomes a table.
     cards : tuple of (keyword, value, comment)
         Its own, beside those that the metadata make.
@@ -105,7 +106,12 @@ def _history(exposure: Cubes | Image | Mosaic) -> Iterator[Extension]:
 
 
 def write_fits(
-    path: Path, kind: str, meta: Mapping[str, Any], extensions: Iterable[Extension], wcs: WCS | None = None
+    path: Path,
+    kind: str,
+    meta: Mapping[str, Any],
+    extensions: Iterable[Extension],
+    wcs: WCS | None = None,
+    cards: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a product.
 
@@ -118,9 +124,10 @@ def write_fits(
         Metadata by dotted names.
     extensions : iterable of Extension
     wcs : gwcs.WCS, optional
+    cards : mapping, optional
+        Keywords of the primary header beside those that the metadata make, and their values.
     """
-    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
-    marked = {**meta, "model_type": kind, "date": now}
+    described = marked(meta, kind)
     with path.open("wb") as stream:
         start = [
             ("SIMPLE", True, "conforms to FITS standard"),
@@ -128,15 +135,22 @@ def write_fits(
             ("NAXIS", 0, "number of array dimensions"),
             ("EXTEND", True, ""),
         ]
-        _write_header(stream, [*start, *header_cards(marked, "PRIMARY")])
+        more = ((keyword, value, "") for keyword, value in (cards or {}).items())
+        _write_header(stream, [*start, *header_cards(described, "PRIMARY"), *more])
         for extension in extensions:
             if getattr(extension.data.dtype, "names", None):
                 _write_table(stream, extension)
             else:
-                _write_image(stream, extension, header_cards(marked, extension.name))
-        plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in marked.items()}
-        content = np.frombuffer(asdf_bytes(nested(plain), wcs), dtype=np.uint8)
+                _write_image(stream, extension, header_cards(described, extension.name))
+        content = np.frombuffer(asdf_bytes(nested(described), wcs), dtype=np.uint8)
         _write_table(stream, Extension(ASDF, np.array([(content,)], [("ASDF_METADATA", np.uint8, content.shape)])))
+
+
+def marked(meta: Mapping[str, Any], kind: str) -> dict[str, Any]:
+    """Metadata of a file as plain values, with its data model (DATAMODL) and the time at which it is written (DATE)."""
+    now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
+    plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in meta.items()}
+    return {**plain, "model_type": kind, "date": now}
 
 
 def _write_image(stream: BinaryIO, extension: Extension, cards: Iterable[tuple[str, Any, str]]) -> None:
@@ -162,7 +176,7 @@ def _write_image(stream: BinaryIO, extension: Extension, cards: Iterable[tuple[s
 
 def _planes(data: Any) -> Iterable[NDArray[Any]]:
     """The array in pieces of two dimensions, so that the copy to be written stays small."""
-    if isinstance(data, SpooledPlanes):
+    if isinstance(data, (SpooledPlanes, ComputedPlanes)):
         return data.planes()
     if data.ndim == 2:
         return (data,)

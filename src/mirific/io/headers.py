@@ -13,7 +13,7 @@ from mirific.errors import InputError
 from mirific.exposure import Metadata
 from mirific.io.keywords import Keyword, keywords
 
-__all__ = ["check_values", "flattened", "header_cards", "metadata_from", "nested"]
+__all__ = ["check_values", "flattened", "header_cards", "metadata_from", "nested", "sorted_out"]
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +50,40 @@ def metadata_from(headers: Mapping[str, Mapping[str, Any]], tree: Mapping[str, A
         else:
             log.info("%s: %s %r is not known and left out", where, keyword.card, value)
     return Metadata(values)
+
+
+#: What describes a file, not its contents (FITS standard 4.0, 4.4).
+_OF_FILES = frozenset(
+    ("", "SIMPLE", "BITPIX", "NAXIS", "EXTEND", "NEXTEND", "CHECKSUM", "DATASUM", "COMMENT", "HISTORY")
+)
+
+
+def sorted_out(header: Mapping[str, Any], meta: Mapping[str, Any]) -> tuple[Metadata, dict[str, Any]]:
+    """Let a new file have the primary header of another one, such as of a reference.
+
+    Parameters
+    ----------
+    header : mapping
+        Of the other one.
+    meta : mapping
+        What is different; it takes the place of what the header has of it. None: it is left out.
+
+    Returns
+    -------
+    meta : Metadata
+        What the dictionary of keywords knows.
+    cards : dict
+        Keyword to value of the rest.
+    """
+    known = {keyword.card: keyword for keyword in keywords() if keyword.hdu == "PRIMARY"}
+    values, cards = dict[str, Any](), dict[str, Any]()
+    for card, value in header.items():
+        keyword = known.get(card)
+        if keyword is not None and (keyword.name in meta or keyword.accepts(value)):
+            values[keyword.name] = value
+        elif card not in _OF_FILES and isinstance(value, (str, int, float, bool)):
+            cards[card] = value
+    return Metadata(values).with_values(meta), cards
 
 
 def _stated(headers: Mapping[str, Mapping[str, Any]], keyword: Keyword) -> Any:

@@ -16,14 +16,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mirific.asdf_files import write_document
 from mirific.errors import BrokenWcs, InputError, NotMiriImaging, OutputError
-from mirific.exposure import Cubes, FlagProvenance, Image, Metadata, Mosaic, Ramp, StepRecord
+from mirific.exposure import Cubes, FlagProvenance, Image, Metadata, Mosaic, Ramp, StepRecord, Tree
 from mirific.io.column_table import ColumnTable
 from mirific.io.embedded_asdf import ASDF, asdf_metadata, asdf_wcs
 from mirific.io.extensions import FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_from, history_from
 from mirific.io.fits_reading import FitsFile, open_fits
-from mirific.io.fits_writing import Extension, cubes_extensions, image_extensions, mosaic_extensions, write_fits
-from mirific.io.headers import check_values, metadata_from
+from mirific.io.fits_writing import (
+    Extension,
+    cubes_extensions,
+    image_extensions,
+    marked,
+    mosaic_extensions,
+    write_fits,
+)
+from mirific.io.headers import check_values, metadata_from, nested
 from mirific.io.raw import FLOATS, UNSIGNED, ArrayRamp, FitsRamp, RawRamp
 
 if TYPE_CHECKING:
@@ -288,8 +296,10 @@ def _check_wcs(exposure: Image | Mosaic, path: Path) -> None:
         raise BrokenWcs("the world coordinates are missing or damaged", where=path, todo="fetch the product anew")
 
 
-def write(exposure: Cubes | Image | Mosaic, path: str | Path, *, before: Callable[[], object] = lambda: None) -> Path:
-    """Write a product: schema-conformant FITS, whole or not at all.
+def write(
+    exposure: Cubes | Image | Mosaic | Tree, path: str | Path, *, before: Callable[[], object] = lambda: None
+) -> Path:
+    """Write a product: schema-conformant FITS, or ASDF for a :class:`~mirific.exposure.Tree`; whole or not at all.
 
     The file is made in a hidden folder beside its destination and renamed when it is complete.
 
@@ -306,6 +316,9 @@ def write(exposure: Cubes | Image | Mosaic, path: str | Path, *, before: Callabl
         If the folder or file cannot be written.
     """
     path = Path(path)
+    if isinstance(exposure, Tree):
+        return _write_tree(exposure, path)
+    cards = exposure.cards if isinstance(exposure, Cubes) else {}
     if isinstance(exposure, Cubes):
         kind, extensions, wcs = exposure.model, cubes_extensions(exposure), exposure.wcs
     elif isinstance(exposure, Mosaic):
@@ -314,8 +327,15 @@ def write(exposure: Cubes | Image | Mosaic, path: str | Path, *, before: Callabl
         kind = "CubeModel" if exposure.data.ndim == 3 else "ImageModel"
         extensions, wcs = image_extensions(exposure), exposure.wcs
     with staged(path) as draft:
-        write_fits(draft, kind, exposure.meta, extensions, wcs)
+        write_fits(draft, kind, exposure.meta, extensions, wcs, cards)
         before()
+    return path
+
+
+def _write_tree(tree: Tree, path: Path) -> Path:
+    """Write an ASDF file, whole or not at all."""
+    with staged(path) as draft:
+        draft.write_bytes(write_document({"meta": nested(marked(tree.meta, tree.model)), **tree.content}))
     return path
 
 

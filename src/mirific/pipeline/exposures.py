@@ -10,7 +10,7 @@ from typing import Any
 from mirific import io
 from mirific.execute import Threads
 from mirific.execute.compiler import load_compiler
-from mirific.exposure import Cubes, Image, StepRecord
+from mirific.exposure import Cubes, Image, StepRecord, Tree
 from mirific.io.names import Name
 from mirific.pipeline import singles
 from mirific.pipeline.flags import count_flags
@@ -209,8 +209,12 @@ def _image2(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureRe
     return replace(result, products=products, history=cal.history, seconds=seconds, flags=count_flags(cal))
 
 
-def _write(image: Cubes | Image, suffix: str, job: ExposureJob) -> Path:
-    """Write a product under its standard name, marked with what it was made from."""
-    name = Name(job.source.root, suffix).file
+def _write(image: Cubes | Image | Tree, suffix: str, job: ExposureJob) -> Path:
+    """Write a product under its standard name or its own, marked with what it was made from."""
+    standard = Name(job.source.root, suffix).file
+    if isinstance(image, Tree):
+        name = Path(standard).with_suffix(".asdf").name
+    else:
+        name = (image.file if isinstance(image, Cubes) else "") or standard
     meta = {"filename": name, "mirific.run_key": job.run_key, **made_by(job.references)}
     return io.write(image.with_meta(meta), job.output / name)
