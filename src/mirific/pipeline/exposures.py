@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from mirific import io
+from mirific.errors import InputError
 from mirific.execute import Threads
 from mirific.execute.compiler import load_compiler
 from mirific.exposure import Cubes, Image, StepRecord, Tree
@@ -21,6 +24,8 @@ from mirific.report import FlagCount
 from mirific.step import References, run_steps
 
 __all__ = ["Begun", "ExposureJob", "ExposureResult", "begin", "finish", "image2_steps", "reduce_exposure"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -211,10 +216,20 @@ def _image2(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureRe
 
 def _write(image: Cubes | Image | Tree, suffix: str, job: ExposureJob) -> Path:
     """Write a product under its standard name or its own, marked with what it was made from."""
-    standard = Name(job.source.root, suffix).file
-    if isinstance(image, Tree):
-        name = Path(standard).with_suffix(".asdf").name
-    else:
-        name = (image.file if isinstance(image, Cubes) else "") or standard
-    meta = {"filename": name, "mirific.run_key": job.run_key, **made_by(job.references)}
-    return io.write(image.with_meta(meta), job.output / name)
+    own = image.file if isinstance(image, Cubes) else ""
+    standard = Path(Name(job.source.root, suffix).file)
+    path = job.output / (own or standard.with_suffix(".asdf" if isinstance(image, Tree) else ".fits"))
+    if own:
+        _tell_replaced(path, job)
+    meta = {"filename": path.name, "mirific.run_key": job.run_key, **made_by(job.references)}
+    return io.write(image.with_meta(meta), path)
+
+
+def _tell_replaced(path: Path, job: ExposureJob) -> None:
+    """Say that the product of another exposure goes: its name is not that of the exposure."""
+    if not path.exists():
+        return
+    with contextlib.suppress(InputError):  # no product of ours
+        key = str(io.read_metadata(path).get("mirific.run_key", ""))
+        if key and f":{job.source.path.name}:" not in key:
+            log.warning("%s: that of %s takes the place of another exposure's", path, job.source.path.name)
