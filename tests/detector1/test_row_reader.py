@@ -25,7 +25,7 @@ CASE = Case(ny=21, nx=24, ngroups=9)
 def reader_of(path, cube, planes, offset=0):
     """Reader of some planes of big-endian samples."""
     kind = np.dtype(f"u{cube.dtype.itemsize}")
-    return RowReader(path, offset, kind, cube.shape[1:], np.asarray(planes), SHORT)
+    return RowReader(path, offset, kind, cube.shape[1:], np.asarray(planes), cube.shape[1], SHORT)
 
 
 @settings(max_examples=60, deadline=None)

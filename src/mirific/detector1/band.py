@@ -336,7 +336,7 @@ class Band:
         """
         key = f"{reference.path}[{extension}]"
         if key not in self.buffers.readers:
-            reader = _reader(reference, extension, planes)
+            reader = _reader(reference, extension, planes, self.buffers.stop)
             if reader is None:
                 return False
             self.buffers.readers[key] = reader
@@ -502,8 +502,8 @@ class BandStep(Step[Image]):
         return {}
 
 
-def _reader(reference: Any, extension: str, planes: tuple[slice, ...]) -> RowReader | None:
-    """Reader of some planes of a reference; None if they are not stored as plain 32-bit floats."""
+def _reader(reference: Any, extension: str, planes: tuple[slice, ...], stop: int) -> RowReader | None:
+    """Reader of some planes of a reference, up to row ``stop - 1``; None if they are not stored as 32-bit floats."""
     place = reference.place(extension)
     if place is None:
         return None
@@ -512,7 +512,7 @@ def _reader(reference: Any, extension: str, planes: tuple[slice, ...]) -> RowRea
     short = ReferenceMissing(
         "the reference file ends early", where=reference.path, todo="remove it and let CRDS fetch it again"
     )
-    return RowReader(reference.path, offset, np.dtype(np.uint32), (shape[-2], shape[-1]), numbers, short)
+    return RowReader(reference.path, offset, np.dtype(np.uint32), (shape[-2], shape[-1]), numbers, stop, short)
 
 
 def all_fields(exposure: Exposure, steps: Iterable[BandStep]) -> dict[str, Field]:

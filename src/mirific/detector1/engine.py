@@ -125,19 +125,19 @@ class _Raw:
 
         target = rows.arrays["data"][start - rows.first : stop - rows.first]
         if "raw" not in rows.readers and isinstance(self.raw, FitsRamp) and self.raw.code == UNSIGNED:
-            rows.readers["raw"] = _raw_reader(self.raw)
+            rows.readers["raw"] = _raw_reader(self.raw, rows.stop)
         if "raw" in rows.readers:
             rows.readers["raw"].feed(elementwise_kernels.decode, start, stop, target)
         else:
             target[...] = np.moveaxis(self.raw.band(start, stop), 2, 0)
 
 
-def _raw_reader(raw: FitsRamp) -> RowReader:
-    """Reader of 16-bit samples."""
+def _raw_reader(raw: FitsRamp, stop: int) -> RowReader:
+    """Reader of 16-bit samples, up to row ``stop - 1``."""
     nints, ngroups, ny, nx = raw.shape
     short = InputError("the file ends before its pixels do", where=raw.path, todo="fetch it again")
     planes = np.arange(nints * ngroups)
-    return RowReader(raw.path, raw.offset, np.dtype(np.uint16), (ny, nx), planes, short)
+    return RowReader(raw.path, raw.offset, np.dtype(np.uint16), (ny, nx), planes, stop, short)
 
 
 @dataclass(frozen=True)

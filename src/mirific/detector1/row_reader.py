@@ -2,6 +2,9 @@
 
 A band of rows is a small piece of every plane. A kernel reads the pieces one after the other into a small array and
 works on each before the next: what has been read is still in cache, and nothing is kept.
+
+The page cache of the system keeps what the next exposure reads again. Copies of our own were tried: 480 MB more for
+the dark and reset of 2 x 40 groups, and no time gained.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,8 +21,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.errors import MirificError
+from mirific.fits_files import announce_pieces, open_for_pieces
 
 __all__ = ["RowReader"]
+
+#: What the system is asked to fetch at a time, bytes: it keeps a disk busy, and is little beside what a cache holds.
+AHEAD = 32 << 20
 
 
 @dataclass(eq=False)
@@ -37,6 +44,8 @@ class RowReader:
         Shape of a plane, (ny, nx).
     planes : int64 array, shape (nplanes,)
         Numbers of the planes to read.
+    stop : int
+        Row after the last that will be read; they are read in their order.
     short : MirificError
         What to raise if the file ends before the samples do.
     """
@@ -46,14 +55,28 @@ class RowReader:
     kind: np.dtype[Any]
     frame: tuple[int, int]
     planes: NDArray[np.int64]
+    stop: int
     short: MirificError
+    _announced: int = field(default=0, init=False)
 
     @cached_property
     def _descriptor(self) -> int:
         """The file, open as long as this reader lives."""
-        descriptor = os.open(self.path, os.O_RDONLY)
+        descriptor = open_for_pieces(self.path)
         weakref.finalize(self, os.close, descriptor)
         return descriptor
+
+    def _places(self, row: int) -> NDArray[np.int64]:
+        """Where a row begins in each plane, bytes."""
+        ny, nx = self.frame
+        return self.offset + (self.planes * ny + row) * (nx * self.kind.itemsize)
+
+    def _announce(self, first: int, last: int) -> None:
+        """Tell the system that these rows come next, and some after them."""
+        size = self.frame[1] * self.kind.itemsize
+        ahead = AHEAD // (size * max(self.planes.size, 1))
+        self._announced = max(last, min(first + ahead, self.stop))
+        announce_pieces(self._descriptor, self._places(first).tolist(), (self._announced - first) * size)
 
     def feed(self, kernel: Callable[..., int], first: int, last: int, *arguments: Any) -> None:
         """Let a kernel read and use rows ``first`` to ``last - 1`` of all planes.
@@ -67,9 +90,10 @@ class RowReader:
         arguments
             What else the kernel takes.
         """
-        ny, nx = self.frame
-        places = self.offset + (self.planes * ny + first) * (nx * self.kind.itemsize)
-        room = np.empty((last - first, nx), dtype=self.kind)
+        if last > self._announced:
+            self._announce(max(first, self._announced), last)
+        places = self._places(first)
+        room = np.empty((last - first, self.frame[1]), dtype=self.kind)
         done = kernel(self._descriptor, places, room, *arguments)
         if done < places.size:
             os.preadv(self._descriptor, [room.data.cast("B")], int(places[done]))  # tells why, unless the file is short

@@ -9,7 +9,19 @@ from __future__ import annotations
 
 from mirific.fits_files.cards import card
 from mirific.fits_files.headers import Unit, read_units
+from mirific.fits_files.pieces import announce_pieces, open_for_pieces
 from mirific.fits_files.samples import SampleCode
 from mirific.fits_files.tables import read_table, row_type, table_cards, table_rows
 
-__all__ = ["SampleCode", "Unit", "card", "read_table", "read_units", "row_type", "table_cards", "table_rows"]
+__all__ = [
+    "SampleCode",
+    "Unit",
+    "announce_pieces",
+    "card",
+    "open_for_pieces",
+    "read_table",
+    "read_units",
+    "row_type",
+    "table_cards",
+    "table_rows",
+]

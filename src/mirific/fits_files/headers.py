@@ -13,6 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from mirific.fits_files.pieces import open_for_pieces
+
 __all__ = ["Unit", "read_units", "value_of"]
 
 _RECORD, _CARD = 2880, 80
@@ -58,7 +60,7 @@ def read_units(path: Path) -> list[Unit]:
     ValueError
         If it is not FITS, or a header breaks off.
     """
-    with path.open("rb") as stream:
+    with open(open_for_pieces(path), "rb") as stream:
         return list(_units(stream, path.stat().st_size))
 
 

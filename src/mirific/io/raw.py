@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mirific.errors import InputError
 from mirific.exposure import RawRamp
-from mirific.fits_files import SampleCode
+from mirific.fits_files import SampleCode, open_for_pieces
 
 __all__ = ["FLOATS", "UNSIGNED", "ArrayRamp", "FitsRamp", "RawRamp"]
 
@@ -73,7 +73,7 @@ class FitsRamp:
         """
         nints, ngroups, ny, nx = self.shape
         stored = np.empty((nints * ngroups, y1 - y0, nx), dtype=self.code.stored)
-        descriptor = os.open(self.path, os.O_RDONLY)
+        descriptor = open_for_pieces(self.path)
         try:
             for group, piece in enumerate(stored):
                 start = self.offset + (group * ny + y0) * nx * stored.itemsize

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mirific.asdf_files import Unsupported, plain, read_document
 from mirific.errors import ReferenceMissing
 from mirific.exposure import DQ
-from mirific.fits_files import SampleCode, Unit, read_table, read_units
+from mirific.fits_files import SampleCode, Unit, open_for_pieces, read_table, read_units
 from mirific.instrument.detector import SHAPE
 from mirific.instrument.subarrays import subarray_of
 
@@ -223,7 +223,7 @@ class ReferenceFile:
             for piece, start in zip(stored, starts, strict=True):
                 piece[...] = whole[start : start + piece.size].reshape(shape)
             return stored
-        descriptor = os.open(self.path, os.O_RDONLY)
+        descriptor = open_for_pieces(self.path)
         try:
             for piece, start in zip(stored, starts, strict=True):
                 place = plane.offset + int(start) * stored.itemsize
