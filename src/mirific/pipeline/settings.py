@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from mirific.errors import InputError, ParameterError
 from mirific.exposure import Metadata
+from mirific.pipeline.unsupported import refuse, tell
 from mirific.step import Configurable, References, parameters_of
 
 __all__ = ["TARGETS", "Settings", "read_config"]
@@ -53,6 +54,7 @@ class Settings:
         """Return the step with the parameters of CRDS and the user in force."""
         known = parameters_of(type(step))
         held = references.parameters(meta, step.name)
+        tell(step.name, held)
         from_crds = {name: value for name, value in held.items() if name in known}
         values = {**from_crds, **self.values.get(step.name, {})}
         if step.name in self.skip:
@@ -97,6 +99,7 @@ class Settings:
         for name, values in self.values.items():
             if name not in steps:
                 raise ParameterError(f"unknown step {name!r}", where="--set", todo=_list(steps))
+            refuse(name, values)
             steps[name]().configured(values)
 
     def fingerprint(self) -> str:
