@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -98,6 +101,14 @@ def test_output_below_a_file(tmp_path, capsys, cache, uncal):
     refused(capsys, ["run", uncal, "-o", tmp_path / "file" / "out", "--references", cache], "cannot be made")
 
 
+def test_inputs_are_not_replaced_by_products(tmp_path, capsys, cache, uncal):
+    path = tmp_path / uncal.name.replace("uncal", "rate")
+    path.write_bytes(uncal.read_bytes())
+    refused(capsys, ["run", path, "-o", tmp_path, "--to", "rate", "--references", cache], "would replace it")
+    assert [item.name for item in tmp_path.iterdir()] == [path.name]
+    assert path.read_bytes() == uncal.read_bytes()
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="the superuser may write anywhere")
 def test_unwritable_output(tmp_path, capsys, cache, uncal):
     folder = tmp_path / "locked"
@@ -140,6 +151,39 @@ def test_unknown_issue(capsys):
 
 def test_diagnose_of_what_cannot_be_read(tmp_path, capsys):
     refused(capsys, ["diagnose", tmp_path / "none.fits"], "no such file")
+
+
+def test_too_little_memory_is_said(capsys, monkeypatch):
+    def greedy(_):
+        raise MemoryError
+
+    monkeypatch.setattr("mirific.cli.app.run_app", greedy)
+    refused(capsys, ["run"], "not enough memory")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_who_is_told_to_end_tidies_up(tmp_path, number, code):
+    script = f"""
+import os, time
+from mirific.cli import app, main
+from mirific.io.products import staged
+from pathlib import Path
+
+def run_app(_):
+    with staged(Path("product.fits")) as draft:
+        draft.write_text("half")
+        os.kill(os.getpid(), {number.value})
+        time.sleep(60)
+
+app.run_app = run_app
+main()
+"""
+    command = [sys.executable, "-c", script]
+    result = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=50)
+    assert result.returncode == code
+    assert result.stderr.startswith("mirific: interrupted; ")
+    assert len(result.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.realdata

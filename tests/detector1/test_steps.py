@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -15,7 +16,10 @@ from mirific.detector1 import (
     saturation_kernels,
     showers_official_kernels,
 )
+from mirific.detector1.linearity import Linearity
 from mirific.detector1.showers_official import ring as pixels_of_ring
+from mirific.errors import ReferenceMissing
+from mirific.references import ReferenceFile
 
 DNU, SATURATED, JUMP, FLOOR = 1, 2, 4, 64
 
@@ -53,6 +57,14 @@ def test_rscd_leaves_two_groups_before_saturation(saturated_from, flagged):
     assert ((groupdq[0, 0, :, 0] & DNU) != 0).sum() == flagged
     assert lowered[0, 0] == (flagged < 4)
     assert alone[0, 0] == (flagged == 0)
+
+
+def test_a_polynomial_without_a_linear_term_is_refused(tmp_path):
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.zeros((1, 4, 4), np.float32), name="COEFFS")]).writeto(
+        tmp_path / "linearity.fits"
+    )
+    with pytest.raises(ReferenceMissing, match="no linear term"):
+        Linearity().prepare(None, {"linearity": ReferenceFile(str(tmp_path / "linearity.fits"))})
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 7))

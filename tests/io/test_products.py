@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from dataclasses import replace
 
@@ -124,6 +125,31 @@ def _text(folder):
     return path
 
 
+def _packed(change):
+    def make(folder):
+        content = bytearray(gzip.compress(_write_ramp(folder / "jw1_uncal.fits").read_bytes()))
+        (folder / "jw1_uncal.fits.gz").write_bytes(change(content))
+        return folder / "jw1_uncal.fits.gz"
+
+    return make
+
+
+def _other_sum(content):
+    content[-5] ^= 255
+    return content
+
+
+def _other_scale(folder):
+    path = _write_ramp(folder / "jw1_uncal.fits")
+    path.write_bytes(path.read_bytes().replace(b"BZERO   =                32768", b"BZERO   = 'many'              "))
+    return path
+
+
+def _pipe(folder):
+    os.mkfifo(folder / "pipe_uncal.fits")
+    return folder / "pipe_uncal.fits"
+
+
 def _bare(folder):
     path = folder / "bare.fits"
     fits.PrimaryHDU(np.zeros((3, 3))).writeto(path)
@@ -149,7 +175,15 @@ def _bare(folder):
             "EXP_TYPE MIR_LRS",
         ),
         (lambda f: _write_ramp(f / "g_uncal.fits", **{"exposure.ngroups": 5}), InputError, "header states 2 x 5"),
-        (lambda f: _write_ramp(f / "t_uncal.fits", **{"exposure.group_time": 0.0}), InputError, "TGROUP"),
+        (lambda f: _write_ramp(f / "t_uncal.fits", **{"exposure.group_time": 0.0}), InputError, "TGROUP is 0.0"),
+        (lambda f: _write_ramp(f / "t_uncal.fits", **{"exposure.group_time": -1.0}), InputError, "TGROUP is -1.0"),
+        (lambda f: _write_ramp(f / "t_uncal.fits", **{"exposure.nframes": 0}), InputError, "NFRAMES is 0"),
+        (lambda f: _write_ramp(f / "e_uncal.fits", shape=(2, 0, 6, 8)), InputError, "2 integrations of 0 groups"),
+        (_packed(lambda content: content[: len(content) // 2]), InputError, "damaged FITS file"),
+        (_packed(_other_sum), InputError, "damaged FITS file (CRC check failed"),
+        (_packed(lambda content: gzip.compress(gzip.decompress(content)[:-2880])), InputError, "truncated"),
+        (_other_scale, InputError, "damaged FITS file"),
+        (_pipe, InputError, "neither a file nor a folder"),
     ],
 )
 def test_bad_input_gets_one_clear_line(tmp_path, make, kind, words):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from mirific.errors import InputError
+from mirific.errors import InputError, NotMiriImaging
 from mirific.pipeline.plan import make_plan
 
 
@@ -98,6 +98,38 @@ def test_unusable_inputs_are_named(tmp_path, make, words):
     with pytest.raises(InputError) as caught:
         make_plan([make(tmp_path)])
     assert words in str(caught.value)
+
+
+def test_files_of_one_exposure_and_level_are_no_matter_of_chance(tmp_path):
+    path = write(tmp_path, "jw01040001001_02101_00001_mirimage_uncal")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / path.name).symlink_to(path)
+    assert len(make_plan([path, tmp_path / "other", tmp_path / "other" / ".." / path.name]).sources) == 1
+    (tmp_path / "again").mkdir()
+    other = write(tmp_path / "again", "jw01040001001_02101_00001_mirimage_uncal", EXPSTART=60000.0)
+    with pytest.raises(InputError, match="the same exposure and level as"):
+        make_plan([path, other])
+
+
+def test_what_is_no_imaging_is_left_out_of_a_folder_and_refused_by_name(tmp_path, caplog):
+    write(tmp_path, "jw01040001001_02101_00001_mirimage_uncal", EXP_TYPE="MIR_IMAGE", DETECTOR="MIRIMAGE")
+    target = write(tmp_path, "jw01040001001_02101_00002_mirimage_uncal", EXP_TYPE="MIR_TACQ")
+    parallel = write(tmp_path, "jw01040001001_02101_00001_nrca1_uncal", INSTRUME="NIRCAM", DETECTOR="NRCA1")
+    assert [source.root[-14:] for source in make_plan([tmp_path]).sources] == ["00001_mirimage"]
+    assert [record.getMessage().split(": ")[1] for record in caplog.records] == [
+        "left out, not a MIRI imager product (NIRCAM NRCA1)",
+        "left out, not an imaging exposure (EXP_TYPE MIR_TACQ)",
+    ]
+    for path in (target, parallel):
+        with pytest.raises(NotMiriImaging):
+            make_plan([path])
+    assert make_plan([target], {"exposure.type": "MIR_IMAGE"}).sources[0].path == target
+
+
+def test_starts_that_are_no_numbers_come_first(tmp_path):
+    for k, start in enumerate([60000.0, "unknown"]):
+        write(tmp_path, f"jw01040001001_02101_0000{k}_mirimage_uncal", EXPSTART=start)
+    assert [source.root[-10] for source in make_plan([tmp_path]).sources] == ["1", "0"]
 
 
 def test_a_damaged_association_is_named(tmp_path):

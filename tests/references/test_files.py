@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import os
 import pickle
 
@@ -68,6 +69,32 @@ def test_a_file_cut_short(dark):
         reference.array("SCI")
 
 
+@pytest.mark.parametrize("left", [0, 2 * 2880 + CUBE.nbytes // 2], ids=["nothing", "no flags"])
+def test_what_is_lost_with_the_end_of_a_file_is_missed(dark, left):
+    with open(dark, "r+b") as file:
+        file.truncate(left)
+    with pytest.raises(ReferenceMissing, match="cannot be read"):
+        ReferenceFile(str(dark), Window(103, 201, 4, 50)).bits()
+
+
+@pytest.mark.parametrize(
+    ("kind", "extname", "shape", "words"),
+    [
+        ("DARK", "SCI", (8, 8), r"image SCI of 4 axes, this one has an image of shape \(8, 8\)"),
+        ("linearity", "COEFFS", (0, 8, 8), "COEFFS of 3 axes"),
+        ("MASK", "SCI", (8, 8), "image DQ of 2 axes, this one has no such image"),
+        ("GAIN", "SCI", None, "no such image"),
+    ],
+)
+def test_a_reference_is_what_its_type_asks_for(tmp_path, kind, extname, shape, words):
+    primary = fits.PrimaryHDU()
+    primary.header["REFTYPE"] = kind
+    image = fits.ImageHDU(None if shape is None else np.zeros(shape, np.float32), name=extname)
+    fits.HDUList([primary, image]).writeto(tmp_path / "odd.fits")
+    with pytest.raises(ReferenceMissing, match=words):
+        ReferenceFile(str(tmp_path / "odd.fits")).shape(extname)
+
+
 def test_array_is_native_contiguous_and_ours_to_change(dark):
     array = ReferenceFile(str(dark), Window(101, 1, 8, 1024)).array("SCI", slice(0, 4))
     assert array.dtype == np.float32
@@ -102,6 +129,13 @@ def test_compressed_files_are_read_too(dark, tmp_path):
     packed.write_bytes(gzip.compress(dark.read_bytes()))
     reference = ReferenceFile(str(packed), Window(103, 201, 4, 50))
     np.testing.assert_array_equal(reference.array("SCI"), CUBE[..., 200:250, 2:6])
+
+
+def test_damaged_compressed_files_are_refused(dark, tmp_path):
+    packed = gzip.compress(dark.read_bytes())
+    (tmp_path / "dark.fits.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(ReferenceMissing, match="cannot be read"):
+        ReferenceFile(str(tmp_path / "dark.fits.gz")).array("SCI")
 
 
 def test_table_has_lower_case_names_and_stripped_strings(dark):

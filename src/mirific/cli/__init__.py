@@ -1,7 +1,8 @@
 """The ``mirific`` command: the only place where all parts meet.
 
 Each command is one module that is imported when it is called, so that ``mirific --help`` answers at once.
-Exit codes: 0 done (of ``diagnose``: nothing found), 1 findings (``diagnose`` only), 2 could not be done.
+Exit codes: 0 done (of ``diagnose``: nothing found), 1 findings (``diagnose`` only), 2 could not be done, 130 and 143
+interrupted (128 and the number of the signal).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import os
+import signal
 import sys
 from typing import NoReturn
 
@@ -21,6 +23,9 @@ _SERIAL = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THR
 #: which leave no garbage; with Python's 700 that takes a twentieth of the time of a run.
 _NEW_OBJECTS = 200_000
 
+#: Exit code of what was interrupted, to which the number of the signal is added, as shells do.
+_INTERRUPTED = 128
+
 
 def _set_up_process() -> None:
     """Settle what belongs to a whole process, before libraries are loaded; a caller from Python keeps its own ways."""
@@ -28,9 +33,17 @@ def _set_up_process() -> None:
     from mirific.execute.memory import keep_freed_memory
 
     os.environ.update(_SERIAL | os.environ)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, _interrupted)
     keep_freed_memory()
     own_process()
     gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
+
+
+def _interrupted(number: int, _: object) -> NoReturn:
+    """Let a run that is told to end tidy up, as at the user's own interruption."""
+    raise KeyboardInterrupt(number)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -41,19 +54,31 @@ def main(arguments: list[str] | None = None) -> int:
     arguments : list of str, optional
         The command line without the program's name; by default that of the process.
     """
+    try:
+        code = _outcome(arguments)
+    except KeyboardInterrupt as stop:
+        sys.stderr.write("mirific: interrupted; finished products are whole, run --resume goes on from there\n")
+        code = _INTERRUPTED + (stop.args[0] if stop.args else signal.SIGINT)
+    except MemoryError:
+        sys.stderr.write("mirific: not enough memory; finished products are whole, --workers 1 needs less\n")
+        code = 2
+    if arguments is None:
+        _leave(code)
+    return code
+
+
+def _outcome(arguments: list[str] | None) -> int:
+    """Exit code of the command; what is wrong is said."""
     if arguments is None:
         _set_up_process()
     from mirific.cli.app import run_app
     from mirific.errors import MirificError
 
     try:
-        code = run_app(arguments)
+        return run_app(arguments)
     except MirificError as error:
         sys.stderr.write(f"mirific: {error}\n")
-        code = 2
-    if arguments is None:
-        _leave(code)
-    return code
+        return 2
 
 
 def _leave(code: int) -> NoReturn:

@@ -16,8 +16,8 @@ __all__ = ["COMMANDS", "Command", "run_app"]
 
 ABOUT = "JWST MIRI imaging from raw ramps to mosaics; finds, shows, mitigates and verifies every known issue."
 
-#: Exit codes beside those of the commands: a reader that went away, and an interruption (128 + SIGINT).
-_CLOSED, _INTERRUPTED = 1, 130
+#: Exit code beside those of the commands: a reader that went away.
+_CLOSED = 1
 
 
 def _demo(given: Namespace) -> int:
@@ -228,9 +228,6 @@ def run_app(arguments: list[str] | None = None) -> int:
         # Who read our output has gone: what is still in the buffer must not be tried again at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _CLOSED
-    except KeyboardInterrupt:
-        sys.stderr.write("mirific: interrupted; finished products are whole, run --resume goes on from there\n")
-        return _INTERRUPTED
 
 
 def _dispatch(words: list[str]) -> int:

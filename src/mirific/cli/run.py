@@ -9,8 +9,9 @@ from pathlib import Path
 
 from mirific import report
 from mirific.cli.options import progress, say
-from mirific.errors import OutputError, ParameterError
+from mirific.errors import InputError, OutputError, ParameterError
 from mirific.execute import Cluster, Executor, Serial
+from mirific.io.names import Name
 from mirific.io.products import write_json, write_text
 from mirific.issues import SLUGS
 from mirific.pipeline.plan import Plan, make_plan
@@ -63,7 +64,8 @@ class Request:
 def run_request(request: Request, *, dry_run: bool, quiet: bool) -> int:
     """Run, write the report, and say where things are."""
     settings = request.settings()
-    plan = make_plan(request.inputs)
+    plan = make_plan(request.inputs, settings.metadata)
+    _check_names(plan, request.output)
     if dry_run:
         _print_plan(plan, settings, request.output)
         return 0
@@ -113,6 +115,19 @@ def _check_writable(folder: Path) -> None:
         raise OutputError(f"cannot be made ({error.strerror})", where=folder, todo="choose another folder") from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise OutputError("cannot be written to", where=folder, todo="choose another folder")
+
+
+def _check_names(plan: Plan, folder: Path) -> None:
+    """Refuse inputs that a product would replace."""
+    for source in plan.sources:
+        suffix = Name.parse(source.path).suffix
+        harmless = {"", "uncal", "ratefix", source.level}
+        if suffix not in harmless and folder.is_dir() and source.path.parent.samefile(folder):
+            raise InputError(
+                f"it has the name of a product that would replace it ({suffix}, its level is {source.level})",
+                where=source.path,
+                todo="choose another output folder",
+            )
 
 
 def _print_plan(plan: Plan, settings: Settings, output: Path) -> None:

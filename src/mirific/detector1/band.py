@@ -128,7 +128,9 @@ class Exposure:
         """
         value = self.meta.get(key)
         if value is None:
-            raise InputError(f"{key} is absent", where=self.meta.get("filename"), todo=f"set it with meta.{key}=VALUE")
+            raise InputError(
+                f"{key} is absent", where=self.meta.get("filename"), todo=f"set it with --set meta.{key}=..."
+            )
         return float(value)
 
     @property

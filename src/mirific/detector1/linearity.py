@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.detector1.band import Band, BandStep, Exposure, no_reference
+from mirific.errors import ReferenceMissing
 from mirific.step import NotApplicable
 
 __all__ = ["Linearity", "Polynomials"]
@@ -37,7 +38,13 @@ class Linearity(BandStep):
     def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> Polynomials | NotApplicable:
         """Return the reference."""
         reference = references["linearity"]
-        return no_reference("linearity") if reference is None else Polynomials(reference, reference.bits())
+        if reference is None:
+            return no_reference("linearity")
+        if reference.shape("COEFFS")[0] < 2:
+            raise ReferenceMissing(
+                "the polynomials have no linear term", where=reference.path, todo="choose another reference"
+            )
+        return Polynomials(reference, reference.bits())
 
     def process(self, band: Band, constants: Polynomials) -> None:
         """Correct the samples."""

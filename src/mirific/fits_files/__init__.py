@@ -8,7 +8,7 @@ with a scale, keywords of more than eight letters) is left to ``astropy``.
 from __future__ import annotations
 
 from mirific.fits_files.cards import card
-from mirific.fits_files.headers import Unit, read_units
+from mirific.fits_files.headers import Unit, read_units, units_in
 from mirific.fits_files.pieces import announce_pieces, open_for_pieces
 from mirific.fits_files.samples import SampleCode
 from mirific.fits_files.tables import read_table, row_type, table_cards, table_rows
@@ -24,4 +24,5 @@ __all__ = [
     "row_type",
     "table_cards",
     "table_rows",
+    "units_in",
 ]

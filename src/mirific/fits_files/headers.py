@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from mirific.fits_files.pieces import open_for_pieces
 
-__all__ = ["Unit", "read_units", "value_of"]
+__all__ = ["Unit", "read_units", "units_in", "value_of"]
 
 _RECORD, _CARD = 2880, 80
 
@@ -61,7 +61,21 @@ def read_units(path: Path) -> list[Unit]:
         If it is not FITS, or a header breaks off.
     """
     with open(open_for_pieces(path), "rb") as stream:
-        return list(_units(stream, path.stat().st_size))
+        return units_in(stream, path.stat().st_size)
+
+
+def units_in(stream: BinaryIO, size: int) -> list[Unit]:
+    """The same of an open file of this size, bytes.
+
+    Raises
+    ------
+    ValueError
+        If it is not FITS, or a header breaks off.
+    """
+    units = list(_units(stream, size))
+    if not units:
+        raise ValueError("an empty file")
+    return units
 
 
 def _units(stream: BinaryIO, end: int) -> Iterator[Unit]:

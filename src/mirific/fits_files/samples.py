@@ -36,8 +36,17 @@ class SampleCode:
 
     @classmethod
     def of(cls, header: Mapping[str, Any]) -> SampleCode:
-        """Code of the image that a FITS header describes."""
-        return cls(int(header["BITPIX"]), float(header.get("BZERO", 0.0)), float(header.get("BSCALE", 1.0)))
+        """Code of the image that a FITS header describes.
+
+        Raises
+        ------
+        ValueError
+            If it says nothing that the standard knows.
+        """
+        code = cls(int(header["BITPIX"]), float(header.get("BZERO", 0.0)), float(header.get("BSCALE", 1.0)))
+        if code.bitpix not in _STORED:
+            raise ValueError(f"BITPIX {code.bitpix}")
+        return code
 
     @property
     def stored(self) -> np.dtype[Any]:

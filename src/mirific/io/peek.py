@@ -9,7 +9,7 @@ from typing import Any
 from mirific.errors import NotMiriImaging
 from mirific.io.fits_reading import open_fits
 
-__all__ = ["LEVELS", "Peek", "peek"]
+__all__ = ["LEVELS", "Peek", "not_miri_imaging", "peek"]
 
 #: Levels of products in the order of the flow.
 LEVELS = ("uncal", "rate", "cal", "i2d")
@@ -23,9 +23,14 @@ _CARDS = (
     "TARGNAME",
     "SUBARRAY",
     "EXPSTART",
+    "TELESCOP",
     "INSTRUME",
+    "DETECTOR",
     "EXP_TYPE",
 )
+
+#: Exposure types that are MIRI imaging, mosaics and coronagraphic acquisition left aside.
+_IMAGING_TYPES = ("MIR_IMAGE", "MIR_TACONFIRM")
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,20 @@ def peek(path: Path) -> Peek:
     if level is None:
         raise NotMiriImaging("neither a ramp, a rate, a cal nor a mosaic", where=path, todo="give imaging products")
     return Peek(path, level, cards)
+
+
+def not_miri_imaging(telescope: Any, instrument: Any, detector: Any, kind: Any) -> str:
+    """Why a product is none of MIRI imaging; empty if it is.
+
+    Parameters
+    ----------
+    telescope, instrument, detector, kind
+        TELESCOP, INSTRUME, DETECTOR and EXP_TYPE of its header, None where one is absent.
+    """
+    if instrument != "MIRI" or detector not in {"MIRIMAGE", None, "", "MULTIPLE"}:
+        named = " ".join(str(part) for part in (telescope, instrument, detector) if part)
+        return f"not a MIRI imager product ({named or 'no JWST instrument named'})"
+    return "" if kind is None or kind in _IMAGING_TYPES else f"not an imaging exposure (EXP_TYPE {kind})"
 
 
 def _level(axes: int, unit: str, weighted: bool) -> str | None:

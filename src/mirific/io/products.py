@@ -32,6 +32,7 @@ from mirific.io.fits_writing import (
     write_fits,
 )
 from mirific.io.headers import check_values, metadata_from, nested
+from mirific.io.peek import not_miri_imaging
 from mirific.io.raw import FLOATS, UNSIGNED, ArrayRamp, FitsRamp, RawRamp
 
 if TYPE_CHECKING:
@@ -54,23 +55,16 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
-#: Exposure types that are MIRI imaging, mosaics and coronagraphic acquisition left aside.
-IMAGING_TYPES = ("MIR_IMAGE", "MIR_TACONFIRM")
-
 
 def _check_miri_imaging(meta: Metadata, path: Path) -> Metadata:
     """Refuse other instruments and modes; fill in what ground-test files lack, and say so."""
-    telescope, instrument = meta.get("telescope"), meta.get("instrument.name")
-    detector = meta.get("instrument.detector", "")
-    if instrument != "MIRI" or detector not in {"MIRIMAGE", "", "MULTIPLE"}:
-        what = " ".join(str(part) for part in (telescope, instrument, detector) if part) or "no JWST instrument named"
-        raise NotMiriImaging(f"not a MIRI imager product ({what})", where=path, todo="give MIRI imaging products")
-    kind = meta.get("exposure.type")
-    if kind is None:
+    facts = (meta.get(name) for name in ("telescope", "instrument.name", "instrument.detector", "exposure.type"))
+    refusal = not_miri_imaging(*facts)
+    if refusal:
+        raise NotMiriImaging(refusal, where=path, todo="give MIRI imaging exposures")
+    if meta.get("exposure.type") is None:
         log.warning("%s: EXP_TYPE is absent, MIR_IMAGE is assumed (set it with --set meta.exposure.type=...)", path)
         return meta.with_values({"exposure.type": "MIR_IMAGE"})
-    if kind not in IMAGING_TYPES:
-        raise NotMiriImaging(f"not an imaging exposure (EXP_TYPE {kind})", where=path, todo="give MIR_IMAGE exposures")
     return meta
 
 
@@ -136,20 +130,21 @@ def _raw(file: FitsFile) -> RawRamp:
     shape = file.shape("SCI")
     if len(shape) != 4:
         raise InputError("no four-dimensional SCI image", where=file.path, todo="give a raw (_uncal) exposure")
-    if "SCI" in file.loaded:
-        return ArrayRamp(file.loaded["SCI"])
     code = file.code("SCI")
     if code not in {UNSIGNED, FLOATS}:
         what = f"samples of BITPIX {code.bitpix}, BZERO {code.zero:g}, BSCALE {code.scale:g}"
         raise InputError(what, where=file.path, todo="give unsigned 16-bit integers, or floats")
+    if "SCI" in file.loaded:
+        return ArrayRamp(file.loaded["SCI"])
     return FitsRamp(file.path, file.offsets["SCI"], (shape[0], shape[1], shape[2], shape[3]), code)
 
 
 def _with_timing(meta: Metadata, raw: RawRamp, path: Path) -> Metadata:
     """Check the header against the pixels, and that the group time is there."""
     nints, ngroups, ny, nx = raw.shape
-    if not meta.get("exposure.group_time"):
-        raise InputError("TGROUP is absent or zero", where=path, todo="set it with --set meta.exposure.group_time=...")
+    _check_timing(meta, path)
+    if 0 in raw.shape:
+        raise InputError(f"no samples: {nints} integrations of {ngroups} groups", where=path, todo="fetch it again")
     stated = (meta.get("exposure.nints", nints), meta.get("exposure.ngroups", ngroups))
     segment = meta.get("exposure.segment_number") is not None
     if stated[1] != ngroups or (stated[0] != nints and not segment):
@@ -159,6 +154,27 @@ def _with_timing(meta: Metadata, raw: RawRamp, path: Path) -> Metadata:
             todo="fetch it again",
         )
     return meta.with_values({"subarray.xsize": nx, "subarray.ysize": ny})
+
+
+#: Numbers of a raw header that other values would make nonsense of: keyword, and the least that is allowed.
+_LEAST = {
+    "exposure.nframes": ("NFRAMES", 1),
+    "exposure.frame_divisor": ("FRMDIVSR", 1),
+    "exposure.groupgap": ("GROUPGAP", 0),
+    "exposure.integration_start": ("INTSTART", 0),
+}
+
+
+def _check_timing(meta: Metadata, path: Path) -> None:
+    """Refuse a group time that is none, and counts that cannot be."""
+    group_time = meta.get("exposure.group_time")
+    if group_time is None or not group_time > 0:
+        what = "TGROUP is absent" if group_time is None else f"TGROUP is {group_time}"
+        raise InputError(what, where=path, todo="set it with --set meta.exposure.group_time=...")
+    for name, (keyword, least) in _LEAST.items():
+        value = meta.get(name)
+        if value is not None and value < least:
+            raise InputError(f"{keyword} is {value}", where=path, todo=f"set it with --set meta.{name}=...")
 
 
 def read_metadata(path: str | Path) -> Metadata:

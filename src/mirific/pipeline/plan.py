@@ -6,11 +6,12 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from mirific.errors import InputError
+from mirific.errors import InputError, NotMiriImaging
 from mirific.io.associations import Association, Product, read_association
 from mirific.io.names import Name
-from mirific.io.peek import LEVELS, Peek, peek
+from mirific.io.peek import LEVELS, Peek, not_miri_imaging, peek
 
 __all__ = ["MosaicPlan", "Plan", "Source", "make_plan"]
 
@@ -59,23 +60,37 @@ class Plan:
     mosaics: tuple[MosaicPlan, ...]
 
 
-def make_plan(inputs: Iterable[Path], *, progress: Callable[[str], None] = lambda _: None) -> Plan:
+def make_plan(
+    inputs: Iterable[Path],
+    metadata: Mapping[str, Any] | None = None,
+    *,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Plan:
     """Sort out files, folders and associations.
 
     Of several levels of one exposure the rawest is taken. Where no association says otherwise, exposures of
-    one programme, target, filter and subarray make one mosaic.
+    one programme, target, filter and subarray make one mosaic. What a folder holds beside MIRI imaging, such as target
+    acquisitions and parallel exposures, is left out.
+
+    Parameters
+    ----------
+    inputs : iterable of Path
+    metadata : mapping
+        What the user sets in headers, such as ``{"exposure.type": "MIR_IMAGE"}``.
+    progress : callable
+        Told the name of each file.
 
     Raises
     ------
     InputError
-        If an input is missing or unusable, or there is nothing to do.
+        If an input is missing or unusable, two are of one exposure and level, or there is nothing to do.
     """
     files, associations = _collect(list(inputs))
     peeks: dict[str, Peek] = {}
-    for path in files:
+    for path, named in files.items():
         progress(path.name)
         seen = peek(path)
-        if seen.level != "i2d":
+        if seen.level != "i2d" and _is_wanted(seen, metadata, named=named):
             _keep_rawest(peeks, Name.parse(path).root, seen)
     if not peeks:
         raise InputError("no exposures found", where=", ".join(map(str, inputs)), todo="give uncal, rate or cal files")
@@ -83,7 +98,7 @@ def make_plan(inputs: Iterable[Path], *, progress: Callable[[str], None] = lambd
     backgrounds = _backgrounds(products)
     sources = tuple(
         Source(root, found.path, found.level, str(found.cards.get("FILTER", "")), backgrounds.get(root, ()))
-        for root, found in sorted(peeks.items(), key=lambda item: (item[1].cards.get("EXPSTART", 0), item[0]))
+        for root, found in sorted(peeks.items(), key=lambda item: (_start(item[1]), item[0]))
     )
     mosaics = _asked_for(products, peeks) or _by_field(sources, peeks)
     return Plan(sources, mosaics)
@@ -93,13 +108,36 @@ def _keep_rawest(peeks: dict[str, Peek], root: str, seen: Peek) -> None:
     before = peeks.get(root)
     if before is None or LEVELS.index(seen.level) < LEVELS.index(before.level):
         peeks[root] = seen
-    if before is not None:
-        log.info("%s: several levels given, starting from %s", root, peeks[root].path.name)
+    if before is None:
+        return
+    if before.level == seen.level and not before.path.samefile(seen.path):
+        raise InputError(f"the same exposure and level as {before.path}", where=seen.path, todo="give one of the two")
+    log.info("%s: several levels given, starting from %s", root, peeks[root].path.name)
 
 
-def _collect(inputs: list[Path]) -> tuple[list[Path], list[Association]]:
-    """Expand folders and associations to the files to look at, each once."""
-    files: dict[Path, None] = {}
+def _is_wanted(seen: Peek, metadata: Mapping[str, Any] | None, *, named: bool) -> bool:
+    """Whether a file is of MIRI imaging, as far as its primary header tells; one that the user named must be."""
+    if "INSTRUME" not in seen.cards:
+        return True  # who reads it knows more
+    cards = ("telescope", "TELESCOP"), ("instrument.name", "INSTRUME"), ("instrument.detector", "DETECTOR")
+    facts = {name: seen.cards.get(card) for name, card in (*cards, ("exposure.type", "EXP_TYPE"))}
+    refusal = not_miri_imaging(*({**facts, **(metadata or {})}[name] for name in facts))
+    if refusal and named:
+        raise NotMiriImaging(refusal, where=seen.path, todo="give MIRI imaging exposures")
+    if refusal:
+        log.warning("%s: left out, %s", seen.path, refusal)
+    return not refusal
+
+
+def _start(seen: Peek) -> float:
+    """Start of an exposure, MJD; 0 where its header does not tell."""
+    start = seen.cards.get("EXPSTART")
+    return start if isinstance(start, (int, float)) else 0.0
+
+
+def _collect(inputs: list[Path]) -> tuple[dict[Path, bool], list[Association]]:
+    """Expand folders and associations to the files to look at, each once, and whether the user named it."""
+    files: dict[Path, bool] = {}
     associations = []
     for given in inputs:
         if not given.exists():
@@ -109,10 +147,10 @@ def _collect(inputs: list[Path]) -> tuple[list[Path], list[Association]]:
             if path.suffix == ".json" and (not given.is_dir() or path.name.endswith("_asn.json")):
                 associations.append(read_association(path))
             elif not given.is_dir() or _is_exposure(path):
-                files[path] = None
+                files[path] = not given.is_dir()
     for association in associations:
-        files.update(dict.fromkeys(_present_members(association)))
-    return list(files), associations
+        files.update(dict.fromkeys(_present_members(association), True))
+    return files, associations
 
 
 def _is_exposure(path: Path) -> bool:

@@ -45,6 +45,14 @@ class Window:
 
 FULL = Window(1, 1, SHAPE[1], SHAPE[0])
 
+#: Image that a reference of a type (REFTYPE) cannot do without, and its number of axes (``stdatamodels``: schemas).
+_IMAGES: Mapping[str, tuple[str, int]] = {
+    **dict.fromkeys(("DARK", "RESET"), ("SCI", 4)),
+    **dict.fromkeys(("FLAT", "GAIN", "READNOISE", "SATURATION"), ("SCI", 2)),
+    "LINEARITY": ("COEFFS", 3),
+    "MASK": ("DQ", 2),
+}
+
 
 def window_of(meta: Mapping[str, Any]) -> Window:
     """Window of the exposure that ``meta`` describes (see :func:`mirific.instrument.subarrays.subarray_of`)."""
@@ -106,15 +114,22 @@ class ReferenceFile:
 
     @cached_property
     def _extensions(self) -> dict[str, _Extension]:
-        """Extensions by name, the last of a name; headers are read once."""
+        """Extensions by name, the last of a name; headers are read once, and the file must be whole."""
         try:
-            if self.path.endswith(".gz"):
-                return _packed_extensions(self.path)
-            return {unit.name: _Extension.of(unit) for unit in read_units(Path(self.path))}
-        except (OSError, ValueError) as error:
+            found = _packed_extensions(self.path) if self.path.endswith(".gz") else _plain_extensions(Path(self.path))
+        except (OSError, ValueError, KeyError) as error:
+            raise self._unreadable() from error
+        kind = str(found["PRIMARY"].unit.header.get("REFTYPE", "")).upper() if "PRIMARY" in found else ""
+        extname, axes = _IMAGES.get(kind, ("", 0))
+        plane = found[extname].plane if extname in found else None
+        if extname and (plane is None or len(plane.shape) != axes or 0 in plane.shape):
+            what = "no such image" if plane is None else f"an image of shape {plane.shape}"
             raise ReferenceMissing(
-                "the reference file cannot be read", where=self.path, todo="remove it and let CRDS fetch it again"
-            ) from error
+                f"a {kind} reference has an image {extname} of {axes} axes, this one has {what}",
+                where=self.path,
+                todo="remove it and let CRDS fetch it again",
+            )
+        return found
 
     def _extension(self, extname: str) -> _Extension:
         if extname not in self._extensions:
@@ -403,10 +418,39 @@ class ReferenceFile:
         return self._plain_tree
 
 
+def _plain_extensions(path: Path) -> dict[str, _Extension]:
+    """Those of a file that is not compressed.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError
+        If it cannot be read, is no FITS file, or ends before its last samples do.
+    """
+    units = read_units(path)
+    if path.stat().st_size < units[-1].offset + units[-1].size:
+        raise ValueError("the file ends early")
+    return {unit.name: _Extension.of(unit) for unit in units}
+
+
 def _packed_extensions(path: str) -> dict[str, _Extension]:
-    """Those of a compressed file; offsets are those in the unpacked one."""
+    """Those of a compressed file, which is read to its check sum; offsets are those in the unpacked one.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError
+        If it cannot be read, or is damaged.
+    """
+    import gzip
+    import zlib
+
     from astropy.io import fits
 
+    try:
+        with gzip.open(path) as contents:
+            while contents.read(1 << 20):
+                pass
+    except (EOFError, zlib.error) as error:
+        raise ValueError(str(error)) from error
     with fits.open(path, memmap=False, do_not_scale_image_data=True) as hdus:
         units = [Unit(hdu.name, dict(hdu.header.items()), hdu.fileinfo()["datLoc"], hdu.size) for hdu in hdus]
     return {unit.name: _Extension.of(unit) for unit in units}
