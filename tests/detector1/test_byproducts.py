@@ -22,6 +22,9 @@ CASES = {
     "twelve groups": Case(bright=0.1, cosmic_rays=0.05),
     "early saturation": Case(ngroups=20, bright=0.4, rate=300.0, floor=0.02),
     "ramps of one group": Case(ngroups=6, bright=0.5, floor=0.1, steps={"ramp_fit": {"suppress_one_group": False}}),
+    "no slope depends on the first group": Case(
+        ngroups=18, skip_int1=1, skip_int2=1, bright=0.0, cosmic_rays=0.0, floor=0.0
+    ),
     "chosen groups": Case(ngroups=15, steps={"ramp_fit": {"firstgroup": 6, "lastgroup": 12}}),
 }
 

@@ -74,6 +74,9 @@ CASES = {
         integration_start=31, exposure_nints=90, steps={"jump": {"minimum_sigclip_groups": 20}}
     ),
     "sigma clipping, three groups": CLIPPED.but(ngroups=3, steps={"jump": {"minimum_sigclip_groups": 20}}),
+    "sigma clipping leaves no integration": CLIPPED.but(
+        nints=8, steps={"jump": {"minimum_sigclip_groups": 8, "rejection_threshold": 0.5}}
+    ),
     "averaged frames": PLAIN.but(ngroups=8, dark_groups=39, meta=AVERAGED),
     "averaged frames, heavy saturation": PLAIN.but(ngroups=8, dark_groups=39, bright=0.4, floor=0.05, meta=AVERAGED),
     "averaged frames, wide growth": PLAIN.but(
@@ -93,6 +96,15 @@ CASES = {
     "an old RSCD reference": PLAIN.but(skip_int1=-1, skip_int2=6),
     "showers": SHOWERS,
     "showers over short integrations": SHOWERS.but(nints=4, ngroups=8),
+    "showers among many integrations": SHOWERS.but(
+        nints=6,
+        ngroups=12,
+        ny=48,
+        nx=52,
+        skip_int1=1,
+        skip_int2=1,
+        steps={"jump": {"find_showers": True, "minimum_sigclip_groups": 6, "extend_snr_threshold": 0.95}},
+    ),
     "showers, other parameters": SHOWERS.but(
         seed=8,
         steps={

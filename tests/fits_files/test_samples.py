@@ -52,6 +52,20 @@ def test_scaled_integers_become_what_they_stand_for():
     assert code.native(np.array([3], dtype=">i2"), np.float32).dtype == np.float32
 
 
+@pytest.mark.parametrize("kind", ["int16", "uint8", "int32"])
+def test_scaled_integers_are_those_of_astropy_to_the_last_bit(kind):
+    numbers = np.random.default_rng(2).normal(30.0, 10.0, size=200)
+    hdu = fits.ImageHDU(numbers)
+    hdu.scale(kind, bscale=0.37, bzero=3.3)
+    contents = BytesIO()
+    hdu.writeto(contents)
+    stored = contents.getvalue()
+    with fits.open(BytesIO(stored)) as hdus, fits.open(BytesIO(stored), do_not_scale_image_data=True) as plain:
+        found = SampleCode.of(plain[0].header).native(plain[0].data)
+        np.testing.assert_array_equal(found, hdus[0].data)
+        assert found.dtype == hdus[0].data.dtype
+
+
 @pytest.mark.parametrize(("code", "kind"), [(SampleCode(-32), ">f4"), (SampleCode(16, zero=32768.0), ">i2")])
 def test_another_type_is_made_in_one_go(code, kind):
     values = code.native(np.array([1, 2], dtype=kind)[::-1], np.float64)

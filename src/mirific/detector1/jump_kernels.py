@@ -378,25 +378,47 @@ def _clip(ramp: Any, first: int, step: int, threshold: float, values: Any, group
     """Flag the outliers among every ``step``-th difference of one pixel, from the ``first`` on."""
     ngroups = groupdq.shape[1]
     count = _finite(ramp[first::step], values)
-    low, high = -np.inf, np.inf
-    for _ in range(5):
-        middle = median(values, count)
-        width = threshold * _standard_deviation(values, count)
-        low, high = middle - width, middle + width
-        left = 0
-        for k in range(count):
-            if low <= values[k] <= high:
-                values[left] = values[k]
-                left += 1
-        if left == count:
-            break
-        count = left
+    low, high = clipping_bounds(values, count, threshold, values)
     found = 0
     for k in range(first, ramp.size, step):
         if ramp[k] < low or ramp[k] > high:
             groupdq[k // (ngroups - 1), k % (ngroups - 1) + 1] |= _JUMP
             found += 1
     return found
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def clipping_bounds(values: Any, count: int, threshold: float, room: Any) -> Any:
+    """Bounds outside which clipping rejects, after at most five rounds; no bounds for no values.
+
+    About the median, at a number of standard deviations of what is left (``astropy.stats.sigma_clip`` with its
+    defaults: the bounds that reject the last value stand).
+
+    Parameters
+    ----------
+    values : array, shape (n,)
+        The first ``count`` are taken.
+    room : array, shape (n,)
+        Working space; may be ``values`` itself.
+    """
+    low, high = -np.inf, np.inf
+    for k in range(count):
+        room[k] = values[k]
+    for _ in range(5):
+        if count == 0:
+            break
+        middle = median(room, count)
+        width = threshold * _standard_deviation(room, count)
+        low, high = middle - width, middle + width
+        left = 0
+        for k in range(count):
+            if low <= room[k] <= high:
+                room[left] = room[k]
+                left += 1
+        if left == count:
+            break
+        count = left
+    return low, high
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -238,7 +238,7 @@ class RampFit(BandStep):
     def same_course(self, assumed: FitConstants, found: FitConstants, tallies: Mapping[str, float]) -> bool:
         """Whether the same groups were fitted, or leaving off the unusable ones at the start changes nothing."""
         (_, low, high, _), (_, true_low, true_high, _) = assumed.options, found.options
-        indifferent = low < true_low and not tallies.get("ramps that depend on their first group")
+        indifferent = low < true_low and not tallies.get("ramps that depend on their first group") and not self.save_opt
         return high == true_high and (low == true_low or indifferent)
 
     def conclude(self, exposure: Exposure, constants: FitConstants, tallies: Mapping[str, float]) -> Mapping[str, Any]:

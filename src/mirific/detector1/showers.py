@@ -63,6 +63,7 @@ class Showers(BandStep):
     extend_ellipse_expand_ratio: float = param(1.1, "Factor by which the ellipse of a shower is enlarged.", ge=0.0)
     time_masked_after_shower: float = param(15.0, "How long a shower lasts.", unit="s", ge=0.0)
     max_extended_radius: int = param(200, "Largest radius of a shower.", unit="pixel", ge=1)
+    minimum_sigclip_groups: int = param(100, "Integrations from which they are compared with one another.", ge=1)
 
     def prepare(
         self, exposure: Exposure, references: Mapping[str, Any]

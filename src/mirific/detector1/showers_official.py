@@ -53,6 +53,7 @@ class OfficialRules:
     extend_ellipse_expand_ratio: float
     time_masked_after_shower: float
     max_extended_radius: int
+    minimum_sigclip_groups: int
 
 
 @dataclass(frozen=True)
@@ -106,7 +107,7 @@ class OfficialSearch:
         if self.patches is not None:
             return None
         half = int(np.abs(self.offsets[:, 0]).max(initial=0))
-        return _Marking(threshold=self.rules.extend_snr_threshold, half=half)
+        return _Marking(threshold=self.rules.extend_snr_threshold, half=half, enough=self.rules.minimum_sigclip_groups)
 
     def touched(self) -> None:
         """The first pass gives way to a second one over all rows."""
@@ -233,6 +234,7 @@ class _Marking(BandStep):
 
     threshold: float = 0.0
     half: int = 0
+    enough: int = 0
 
     def reach(self, exposure: Exposure, constants: Any) -> int:
         """Half the height of the ring."""
@@ -246,14 +248,12 @@ class _Marking(BandStep):
         """Measure the deviation."""
         from mirific.detector1 import showers_official_kernels
 
-        showers_official_kernels.excess(
-            band.data,
-            band.groupdq,
-            band.pixeldq,
-            constants.gain[band.rows],
-            constants.read_variance[band.rows],
-            band.field("deviation"),
-        )
+        gain, deviation = constants.gain[band.rows], band.field("deviation")
+        ramps = (band.data, band.groupdq, band.pixeldq, gain)
+        if band.exposure.nints >= self.enough:
+            showers_official_kernels.excess_over_integrations(*ramps, deviation)
+        else:
+            showers_official_kernels.excess(*ramps, constants.read_variance[band.rows], deviation)
 
     def process(self, band: Band, constants: OfficialSearch) -> None:
         """Smooth it and note where it exceeds the threshold."""

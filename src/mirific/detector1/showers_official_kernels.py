@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.selection_kernels import keep_numbers, lane_width
+from mirific.detector1.jump_kernels import clipping_bounds
+from mirific.detector1.selection_kernels import keep_numbers, lane_width, median
 from mirific.sorting_kernels import sort_rows
 
-__all__ = ["excess", "flag", "smooth"]
+__all__ = ["excess", "excess_over_integrations", "flag", "smooth"]
 
 _SATURATED = np.uint8(2)
 _JUMP = np.uint8(4)
@@ -23,6 +24,9 @@ _REFERENCE = np.uint32(1 << 31)
 _MISSING = np.float32(np.nan)
 _INFINITE = np.float32(np.inf)
 _HALF = np.float32(0.5)
+
+#: Standard deviations from which clipping leaves out.
+_CLIPPING = 5.0
 _ZERO = np.float32(0)
 
 
@@ -47,25 +51,97 @@ def excess(data: Any, groupdq: Any, pixeldq: Any, gain: Any, read_variance: Any,
     ndiffs, width = nints * (ngroups - 1), lane_width(nx)
     differences = np.full((ndiffs, width), _MISSING, dtype=np.float32)
     ordered, counts = differences.copy(), np.empty(width, dtype=np.int32)
-    before, middle, sigma = np.empty(width, np.float32), np.empty(width, np.float32), np.empty(width, np.float32)
+    middle, sigma = np.empty(width, np.float32), np.empty(width, np.float32)
     for r in range(rows):
         for start in range(0, nx, width):
             stop = min(nx, start + width)
-            scale = gain[r][start:stop]
-            for i in range(nints):
-                for g in range(ngroups):
-                    row = differences[i * (ngroups - 1) + max(g, 1) - 1]
-                    _difference(data[r, i, g][start:stop], groupdq[r, i, g][start:stop], scale, before, row)
+            _differences(data[r, :, :, start:stop], groupdq[r, :, :, start:stop], gain[r][start:stop], differences)
             sort_rows(ordered[: keep_numbers(differences, 0, width, ordered, counts)])
             for x in range(start, stop):
                 lane = x - start
                 middle[lane] = _median32(ordered, lane, counts[lane])
-                hidden = (pixeldq[r, x] & _MASKED) != 0 or pixeldq[r, x] == _REFERENCE
-                sigma[lane] = _MISSING if hidden else np.sqrt(np.abs(middle[lane]) + read_variance[r, x])
+                sigma[lane] = np.sqrt(np.abs(middle[lane]) + read_variance[r, x])
+            _hide(pixeldq[r][start:stop], sigma)
             for i in range(nints):
                 out[r, i, 0][start:stop] = _MISSING
                 for g in range(1, ngroups):
                     _deviation(differences[i * (ngroups - 1) + g - 1], middle, sigma, out[r, i, g][start:stop])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def excess_over_integrations(data: Any, groupdq: Any, pixeldq: Any, gain: Any, out: Any) -> None:
+    """Deviation of each difference from the median of that group in all integrations, in units of its scatter there.
+
+    Median and scatter are those of what clipping at five standard deviations leaves. Arguments as for :func:`excess`.
+    """
+    rows, nints, ngroups, nx = data.shape
+    ndiffs, width = nints * (ngroups - 1), lane_width(nx)
+    differences = np.full((ndiffs, width), _MISSING, dtype=np.float32)
+    middle, sigma = np.full((2, ngroups - 1, width), _MISSING, dtype=np.float32)
+    kept, room = np.empty(nints, np.float32), np.empty(nints, np.float32)
+    for r in range(rows):
+        for start in range(0, nx, width):
+            stop = min(nx, start + width)
+            _differences(data[r, :, :, start:stop], groupdq[r, :, :, start:stop], gain[r][start:stop], differences)
+            for g in range(ngroups - 1):
+                for lane in range(stop - start):
+                    count = _clipped(differences[g :: ngroups - 1, lane], kept, room)
+                    middle[g, lane], sigma[g, lane] = _center_and_scatter(kept, count, room)
+                _hide(pixeldq[r][start:stop], sigma[g])
+            for i in range(nints):
+                out[r, i, 0][start:stop] = _MISSING
+                for g in range(ngroups - 1):
+                    _deviation(differences[i * (ngroups - 1) + g], middle[g], sigma[g], out[r, i, g + 1][start:stop])
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _clipped(values: Any, kept: Any, room: Any) -> int:
+    """Copy the finite ones of one group, in their order, that clipping about their median leaves; returns how many."""
+    count = 0
+    for value in values:
+        kept[count] = value
+        count += np.isfinite(value)
+    low, high = clipping_bounds(kept, count, _CLIPPING, room)
+    left = 0
+    for k in range(count):
+        if not (kept[k] < low or kept[k] > high):
+            kept[left] = kept[k]
+            left += 1
+    return left
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _center_and_scatter(values: Any, count: int, room: Any) -> Any:
+    """Median and standard deviation of the first ``count`` values, in float32 and in their order."""
+    if count == 0:
+        return _MISSING, _MISSING
+    room[:count] = values[:count]
+    middle, number = np.float32(median(room, count)), np.float32(count)
+    total, squares = _ZERO, _ZERO
+    for k in range(count):
+        total += values[k]
+    mean = total / number
+    for k in range(count):
+        squares += (values[k] - mean) * (values[k] - mean)
+    return middle, np.sqrt(squares / number)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _hide(pixeldq: Any, sigma: Any) -> None:
+    """Let pixels that are flagged, or are nothing but reference pixels, have no error."""
+    for k in range(pixeldq.size):
+        if (pixeldq[k] & _MASKED) != 0 or pixeldq[k] == _REFERENCE:
+            sigma[k] = _MISSING
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _differences(data: Any, groupdq: Any, gain: Any, out: Any) -> None:
+    """Differences of adjacent unflagged groups of some pixels (nints, ngroups, n), in electrons and NaN elsewhere."""
+    nints, ngroups, number = data.shape
+    before = np.empty(number, np.float32)
+    for i in range(nints):
+        for g in range(ngroups):
+            _difference(data[i, g], groupdq[i, g], gain, before, out[i * (ngroups - 1) + max(g, 1) - 1])
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

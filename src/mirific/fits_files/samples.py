@@ -70,7 +70,7 @@ class SampleCode:
         ----------
         samples : array of type ``stored``, any shape
         dtype : data-type, optional
-            Wanted; without it scaled samples become float64, others keep their type.
+            Wanted; without it scaled samples become floats (of 32 bits if they have no more), others keep their type.
         reuse : bool
             Nobody else needs the samples: their memory may be taken for the result.
 
@@ -87,7 +87,11 @@ class SampleCode:
             values = _in_order(samples, np.dtype(f"i{size}"), reuse).view(f"u{size}")
             values ^= values.dtype.type(1 << (8 * size - 1))
         else:
-            values = samples * np.float64(self.scale) + self.zero
+            # To the last bit what astropy makes of them, and with it the official pipeline.
+            short = self.bitpix in {8, 16, -32}
+            values = samples.astype(np.float32 if short else np.float64)
+            values *= self.scale
+            values += self.zero
         return values if dtype is None else values.astype(dtype, copy=False)
 
 
