@@ -61,9 +61,9 @@ def test_scaled_integers_are_those_of_astropy_to_the_last_bit(kind):
     hdu.writeto(contents)
     stored = contents.getvalue()
     with fits.open(BytesIO(stored)) as hdus, fits.open(BytesIO(stored), do_not_scale_image_data=True) as plain:
-        found = SampleCode.of(plain[0].header).native(plain[0].data)
-        np.testing.assert_array_equal(found, hdus[0].data)
-        assert found.dtype == hdus[0].data.dtype
+        found = SampleCode.of(plain[1].header).native(plain[1].data)
+        np.testing.assert_array_equal(found, hdus[1].data)
+        assert found.dtype == hdus[1].data.dtype
 
 
 @pytest.mark.parametrize(("code", "kind"), [(SampleCode(-32), ">f4"), (SampleCode(16, zero=32768.0), ">i2")])
