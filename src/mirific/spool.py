@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from mirific.errors import OutputError
 from mirific.exposure import Image, origin_of
 
-__all__ = ["Remembered", "Spool", "SpooledImages"]
+__all__ = ["Remembered", "Spool", "SpooledImages", "write_whole"]
 
 Item = TypeVar("Item")
 
@@ -33,6 +33,20 @@ _ARRAYS = ("data", "err", "dq", "var_poisson", "var_rnoise", "var_flat", "area")
 
 #: Size of a file, which is mapped as a whole, bytes.
 _PIECE = 2**30
+
+
+def write_whole(descriptor: int, values: NDArray[Any], place: int) -> None:
+    """Write an array, in one piece in memory, into a file at this place.
+
+    Raises
+    ------
+    OSError
+        If there is no room for all of it: of what does not fit, the system writes a part and says how much.
+    """
+    rest = values.data.cast("B")
+    while rest.nbytes:
+        done = os.pwrite(descriptor, rest, place)
+        rest, place = rest[done:], place + done
 
 
 class _Block:
@@ -104,7 +118,7 @@ class Spool:
         size = -(-max(values.nbytes, 1) // mmap.PAGESIZE) * mmap.PAGESIZE
         piece, start = self._place(size)
         if values.nbytes:
-            os.pwrite(self._pieces[piece].file, values.data.cast("B"), start)
+            write_whole(self._pieces[piece].file, values, start)
         block = _Block(piece, start, size, array.shape, values.dtype)
         finalize(block, self._release, size, piece, start)
         return block

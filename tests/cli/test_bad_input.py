@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -159,6 +160,14 @@ def test_too_little_memory_is_said(capsys, monkeypatch):
 
     monkeypatch.setattr("mirific.cli.app.run_app", greedy)
     refused(capsys, ["run"], "not enough memory")
+
+
+def test_what_the_system_refuses_is_said(capsys, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, "No space left on device", "cache.nbi")
+
+    monkeypatch.setattr("mirific.cli.app.run_app", full)
+    refused(capsys, ["run"], "cache.nbi: No space left on device")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -67,6 +68,25 @@ def test_a_resumed_run_keeps_what_is_finished(reduced, raw, cache):
     next(iter(sorted(reduced.glob("*_cal.fits")))).touch()
     assert main(["run", str(raw), "-o", str(reduced), "--references", str(cache), "-q", "--resume"]) == 0
     assert digest(reduced) == before
+
+
+def test_what_lacks_a_part_is_made_again(raw, cache, tmp_path, capsys):
+    uncal = sorted(raw.glob("*_uncal.fits"))[0]
+    rate, rateints = (tmp_path / uncal.name.replace("uncal", suffix) for suffix in ("rate", "rateints"))
+    command = ["run", str(uncal), "-o", str(tmp_path), "--to", "rate", "--references", str(cache), "-q"]
+    (rateints / "in the way").mkdir(parents=True)
+    assert main(command) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    assert not rate.exists()
+    shutil.rmtree(rateints)
+    assert main([*command, "--resume"]) == 0
+    made = rateints.stat().st_mtime_ns
+    assert main([*command, "--resume"]) == 0
+    assert rateints.stat().st_mtime_ns == made
+    rate.write_bytes(rate.read_bytes()[:100_000])
+    assert main([*command, "--resume"]) == 0
+    assert rateints.stat().st_mtime_ns > made
+    assert io.read_image(rate).dq.any()
 
 
 def test_diagnose_finds_the_misalignment_and_changes_nothing(reduced, tmp_path, capsys):

@@ -9,7 +9,8 @@ import sys
 import numba
 import pytest
 
-from mirific.execute.compiler import TRIED
+from mirific.errors import OutputError
+from mirific.execute.compiler import TRIED, load_compiler
 
 KERNELS = """
 import numpy as np
@@ -125,3 +126,20 @@ def test_kernels_of_others_are_loaded_as_ever(run):
 @pytest.mark.parametrize("program", [NOT_OURS, NOT_TRIED])
 def test_elsewhere_nothing_is_changed(run, program):
     run(program)
+
+
+def test_where_no_kernel_can_be_kept_that_is_said(monkeypatch):
+    class Refusing:
+        """As numba does where it can write to none of its folders."""
+
+        def find_spec(self, name, path=None, target=None):
+            if name == "mirific.sorting_kernels":
+                raise RuntimeError("cannot cache function 'exchange': no locator available for file")
+
+    import mirific
+
+    monkeypatch.delitem(sys.modules, "mirific.sorting_kernels", raising=False)
+    monkeypatch.delattr(mirific, "sorting_kernels", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Refusing(), *sys.meta_path])
+    with pytest.raises(OutputError, match="set NUMBA_CACHE_DIR"):
+        load_compiler()

@@ -52,5 +52,13 @@ def test_a_full_disk(tmp_path, monkeypatch):
 
     stack = PlaneSpool(tmp_path).planes((1, 3, 4), np.float32)
     monkeypatch.setattr(os, "pwrite", full)
-    with pytest.raises(OutputError, match="No space left"):
+    with pytest.raises(OutputError, match=f"{tmp_path}: .*No space left"):
         stack.write(0, np.ones((1, 3, 4)))
+
+
+def test_a_disk_that_takes_a_part(tmp_path, monkeypatch):
+    whole = os.pwrite
+    monkeypatch.setattr(os, "pwrite", lambda file, data, place: whole(file, data[:5], place))
+    stack = PlaneSpool(tmp_path).planes((1, 3, 4), np.float32)
+    stack.write(0, np.arange(12.0).reshape(1, 3, 4))
+    np.testing.assert_array_equal(stack[0], np.arange(12.0).reshape(3, 4))

@@ -179,6 +179,19 @@ def _bare(folder):
         (lambda f: _write_ramp(f / "t_uncal.fits", **{"exposure.group_time": -1.0}), InputError, "TGROUP is -1.0"),
         (lambda f: _write_ramp(f / "t_uncal.fits", **{"exposure.nframes": 0}), InputError, "NFRAMES is 0"),
         (lambda f: _write_ramp(f / "e_uncal.fits", shape=(2, 0, 6, 8)), InputError, "2 integrations of 0 groups"),
+        (
+            lambda f: _write_ramp(
+                f / "s_uncal.fits",
+                **{
+                    "exposure.nints": 9,
+                    "exposure.segment_number": 2,
+                    "exposure.integration_start": 4,
+                    "exposure.integration_end": 6,
+                },
+            ),
+            InputError,
+            "header states 3 x 4 integrations x groups, pixels have 2 x 4",
+        ),
         (_packed(lambda content: content[: len(content) // 2]), InputError, "damaged FITS file"),
         (_packed(_other_sum), InputError, "damaged FITS file (CRC check failed"),
         (_packed(lambda content: gzip.compress(gzip.decompress(content)[:-2880])), InputError, "truncated"),
@@ -218,6 +231,11 @@ def test_a_file_appears_after_what_is_to_be_there_before(rate, tmp_path):
     with pytest.raises(OutputError, match="no room"):
         io.write(rate, tmp_path / "other_rate.fits", before=fail)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["new_rate.fits"]
+
+
+def test_any_file_name_can_be_told_of(tmp_path):
+    io.products.write_text("from x\udcff_uncal.fits", tmp_path / "report.html")
+    assert (tmp_path / "report.html").read_text() == r"from x\udcff_uncal.fits"
 
 
 def test_unwritable_places_are_named(rate, tmp_path):

@@ -92,6 +92,8 @@ def test_background_members_go_with_their_science_exposure(tmp_path):
             "member x_cal.fits is not there",
         ),
         (lambda f: association(f, "a_asn.json", "image3", [{"members": [{"expname": "x_cal.fits"}]}]), "lacks a name"),
+        (lambda f: association(f, "a_asn.json", "image3", [{"name": "m", "members": ["x_cal.fits"]}]), "lacks a name"),
+        (lambda f: association(f, "a_asn.json", "image3", 3), "it has no products"),
     ],
 )
 def test_unusable_inputs_are_named(tmp_path, make, words):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import io
 import os
 import signal
 import sys
@@ -33,6 +34,8 @@ def _set_up_process() -> None:
     from mirific.execute.memory import keep_freed_memory
 
     os.environ.update(_SERIAL | os.environ)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # names of files can be any bytes
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupted)
@@ -62,9 +65,22 @@ def main(arguments: list[str] | None = None) -> int:
     except MemoryError:
         sys.stderr.write("mirific: not enough memory; finished products are whole, --workers 1 needs less\n")
         code = 2
+    except OSError as error:
+        _explain(error)
+        code = 2
     if arguments is None:
         _leave(code)
     return code
+
+
+def _explain(error: OSError) -> None:
+    """Say what the system refused where nobody expected it: a disk that is full, a folder that has gone."""
+    from mirific.errors import OutputError
+
+    where, todo = error.filename, "check disks and permissions, or see where with -vv"
+    sys.stderr.write(f"mirific: {OutputError(error.strerror or str(error), where=where, todo=todo)}\n")
+    if "logging" in sys.modules:
+        sys.modules["logging"].getLogger("mirific").debug("this is where", exc_info=error)
 
 
 def _outcome(arguments: list[str] | None) -> int:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from mirific.errors import OutputError
+from mirific.spool import write_whole
 
 __all__ = ["BlockCube", "Window", "parts"]
 
@@ -122,7 +123,7 @@ class BlockCube:
             return
         assert self._file is not None  # the one or the other
         piece = np.ascontiguousarray(values, dtype=self.dtype)
-        os.pwrite(self._file, piece.data.cast("B"), self._place(y, i, groups))
+        write_whole(self._file, piece, self._place(y, i, groups))
 
 
 def parts(count: int, size: int) -> list[slice]:

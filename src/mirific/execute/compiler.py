@@ -7,7 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
+
+from mirific.errors import OutputError
 
 __all__ = ["TRIED", "load_compiler", "own_process"]
 
@@ -52,11 +55,30 @@ def load_compiler() -> bool:
     -------
     bool
         Whether numba was told: not in processes of others, not by other threads, nor a release that was not tried.
+
+    Raises
+    ------
+    OutputError
+        If there is no folder in which compiled kernels can be kept.
     """
     import numba
 
+    _find_cache()
     tried = numba.__version__.startswith(TRIED)
     return tried and _OWN.is_set() and threading.current_thread() is threading.main_thread() and _told()
+
+
+def _find_cache() -> None:
+    """Load a small kernel, for which numba looks for a folder that it can write to."""
+    try:
+        from mirific import sorting_kernels
+    except RuntimeError as error:
+        raise OutputError(
+            "numba finds no folder for compiled kernels",
+            where=Path(__file__).parents[1],
+            todo="set NUMBA_CACHE_DIR to one that can be written to",
+        ) from error
+    assert sorting_kernels
 
 
 @cache

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mirific.errors import InputError
 
@@ -57,16 +58,17 @@ def read_association(path: Path) -> Association:
         tree = json.loads(path.read_text(encoding="utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"not a JSON file ({error})", where=path, todo="give an association or FITS file") from error
-    if not isinstance(tree, dict) or not tree.get("products"):
+    if not isinstance(tree, dict) or not isinstance(tree.get("products"), list) or not tree["products"]:
         raise InputError("not an association: it has no products", where=path, todo="give a JWST association file")
     products = tuple(_product(path, item) for item in tree["products"])
     return Association(path, str(tree.get("asn_type", "")), str(tree.get("program", "")), products)
 
 
-def _product(path: Path, item: dict[str, object]) -> Product:
+def _product(path: Path, item: Any) -> Product:
     """Read one product, its members resolved against the folder of the association."""
-    members = item.get("members", [])
-    if "name" not in item or not isinstance(members, list) or not members:
+    members = item.get("members") if isinstance(item, dict) and "name" in item else None
+    named = isinstance(members, list) and all(isinstance(one, dict) and "expname" in one for one in members)
+    if not members or not named:
         raise InputError("a product of the association lacks a name or members", where=path, todo="make it anew")
     found: dict[str, list[Path]] = {"science": [], "background": []}
     for member in members:

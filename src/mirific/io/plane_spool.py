@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from mirific.errors import OutputError
+from mirific.spool import write_whole
 
 __all__ = ["PlaneSpool", "SpooledPlanes"]
 
@@ -27,6 +28,7 @@ class _Unnamed:
     """An open file that no folder lists; closed when nobody needs it any more."""
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self.descriptor, path = tempfile.mkstemp(dir=folder)
         weakref.finalize(self, os.close, self.descriptor)
         os.unlink(path)
@@ -51,7 +53,7 @@ class PlaneSpool:
             folder.mkdir(parents=True, exist_ok=True)
             self._file = _Unnamed(folder)
         except OSError as error:
-            raise _unwritable(error) from error
+            raise _unwritable(folder, error) from error
         self._size = 0
 
     def planes(self, shape: tuple[int, ...], dtype: DTypeLike) -> SpooledPlanes:
@@ -62,7 +64,7 @@ class PlaneSpool:
         try:
             os.truncate(self._file.descriptor, self._size)
         except OSError as error:
-            raise _unwritable(error) from error
+            raise _unwritable(self._file.folder, error) from error
         return SpooledPlanes(self._file, start, np.dtype(dtype), np.arange(count).reshape(shape[:-2]), shape[-2:])
 
 
@@ -136,7 +138,9 @@ class SpooledPlanes:
         samples = np.empty(self.frame, dtype=self.dtype.newbyteorder(">"))
         place = self.start + number * samples.nbytes
         if os.preadv(self.file.descriptor, [samples.data.cast("B")], place) != samples.nbytes:
-            raise OutputError("the temporary file was cut short", where="spool", todo="check the disk and run it again")
+            raise OutputError(
+                "the temporary file was cut short", where=self.file.folder, todo="check the disk and run it again"
+            )
         return samples
 
     def write(self, row: int, values: NDArray[Any]) -> None:
@@ -158,11 +162,11 @@ class SpooledPlanes:
         try:
             for position, number in np.ndenumerate(self.index):
                 piece = values[position].astype(self.dtype.newbyteorder(">"), order="C")
-                os.pwrite(self.file.descriptor, piece.data.cast("B"), skipped + int(number) * size)
+                write_whole(self.file.descriptor, piece, skipped + int(number) * size)
         except OSError as error:
-            raise _unwritable(error) from error
+            raise _unwritable(self.file.folder, error) from error
 
 
-def _unwritable(error: OSError) -> OutputError:
+def _unwritable(folder: Path, error: OSError) -> OutputError:
     reason = error.strerror or str(error)
-    return OutputError(f"no temporary file can be written ({reason})", where="spool", todo="check folder and space")
+    return OutputError(f"no temporary file can be written ({reason})", where=folder, todo="check folder and space")

@@ -145,15 +145,22 @@ def _with_timing(meta: Metadata, raw: RawRamp, path: Path) -> Metadata:
     _check_timing(meta, path)
     if 0 in raw.shape:
         raise InputError(f"no samples: {nints} integrations of {ngroups} groups", where=path, todo="fetch it again")
-    stated = (meta.get("exposure.nints", nints), meta.get("exposure.ngroups", ngroups))
-    segment = meta.get("exposure.segment_number") is not None
-    if stated[1] != ngroups or (stated[0] != nints and not segment):
+    stated = (_stated_integrations(meta, nints), meta.get("exposure.ngroups", ngroups))
+    if stated != (nints, ngroups):
         raise InputError(
             f"header states {stated[0]} x {stated[1]} integrations x groups, pixels have {nints} x {ngroups}",
             where=path,
             todo="fetch it again",
         )
     return meta.with_values({"subarray.xsize": nx, "subarray.ysize": ny})
+
+
+def _stated_integrations(meta: Metadata, nints: int) -> int:
+    """Integrations in the file, as the header has it: those of a segment, or all; as they are where it is silent."""
+    if meta.get("exposure.segment_number") is None:
+        return int(meta.get("exposure.nints", nints))
+    first, last = (meta.get(f"exposure.integration_{end}") for end in ("start", "end"))
+    return nints if first is None or last is None else int(last - first + 1)
 
 
 #: Numbers of a raw header that other values would make nonsense of: keyword, and the least that is allowed.
@@ -385,7 +392,7 @@ def _unwritable(path: Path, error: OSError) -> OutputError:
 def write_text(text: str, path: Path) -> Path:
     """Write a text file, whole or not at all."""
     with staged(path) as draft:
-        draft.write_text(text, encoding="utf-8")
+        draft.write_text(text, encoding="utf-8", errors="backslashreplace")  # names of files can be any bytes
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -159,7 +160,12 @@ def finish(begun: Begun) -> ExposureResult:
 
 
 def _is_finished(path: Path, job: ExposureJob) -> bool:
-    return path.exists() and io.read_metadata(path).get("mirific.run_key") == job.run_key
+    """Whether a product, the last of its exposure, was made from the same input by the same settings and references."""
+    with contextlib.suppress(InputError):  # missing, or damaged
+        meta = io.read_metadata(path)
+        context = str(meta.get("ref_file.crds.context_used") or "")
+        return meta.get("mirific.run_key") == job.run_key and context == job.references.context()
+    return False
 
 
 def _detector1(job: ExposureJob) -> Image:
@@ -176,13 +182,15 @@ def _detector1(job: ExposureJob) -> Image:
 
 
 def _with_rates(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureResult:
-    """Write rate, rateints and by-products, side by side."""
+    """Write rate, rateints and by-products, side by side; where the rate is, all others are whole."""
     start = time.perf_counter()
-    made = {"rate": rate, "rateints": rate.integrations, **rate.byproducts}
-    written = {suffix: product for suffix, product in made.items() if product is not None}
+    made = {"rateints": rate.integrations, **rate.byproducts}
+    others = {suffix: product for suffix, product in made.items() if product is not None}
+    written: dict[str, Path] = {}
     with Threads(job.workers) as threads:
-        paths = threads.map(lambda suffix: _write(written[suffix], suffix, job), written)
-        products = dict(zip(written, paths, strict=True))
+        paths = threads.map(lambda suffix: _write(others[suffix], suffix, job), others)
+        last = _write(rate, "rate", job, before=lambda: written.update(zip(others, paths, strict=True)))
+    products = {"rate": last, **written}
     seconds = {**result.seconds, "write rate": time.perf_counter() - start}
     return replace(result, products=products, history=rate.history, seconds=seconds, flags=count_flags(rate))
 
@@ -206,23 +214,26 @@ def _image2(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureRe
     start = time.perf_counter()
     cal = run_steps(image2_steps(job, rate), rate, job.references)
     done = time.perf_counter()
-    products = {**result.products, "cal": _write(cal, "cal", job)}
+    single: dict[str, Path] = {}
     if singles.wanted(job.settings):
         made = cal.with_meta({"filename": Name(job.source.root, "cal").file, **made_by(job.references)})
-        products["i2d"] = singles.write_single(made, job.settings, job.references, job.output)
+        single["i2d"] = singles.write_single(made, job.settings, job.references, job.output)
+    products = {**result.products, "cal": _write(cal, "cal", job), **single}
     seconds = {**result.seconds, "image2": done - start, "write cal": time.perf_counter() - done}
     return replace(result, products=products, history=cal.history, seconds=seconds, flags=count_flags(cal))
 
 
-def _write(image: Cubes | Image | Tree, suffix: str, job: ExposureJob) -> Path:
-    """Write a product under its standard name or its own, marked with what it was made from."""
+def _write(
+    image: Cubes | Image | Tree, suffix: str, job: ExposureJob, before: Callable[[], object] = lambda: None
+) -> Path:
+    """Write a product under its standard name or its own, marked with what it was made from; see :func:`io.write`."""
     own = image.file if isinstance(image, Cubes) else ""
     standard = Path(Name(job.source.root, suffix).file)
     path = job.output / (own or standard.with_suffix(".asdf" if isinstance(image, Tree) else ".fits"))
     if own:
         _tell_replaced(path, job)
     meta = {"filename": path.name, "mirific.run_key": job.run_key, **made_by(job.references)}
-    return io.write(image.with_meta(meta), path)
+    return io.write(image.with_meta(meta), path, before=before)
 
 
 def _tell_replaced(path: Path, job: ExposureJob) -> None:
