@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from mirific.exposure import DQ, Metadata, Ramp
+from mirific.instrument.subarrays import SUBARRAYS, Subarray, subarray_of
 from mirific.io.raw import ArrayRamp
 from mirific.references.files import FixedReferences
 from mirific.step import parameters_of
@@ -33,6 +34,8 @@ class Case:
     skip_int2: int = 4
     dark_groups: int = 50
     dark_ints: int = 2
+    reset_groups: int = 8
+    reset_ints: int = 2
     nan_references: bool = True
     mask_bad: float = 0.01
     average_dark: float = 0.1
@@ -46,6 +49,24 @@ class Case:
 
     def but(self, **changes: Any) -> Case:
         return replace(self, **changes)
+
+    def on(self, subarray: str) -> Case:
+        """The same on a whole subarray, as the mode that uses it takes it."""
+        array = SUBARRAYS[subarray]
+        kind, filter_name = MODES.get(subarray, ("MIR_IMAGE", "F770W"))
+        corner = {"subarray.name": subarray, "subarray.xstart": array.colstart, "subarray.ystart": array.rowstart}
+        mode = {"exposure.type": kind, "instrument.filter": filter_name}
+        return self.but(ny=array.nrows, nx=array.ncols, meta={**self.meta, **corner, **mode})
+
+
+#: Exposure type and filter of subarrays that are not for imaging.
+MODES = {
+    "MASK1065": ("MIR_4QPM", "F1065C"),
+    "MASK1140": ("MIR_4QPM", "F1140C"),
+    "MASK1550": ("MIR_4QPM", "F1550C"),
+    "MASKLYOT": ("MIR_LYOT", "F2300C"),
+    "SLITLESSPRISM": ("MIR_LRS-SLITLESS", "P750L"),
+}
 
 
 def meta_of(case: Case) -> dict[str, Any]:
@@ -96,12 +117,20 @@ def samples_of(case: Case) -> np.ndarray:
     electrons[hits] += 10 ** rng.uniform(1.5, 5.0, size=hits.sum()) * rng.choice([1, 1, 1, -0.2], size=hits.sum())
     _add_showers(electrons, case.showers, rng)
     ramps = 10000.0 + np.cumsum(electrons, axis=1) / 4.0 + rng.normal(0.0, 5.0, size=shape)
-    clock = 28 * np.arange(case.ny)[:, None] + np.arange(case.nx) // 4
-    frame = 8512 * np.arange(case.nints * case.ngroups).reshape(case.nints, case.ngroups, 1, 1)
+    rows = subarray_of(meta_of(case)).row_clocks
+    clock = rows * np.arange(case.ny)[:, None] + np.arange(case.nx) // 4
+    frames = np.arange(case.nints * case.ngroups).reshape(case.nints, case.ngroups, 1, 1)
+    frame = _frame_clocks(subarray_of(meta_of(case))) * frames
     ramps += case.emi * np.sin(2 * np.pi * (clock + frame + 40) / 256)
     ramps = ramps - 1e-6 * (ramps - 10000.0) ** 2
     ramps[rng.random(shape) < case.floor] = 0.0
     return np.clip(np.rint(ramps), 0, 65535).astype(np.uint16)
+
+
+def _frame_clocks(array: Subarray) -> int:
+    """Clocks from one frame to the next; rows outside the subarray take seven each."""
+    known = SUBARRAYS[array.name]
+    return known.row_clocks * known.nrows + 7 * (1024 - known.nrows)
 
 
 def _add_showers(electrons: np.ndarray, count: int, rng: np.random.Generator) -> None:
@@ -171,10 +200,10 @@ def references_of(case: Case, folder: Path) -> dict[str, str]:
     model = datamodels.SaturationModel(data=threshold, dq=dq_of("NO_SAT_CHECK"))
     files["saturation"] = _save(model, folder / "saturation.fits", case)
 
-    anomaly = rng.normal(0.0, 20.0, size=(2, 8, *frame)).astype(np.float32)
+    anomaly = rng.normal(0.0, 20.0, size=(case.reset_ints, case.reset_groups, *frame)).astype(np.float32)
     anomaly[_spots(rng, anomaly.shape, few)] = np.nan
     model = datamodels.ResetModel(data=anomaly, dq=dq_of("UNRELIABLE_BIAS"))
-    model.meta.exposure.nints, model.meta.exposure.ngroups = 2, 8
+    model.meta.exposure.nints, model.meta.exposure.ngroups = case.reset_ints, case.reset_groups
     files["reset"] = _save(model, folder / "reset.fits", case)
 
     coefficients = np.zeros((5, *frame), dtype=np.float32)
@@ -190,7 +219,8 @@ def references_of(case: Case, folder: Path) -> dict[str, str]:
 
     model = datamodels.RSCDModel()
     dtype = model.get_dtype("rscd_group_skip_table")
-    rows = [("FULL", "FASTR1", 9, 9), ("SUB64", "SLOWR1", 8, 8), ("SUB64", "FASTR1", case.skip_int1, case.skip_int2)]
+    rows = [("FULL", "FASTR1", 9, 9), ("SUB64", "SLOWR1", 8, 8)]
+    rows += [(name, "FASTR1", case.skip_int1, case.skip_int2) for name in SUBARRAYS if name != "FULL"]
     model.rscd_group_skip_table = np.array(rows, dtype=dtype)
     files["rscd"] = _save(model, folder / "rscd.fits", case)
 
@@ -221,7 +251,7 @@ def references_of(case: Case, folder: Path) -> dict[str, str]:
 
 
 def _emi_waves(path: Path) -> str:
-    """Two frequencies for SUB64, in the structure of the real reference."""
+    """Two frequencies for every subarray, in the structure of the real reference."""
     from stdatamodels.jwst import datamodels
 
     phase = np.arange(256) / 256
@@ -232,7 +262,11 @@ def _emi_waves(path: Path) -> str:
     }
     slow = {"MIRIMAGE": ["Hz390"]}
     freqs = {"FAST": ["Hz390", "Hz10"], "SLOW": slow}
-    model.subarray_cases = {"SUB64": {"rowclocks": 28, "frameclocks": 8512, "freqs": freqs}}
+    model.subarray_cases = {
+        array.name: {"rowclocks": array.row_clocks, "frameclocks": array.frame_clocks, "freqs": freqs}
+        for array in SUBARRAYS.values()
+        if array.name != "FULL"
+    }
     model.meta.reftype, model.meta.author, model.meta.description = "emicorr", "test", "test"
     model.meta.pedigree, model.meta.useafter = "DUMMY", "2020-01-01T00:00:00"
     model.save(str(path))

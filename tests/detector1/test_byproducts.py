@@ -25,6 +25,9 @@ CASES = {
     "no slope depends on the first group": Case(
         ngroups=18, skip_int1=1, skip_int2=1, bright=0.0, cosmic_rays=0.0, floor=0.0
     ),
+    "segments of one group, and no others": Case(
+        nints=4, ngroups=5, ny=6, nx=25, seed=652796030, bright=0.0, steps={"jump": {"flag_4_neighbors": False}}
+    ),
     "chosen groups": Case(ngroups=15, steps={"ramp_fit": {"firstgroup": 6, "lastgroup": 12}}),
 }
 

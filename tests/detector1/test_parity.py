@@ -7,7 +7,8 @@ import pytest
 
 from mirific.detector1 import Detector1
 from mirific.errors import InputError
-from tests.detector1.cases import GROUP_TIME, Case, configured, fixed, official, ramp_of, references_of
+from mirific.instrument.subarrays import SUBARRAYS
+from tests.detector1.cases import GROUP_TIME, MODES, Case, configured, fixed, official, ramp_of, references_of
 
 pytestmark = pytest.mark.oracle
 
@@ -147,8 +148,12 @@ def assert_same(ours, theirs):
 
 @pytest.mark.parametrize("name", CASES)
 def test_rates_are_those_of_the_official_pipeline(name, tmp_path):
-    case = CASES[name]
-    files, ramp = references_of(case, tmp_path), ramp_of(case)
+    compare(CASES[name], references_of(CASES[name], tmp_path))
+
+
+def compare(case, files):
+    """Ours beside theirs, with what either writes into the header."""
+    ramp = ramp_of(case)
     rate, integrations = official(case, files, ramp)
     engine = configured(Detector1(parity=True), case)
     if rate is None:
@@ -166,6 +171,42 @@ def test_rates_are_those_of_the_official_pipeline(name, tmp_path):
         value = getattr(rate.meta.exposure, key)
         if value is not None:
             assert ours.meta[f"exposure.{key}"] == pytest.approx(value), key
+
+
+#: What is at work in every subarray: interference by the clocks of that subarray, and the limits of its rows.
+SUBARRAY = PLAIN.but(ngroups=5, dark_groups=5, reset_groups=3, skip_int1=2, skip_int2=1, emi=4.0)
+JOINT, SEQUENTIAL = ({"emicorr": {"algorithm": name}} for name in ("joint", "sequential"))
+
+
+@pytest.mark.parametrize(
+    ("subarray", "steps"),
+    [*((name, JOINT) for name in MODES), ("SLITLESSPRISM", SEQUENTIAL)],
+)
+def test_subarrays_that_are_not_for_imaging(subarray, steps, tmp_path):
+    """At their corners and of their sizes, with references of their own."""
+    case = SUBARRAY.on(subarray).but(steps=steps)
+    assert case.meta["subarray.xstart"] == 1
+    compare(case, references_of(case, tmp_path))
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """References of the full frame, from which the official steps cut those of a subarray."""
+    case = SUBARRAY.on("FULL").but(dark_groups=4, dark_ints=1, reset_groups=2, reset_ints=1)
+    return references_of(case, tmp_path_factory.mktemp("whole"))
+
+
+LARGE = ("SUB256", "BRIGHTSKY", "FULL")
+
+
+@pytest.mark.parametrize(
+    "subarray", [pytest.param(name, marks=pytest.mark.slow if name in LARGE else ()) for name in SUBARRAYS]
+)
+def test_every_subarray_is_cut_from_full_frames(subarray, whole, tmp_path):
+    """All but dark and reset anomaly, which the official steps do not cut."""
+    case = SUBARRAY.on(subarray).but(nints=1)
+    own = whole if subarray == "FULL" else references_of(case, tmp_path)
+    compare(case, {**whole, "reset": own["reset"], "dark": own["dark"]})
 
 
 @pytest.mark.parametrize(("of_reference", "of_exposure"), [(2.2, None), (None, 1.7), (2.2, 1.7)])

@@ -88,7 +88,10 @@ def _jumps(samples: Any, flags: Any, sizes: Any) -> int:
 def _segments(
     samples: Any, flags: Any, pixel: Any, timing: Any, table: Any, suppress: bool, rate: float, out: Any
 ) -> int:
-    """Describe the segments of one ramp, (7, nsegments); returns how many."""
+    """Describe the segments of one ramp, (7, nsegments); returns how many.
+
+    Of segments of one group, where there are no others, all count and the first is described.
+    """
     ngroups = flags.shape[1]
     good, clean = 0, 0
     for g in range(ngroups):
@@ -109,7 +112,7 @@ def _segments(
         out[1, count], out[4, count], out[5, count] = _line(samples[0, :, 0], start, end, pixel)
         out[6, count] = 1.0 / var_r
         count += 1
-    return count
+    return found if most == 1 else count
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
