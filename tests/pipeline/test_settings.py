@@ -63,10 +63,11 @@ def test_unknown_names_are_errors(settings, words):
 
 def test_a_configuration_file(tmp_path):
     path = tmp_path / "run.toml"
-    path.write_text('[run]\nto = "cal"\nskip = ["scar"]\n[offset]\nlevel = 4.0\n')
+    path.write_text('[run]\nto = "cal"\nskip = ["scar"]\nmetadata.exposure.type = "X"\n[offset]\nlevel = 4.0\n')
     settings = read_config(path, Settings(parity=True))
     assert (settings.to, settings.skip, settings.parity) == ("cal", ("scar",), True)
     assert settings.values["offset"] == {"level": 4.0}
+    assert settings.metadata == {"exposure.type": "X"}
 
 
 @pytest.mark.parametrize(
@@ -74,6 +75,10 @@ def test_a_configuration_file(tmp_path):
     [
         ("[run]\nlevel = 1\n", ParameterError, "unknown key 'level'"),
         ("to = 'cal'\n", ParameterError, "unknown key 'to'"),
+        ("run = 3\n", ParameterError, "unknown key 'run'"),
+        ("[run]\nskip = 'jump'\n", ParameterError, "give a list of names"),
+        ("[run]\nmetadata = 3\n", ParameterError, "give a table"),
+        ("[run]\nparity = 'no'\n", ParameterError, "give a bool"),
         ("[run\n", InputError, "not a TOML file"),
     ],
 )

@@ -26,6 +26,7 @@ from mirific.detector1.reset import Reset
 from mirific.detector1.rscd import Rscd
 from mirific.detector1.saturation import Saturation
 from mirific.detector1.showers import Showers
+from mirific.errors import ParameterError
 from mirific.exposure import Image, Metadata, Ramp
 from mirific.io.plane_spool import PlaneSpool
 from mirific.step import Configurable, References, param, parameters_of
@@ -145,10 +146,19 @@ class Detector1:
         ------
         InputError
             If the exposure lacks metadata or has too few usable groups.
+        ParameterError
+            If ramp_fit is to be skipped.
         ReferenceMissing
             If a reference cannot be had.
         """
         from mirific.detector1.engine import stream
+
+        if any(step.name == RampFit.name and step.skip for step in self.steps):
+            raise ParameterError(
+                "there are no rates without it",
+                where="ramp_fit.skip",
+                todo="set detector1.save_calibrated_ramp for ramps",
+            )
 
         spool = None if scratch is None else PlaneSpool(scratch)
         byproducts = (CALIBRATED_RAMP,) if self.save_calibrated_ramp else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -134,7 +135,7 @@ def _lists(node: Any) -> Any:
 
 
 def check_values(meta: Mapping[str, Any], where: object) -> None:
-    """Refuse metadata that the schema does not allow.
+    """Refuse metadata that the schema does not know or allow.
 
     Raises
     ------
@@ -143,7 +144,11 @@ def check_values(meta: Mapping[str, Any], where: object) -> None:
     """
     known = {keyword.name: keyword for keyword in keywords()}
     for name, value in meta.items():
-        if name in known and value is not None and not known[name].accepts(value):
+        if name not in known:
+            likely = " or ".join(get_close_matches(name, known, 2))
+            todo = f"did you mean {likely}?" if likely else "the names are those of the JWST data models"
+            raise InputError(f"unknown name {name!r}", where=where, todo=todo)
+        if value is not None and not known[name].accepts(value):
             raise InputError(f"{name} {value!r} is not allowed", where=where, todo=_advice(known[name]))
 
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from mirific.errors import InputError, ParameterError
 from mirific.exposure import Metadata
+from mirific.io.headers import flattened
 from mirific.pipeline.unsupported import refuse, tell
 from mirific.step import Configurable, References, parameters_of
 
@@ -128,7 +129,7 @@ def read_config(path: Path, settings: Settings) -> Settings:
     InputError
         If the file is missing or not TOML.
     ParameterError
-        If ``[run]`` has unknown keys.
+        If ``[run]`` has unknown keys, or values of another type.
     """
     import tomllib
 
@@ -139,12 +140,20 @@ def read_config(path: Path, settings: Settings) -> Settings:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"not a TOML file ({error})", where=path, todo="mend it") from error
     run = tree.pop("run", {})
-    known = {"to", "parity", "skip", "metadata"}
-    unknown = sorted(set(run) - known) or [name for name, table in tree.items() if not isinstance(table, dict)]
-    if unknown:
+    known: dict[str, type] = {"to": str, "parity": bool, "skip": list, "metadata": dict}
+    tables = {"run": run, **tree}
+    odd = [name for name, table in tables.items() if not isinstance(table, dict)] or sorted(set(run) - set(known))
+    if odd:
         raise ParameterError(
-            f"unknown key {unknown[0]!r}", where=path, todo=f"[run] takes {', '.join(sorted(known))}; steps are tables"
+            f"unknown key {odd[0]!r}", where=path, todo=f"[run] takes {', '.join(sorted(known))}; steps are tables"
         )
+    for name, value in run.items():
+        if not isinstance(value, known[name]):
+            kind = {"skip": "a list of names", "metadata": "a table"}.get(name, f"a {known[name].__name__}")
+            raise ParameterError(f"{name} = {value!r}", where=path, todo=f"give {kind}")
     if "skip" in run:
-        run["skip"] = tuple(run["skip"])
+        run["skip"] = tuple(map(str, run["skip"]))
+    if "metadata" in run:
+        texts = json.loads(json.dumps(run["metadata"], default=str))  # dates, that is
+        run["metadata"] = dict(flattened(texts))
     return replace(settings, **run, values={**settings.values, **tree})
