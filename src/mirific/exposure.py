@@ -139,7 +139,7 @@ class StepRecord:
     ----------
     step : str
         The step's calwebb name, or the slug of a known issue.
-    status : {"COMPLETE", "SKIPPED"}
+    status : {"COMPLETE", "SKIPPED", "FAILED"}
         As in the ``cal_step`` keywords.
     seconds : float
         Wall time, s.

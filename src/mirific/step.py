@@ -183,9 +183,10 @@ class References(Protocol):
 
 @dataclass(frozen=True)
 class NotApplicable:
-    """An expected outcome of a step: it does not apply to these data, for a reason."""
+    """An expected outcome of a step: it does not apply to these data, for a reason; what the header says of it."""
 
     reason: str
+    status: str = "SKIPPED"
 
 
 @dataclass(frozen=True)
@@ -250,7 +251,7 @@ class Step(Configurable, Generic[In]):
         names = {kind: "N/A" if ref is None else ref.name for kind, ref in opened.items()}
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self)}
         if isinstance(result, NotApplicable):
-            return exposure.with_record(StepRecord(self.name, "SKIPPED", seconds, values, names, result.reason))
+            return exposure.with_record(StepRecord(self.name, result.status, seconds, values, names, result.reason))
         record = StepRecord(self.name, "COMPLETE", seconds, values, names)
         return _recorded(self.name, exposure, result, record)
 

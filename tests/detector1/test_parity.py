@@ -127,6 +127,7 @@ CASES = {
         emi=4.0, steps={"emicorr": {}, "ipc": {}, "persistence": {"persistence_time": 9, "persistence_dnu": True}}
     ),
     "persistence": PLAIN.but(steps={"persistence": {"persistence_time": 20}}),
+    "persistence of no length": PLAIN.but(ngroups=6, ny=8, nx=12, steps={"persistence": {}}),
     "persistence makes unusable": PLAIN.but(steps={"persistence": {"persistence_time": 6, "persistence_dnu": True}}),
     "first frame": PLAIN.but(skip_int1=0, skip_int2=0, bright=0.2, steps={"firstframe": {"bright_use_group1": True}}),
     "first frame of all": PLAIN.but(skip_int1=0, skip_int2=0, steps={"firstframe": {"bright_use_group1": False}}),

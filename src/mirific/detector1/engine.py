@@ -60,6 +60,7 @@ class Prepared:
     references: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
     seconds: float = 0.0
+    status: str = "SKIPPED"
 
     @property
     def runs(self) -> bool:
@@ -69,7 +70,7 @@ class Prepared:
     def record(self, seconds: float) -> StepRecord:
         """What the step did."""
         if not self.runs:
-            return StepRecord(self.step.name, "SKIPPED", references=self.references, reason=self.reason)
+            return StepRecord(self.step.name, self.status, references=self.references, reason=self.reason)
         values = {item.name: getattr(self.step, item.name) for item in fields(self.step)}
         return StepRecord(self.step.name, "COMPLETE", self.seconds + seconds, values, self.references)
 
@@ -109,7 +110,7 @@ def prepare(step: BandStep, exposure: Exposure, references: References) -> Prepa
     names = {kind: "N/A" if reference is None else reference.name for kind, reference in opened.items()}
     constants = step.prepare(exposure, opened)
     if isinstance(constants, NotApplicable):
-        return Prepared(step, references=names, reason=constants.reason)
+        return Prepared(step, references=names, reason=constants.reason, status=constants.status)
     return Prepared(step, constants, names, seconds=time.perf_counter() - start)
 
 

@@ -62,7 +62,7 @@ class Persistence(BandStep):
     def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> Windows | NotApplicable:
         """Return the times; without a length of the window there is nothing to flag."""
         if self.persistence_time is None:
-            return NotApplicable("no persistence_time")
+            return NotApplicable("no persistence_time", status="FAILED")
         before = np.zeros(exposure.shape[2:])
         if self.persistence_array_file is not None and Path(self.persistence_array_file).exists():
             self._read(Path(self.persistence_array_file), exposure, before)

@@ -419,7 +419,7 @@ def _weigh(n: float, time: float, pixels: Any, inverse_p: Any, inverse_r: Any, i
         var_p = ((rate if rate > 0.0 else 0.0) + dark) / (time * gain * (n - 1.0))
         noise = read_noise / time
         var_r = 12.0 * noise * noise / ((n * n * n - n) * gain * gain)
-        slope = pixels[6, k] / time if read_noise * read_noise > 0.0 else np.nan
+        slope = pixels[6, k] / time if 0.0 < read_noise * read_noise < np.inf else np.nan
         inverse_p[k] = 1.0 / var_p if var_p > 0.0 else 0.0
         inverse_r[k] = 1.0 / var_r
         inverse_e[k] = 1.0 / (var_p + var_r)
@@ -499,7 +499,7 @@ def _finish(values: Any) -> None:
         var_p = 0.0 if var_p >= _LARGE_VARIANCE else var_p
         var_r = 0.0 if var_r >= _LARGE_VARIANCE else var_r
         var_e = 0.0 if var_e > _LARGE_VARIANCE else var_e
-        nothing = inverse_r == 0.0
+        nothing = inverse_r == 0.0 and inverse_p == 0.0 and values[7, k] == 0.0
         values[0, k] = 0.0 if nothing else values[7, k] * var_r
         values[1, k] = 0.0 if nothing else np.sqrt(var_e)
         values[2, k] = 0.0 if nothing else var_p
@@ -596,9 +596,9 @@ def fit_segment(
 def _weighted_slope(
     samples: Any, i: int, lane: int, start: int, end: int, gain: float, read_noise: float, table: Any
 ) -> Any:
-    """Slope of three groups or more, DN per group; NaN if the read noise is no number above or below zero."""
+    """Slope of three groups or more, DN per group; NaN if the read noise is zero, infinite or no number."""
     variance = read_noise * read_noise
-    if not variance > 0.0:
+    if not 0.0 < variance < np.inf:
         return np.nan
     n = end - start
     power = _power(np.float64(samples[i, end - 1, lane]) - np.float64(samples[i, start, lane]), gain, variance)
