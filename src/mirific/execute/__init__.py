@@ -68,8 +68,17 @@ class Threads:
         self._pool = ThreadPoolExecutor(self.workers, thread_name_prefix="mirific")
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Apply ``function`` to the items in several threads."""
-        return self._pool.map(function, items)
+        """Apply ``function`` to the items in several threads.
+
+        Raises
+        ------
+        MemoryError
+            If the system has no room for them.
+        """
+        try:
+            return self._pool.map(function, items)
+        except RuntimeError as error:
+            raise MemoryError(str(error)) from error
 
     def __enter__(self) -> Threads:
         return self
