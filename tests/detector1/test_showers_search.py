@@ -249,6 +249,36 @@ def test_a_step_is_no_shower():
     assert find(made, usable, 0.5, Rules()) == []
 
 
+def test_a_step_of_a_small_part_of_the_frame_is_a_shower():
+    """16 of 624 blocks: what the detector does by itself covers more, and nothing in the sky sets in so."""
+    made, usable = blocks(4)
+    made.excess[0, 14:, 8:12, 10:14] += 5.0
+    (shower,) = find(made, usable, 0.5, Rules())
+    assert abs(shower.group - 14) <= 1
+    assert np.count_nonzero(shower.shape) == pytest.approx(16, abs=4)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_sets_in_after_the_first_difference_is_no_persistence(seed):
+    """Of an exposure of 28 s: 20 s are slow for what was there before, but not for what came in its course."""
+    made, usable = blocks(seed, ngroups=12)
+    with_shower(made, 8.0, group=2, efold=20.0)
+    assert [abs(shower.group - 2) <= 1 for shower in find(made, usable, SECONDS, Rules())] == [True]
+    made, usable = blocks(seed, ngroups=12)
+    with_shower(made, 8.0, group=1, efold=20.0)
+    assert find(made, usable, SECONDS, Rules()) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_few_groups_are_enough_for_a_bright_shower(seed):
+    """Six usable differences; none of the noise is taken for one."""
+    made, usable = blocks(seed, ngroups=8)
+    assert find(made, usable, SECONDS, Rules()) == []
+    with_shower(made, 8.0, group=4)
+    (shower,) = find(made, usable, SECONDS, Rules())
+    assert abs(shower.group - 4) <= 1
+
+
 def test_a_short_piece_of_a_bright_decay_is_no_step():
     """Of a decay of 30 s, 8 s are seen, and in these it fades."""
     made, usable = blocks(4)

@@ -128,7 +128,10 @@ class Showers(BandStep):
 _FLAGGED = "groups of showers"
 
 #: Fewest usable differences, all integrations together.
-_MINIMUM_DIFFERENCES = 8
+_MINIMUM_DIFFERENCES = 4
+
+#: Fewest usable differences of an integration; with fewer, jump has no median to compare with.
+_IN_EACH = 2
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,8 @@ class ShowerSearch:
         usable = usable_differences(exposure.census.before_jump)
         if int(usable.sum()) < _MINIMUM_DIFFERENCES:
             return NotApplicable(f"{int(usable.sum())} usable differences, fewer than {_MINIMUM_DIFFERENCES}")
+        if int(usable.sum(axis=1).min()) < _IN_EACH:
+            return NotApplicable(f"fewer than {_IN_EACH} usable differences in an integration")
         gain, readnoise = noise_images(references)
         noise = readnoise * gain
         variance = (noise * noise / np.float32(exposure.number("exposure.nframes"))).astype(np.float32)

@@ -34,6 +34,9 @@ _LEAST_DECAY, _FADES = 1.0 / 3.0, 1.0
 #: Decay time that stands for a step, s.
 _STEP = 1e5
 
+#: Part of the blocks up to which a step is taken for a shower that fades slowly: those of the detector cover more.
+_LOCAL = 0.05
+
 #: Heights and widths of the rectangles over which blocks are combined, blocks.
 _SIZES = np.array([(1, 1), (2, 2), (3, 3), (1, 3), (3, 1), (5, 5), (9, 9), (15, 15)])
 
@@ -153,22 +156,39 @@ def _is_no_shower(shower: Shower, series: Series, rules: Rules) -> bool:
 def _is_persistent(shower: Shower, series: Series) -> bool:
     """Whether an excess is there from the start and fades slowly: persistence, as like as not.
 
-    Nor can what has not fallen to half by the end be told from a drift, if a drift is as likely, or from a step, if a
-    step is and little of the decay is seen.
+    Nor can what has not fallen to half by the end be told from a drift, if a drift is as likely; or from a step, if a
+    step is, little of the decay is seen, and much of the frame has it.
     """
     nints, ngroups = series.cube.shape[:2]
     onset = series.groups_since_start(shower.integration, shower.group)
     end = series.groups_since_start(nints - 1, ngroups)
-    if onset <= series.starts[0] + 1 and shower.efold >= min(_PERSISTENT, 0.5 * end * series.seconds):
+    lasting = shower.efold >= min(_PERSISTENT, 0.5 * end * series.seconds)
+    if lasting and onset <= series.starts[0] + 1 and _is_from_the_start(shower, series):
         return True
     seen = (end - onset) * series.seconds / shower.efold
-    return seen < math.log(2.0) and _explained(shower, series, step=seen < _LEAST_DECAY)
+    wide = np.count_nonzero(shower.shape) > _LOCAL * np.count_nonzero(series.quality)
+    return seen < math.log(2.0) and _explained(shower, series, step=seen < _LEAST_DECAY and bool(wide))
+
+
+def _is_from_the_start(shower: Shower, series: Series) -> bool:
+    """Whether a decay that was there before the first difference explains what is seen as well."""
+    one = _combined(shower, series)
+    snr, first = (
+        max(float(one.at(efold, 0, slice(group, group + 1))[0, 0, 0]) for efold in _FINE_DECAYS)
+        for group in (shower.group, int(series.starts[0]))
+    )
+    return first**2 > snr**2 - _BETTER**2
+
+
+def _combined(shower: Shower, series: Series) -> Series:
+    """The mean of the blocks of a shower, as one series."""
+    (y, x), (height, width) = shower.corner, shower.shape.shape
+    return series.cut((slice(y, y + height), slice(x, x + width))).combined(shower.shape)
 
 
 def _explained(shower: Shower, series: Series, *, step: bool) -> bool:
     """Whether a linear drift of the blocks of a shower, or a step if asked for, explains what is seen as well."""
-    (y, x), (height, width) = shower.corner, shower.shape.shape
-    one = series.cut((slice(y, y + height), slice(x, x + width))).combined(shower.shape)
+    one = _combined(shower, series)
     onset = slice(shower.group, shower.group + 1)
     decays = (shower.efold, _STEP) if step else (shower.efold,)
     snr, *stays = (float(one.at(efold, shower.integration, onset)[0, 0, 0]) for efold in decays)
