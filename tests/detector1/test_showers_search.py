@@ -62,7 +62,8 @@ def test_a_matched_decay_is_the_generalised_least_squares_estimate(onset):
     values = (weight @ noise.ravel()).reshape(2, ngroups, 1, 1).astype(np.float32)
     one = np.ones((1, 1), dtype=np.float32)
     cube = BlockCube.of(values)
-    series = Series(cube, cube.whole, values.sum(axis=(0, 1)), one, np.array([[grade]]), starts, gap, SECONDS)
+    level = values.sum(axis=(0, 1))
+    series = Series(cube, cube.whole, level, one, 0.0 * one, np.array([[grade]]), starts, gap, SECONDS)
     (found,) = series.at(12.0, onset[0], slice(onset[1], onset[1] + 1))
     assert found[0, 0] == pytest.approx(expected, rel=1e-3)
 
@@ -256,6 +257,14 @@ def test_a_step_of_a_small_part_of_the_frame_is_a_shower():
     (shower,) = find(made, usable, 0.5, Rules())
     assert abs(shower.group - 14) <= 1
     assert np.count_nonzero(shower.shape) == pytest.approx(16, abs=4)
+
+
+def test_a_step_of_a_source_is_no_shower():
+    """A tenth more light of a star from some group on, as when its core is full and the charge goes elsewhere."""
+    made, usable = blocks(4)
+    made.level[8:12, 10:14] += 250.0
+    made.excess[0, 14:, 8:12, 10:14] += 5.0
+    assert find(made, usable, 0.5, Rules(tolerance=0.0)) == []
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -34,8 +34,9 @@ _LEAST_DECAY, _FADES = 1.0 / 3.0, 1.0
 #: Decay time that stands for a step, s.
 _STEP = 1e5
 
-#: Part of the blocks up to which a step is taken for a shower that fades slowly: those of the detector cover more.
-_LOCAL = 0.05
+#: A step is taken for a shower that fades slowly if it covers no more than this part of the blocks, as those of the
+#: detector do, and is no smaller than this part of the light of a source: what a star does once its core is full.
+_LOCAL, _NO_CHANGE = 0.05, 0.3
 
 #: Heights and widths of the rectangles over which blocks are combined, blocks.
 _SIZES = np.array([(1, 1), (2, 2), (3, 3), (1, 3), (3, 1), (5, 5), (9, 9), (15, 15)])
@@ -156,8 +157,8 @@ def _is_no_shower(shower: Shower, series: Series, rules: Rules) -> bool:
 def _is_persistent(shower: Shower, series: Series) -> bool:
     """Whether an excess is there from the start and fades slowly: persistence, as like as not.
 
-    Nor can what has not fallen to half by the end be told from a drift, if a drift is as likely; or from a step, if a
-    step is, little of the decay is seen, and much of the frame has it.
+    Nor can what has not fallen to half by the end be told from a drift, if a drift is as likely; or from a step of the
+    detector or of a source, if a step is as likely and little of the decay is seen.
     """
     nints, ngroups = series.cube.shape[:2]
     onset = series.groups_since_start(shower.integration, shower.group)
@@ -166,8 +167,17 @@ def _is_persistent(shower: Shower, series: Series) -> bool:
     if lasting and onset <= series.starts[0] + 1 and _is_from_the_start(shower, series):
         return True
     seen = (end - onset) * series.seconds / shower.efold
-    wide = np.count_nonzero(shower.shape) > _LOCAL * np.count_nonzero(series.quality)
-    return seen < math.log(2.0) and _explained(shower, series, step=seen < _LEAST_DECAY and bool(wide))
+    return seen < math.log(2.0) and _explained(
+        shower, series, step=seen < _LEAST_DECAY and not _is_local(shower, series)
+    )
+
+
+def _is_local(shower: Shower, series: Series) -> bool:
+    """Whether an excess covers a small part of the frame, and is no change of the light of a source."""
+    (y, x), (height, width) = shower.corner, shower.shape.shape
+    inside, light = shower.shape > 0, series.light[y : y + height, x : x + width]
+    small = np.count_nonzero(inside) <= _LOCAL * np.count_nonzero(series.quality)
+    return bool(small and shower.peak > _NO_CHANGE * np.median(light[inside]))
 
 
 def _is_from_the_start(shower: Shower, series: Series) -> bool:

@@ -80,6 +80,8 @@ class Series:
         Their sums over the exposure.
     quality : float32 array, shape (ny, nx)
         Inverse noise of the excess, 1/e.
+    light : float32 array, shape (ny, nx)
+        What sources give, e per group: the median difference above that of the frame.
     grade : array, shape (ny, nx)
         Correlation of adjacent groups, as an index into a table.
     starts : int array, shape (nints,)
@@ -96,6 +98,7 @@ class Series:
     window: Window
     level: _Array
     quality: _Array
+    light: _Array
     grade: NDArray[np.intp]
     starts: NDArray[np.intp]
     gap: float
@@ -113,9 +116,8 @@ class Series:
         level = self.level[window]
         firsts = [whole.start + part.start for whole, part in zip(self.window, window, strict=True)]
         rows, columns = (slice(first, first + size) for first, size in zip(firsts, level.shape, strict=True))
-        return replace(
-            self, window=(rows, columns), level=level, quality=self.quality[window], grade=self.grade[window]
-        )
+        quality, light, grade = self.quality[window], self.light[window], self.grade[window]
+        return replace(self, window=(rows, columns), level=level, quality=quality, light=light, grade=grade)
 
     def combined(self, weights: _Array) -> Series:
         """One series: the mean of the blocks, given how much of a shower each holds."""
@@ -129,7 +131,8 @@ class Series:
         for i, one in enumerate(values):
             one[:, 0, 0] = np.einsum("gyx,yx->g", self.cube.read(i, slice(0, ngroups), part.window), share[window])
         cube, unit = BlockCube.of(values), np.ones((1, 1), dtype=np.float32)
-        return replace(self, cube=cube, window=cube.whole, level=values.sum(axis=(0, 1)), quality=unit, grade=grade)
+        light, level = self.light[window].mean(keepdims=True), values.sum(axis=(0, 1))
+        return replace(self, cube=cube, window=cube.whole, level=level, quality=unit, light=light, grade=grade)
 
     def decay(self, efold: float) -> float:
         """Factor by which a template falls from group to group."""
@@ -274,13 +277,13 @@ def measured(
     root = np.sqrt(blocks.weight, where=seen, out=np.full(seen.shape, np.nan, dtype=np.float32))
     _take_common_off(blocks, root, seen, first, cube, map)
     scatter = _smoothed(_centered(cube, map) * root)
-    source = tolerance * np.maximum(blocks.level - _median(blocks.level[seen]), 0.0) * root
-    quality = np.nan_to_num(root / np.sqrt(scatter**2 + source**2)).astype(np.float32)
+    light = np.maximum(blocks.level - _median(blocks.level[seen]), 0.0).astype(np.float32)
+    quality = np.nan_to_num(root / np.sqrt(scatter**2 + (tolerance * light * root) ** 2)).astype(np.float32)
     noise = np.maximum(1.0, np.float32(1.4826) * _noise_of_frames(cube, quality, seen, map))
     grade = np.rint(np.clip(-np.nan_to_num(blocks.correlation), 0.0, 0.45) / _CORRELATIONS[1]).astype(np.intp)
     level = _weighed(cube, quality, noise, grade, starts - first, map)
     gap = float(blocks.excess.shape[1] - ngroups + 1)
-    return Series(cube, cube.whole, level, quality, grade, starts - first, gap, seconds)
+    return Series(cube, cube.whole, level, quality, light, grade, starts - first, gap, seconds)
 
 
 def _take_common_off(
