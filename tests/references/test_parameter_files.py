@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import warnings
+from pathlib import Path
 
 import asdf
 import pytest
 
 from mirific.detector1 import Detector1
+from mirific.errors import ReferenceMissing
 from mirific.pipeline.settings import Settings
 from mirific.references import Crds
 from tests.references.conftest import exposure
@@ -52,6 +54,14 @@ def changed(cache, tmp_path, monkeypatch):
     (path,) = folder.glob("jwst_miri_pars-detector1pipeline_*.asdf")
     rewrite(path, parameters={"save_calibrated_ramp": True}, steps=steps)
     return Crds(path=copied)
+
+
+@pytest.mark.parametrize("changes", [{"parameters": 5}, {"parameters": {}, "steps": ["jump"]}, {"parameters": None}])
+def test_what_holds_no_parameters_is_not_passed_over(changed, changes):
+    for file in Path(changed.environment()["CRDS_PATH"]).rglob("jwst_miri_pars-jumpstep_*.asdf"):
+        rewrite(file, **changes)
+    with pytest.raises(ReferenceMissing, match="not a parameter file"):
+        changed.parameters(exposure(), "jump")
 
 
 @pytest.mark.oracle

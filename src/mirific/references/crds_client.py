@@ -199,12 +199,17 @@ class Crds:
             As for :meth:`open`.
         step : str
             The calwebb name of a step (``jump``) or pipeline (``detector1``).
+
+        Raises
+        ------
+        ReferenceMissing
+            If a file with parameters cannot be had, or is none.
         """
         values: dict[str, Any] = {}
         for kind in _parameter_kinds(step):
             tree = self._parameter_tree(meta, kind)
             if kind == f"pars-{_pipeline_of(step)}pipeline" and step not in _STEPS_OF:
-                tree = next((entry for entry in tree.get("steps", []) if entry["name"] == step), {})
+                tree = next((entry for entry in tree.get("steps", []) if entry.get("name") == step), {})
             values.update(tree.get("parameters", {}))
         return values
 
@@ -213,7 +218,14 @@ class Crds:
         name = self._recommended(meta, (kind,)).get(kind, _NOT_APPLICABLE)
         if name.upper().startswith("NOT FOUND"):
             return {}
-        return self._file(self._fetched({kind: name})[kind], window_of(meta)).plain_tree()
+        file = self._file(self._fetched({kind: name})[kind], window_of(meta))
+        tree = file.plain_tree()
+        entries = [tree, *tree.get("steps", [])]
+        if not all(isinstance(entry, dict) and isinstance(entry.get("parameters"), dict) for entry in entries):
+            raise ReferenceMissing(
+                "not a parameter file", where=file.path, todo="remove it and let CRDS fetch it again"
+            )
+        return tree
 
     def _file(self, path: str, window: Window) -> ReferenceFile:
         """Opened file, the same for all who ask for this window of it."""
