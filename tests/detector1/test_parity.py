@@ -106,6 +106,12 @@ CASES = {
         skip_int2=1,
         steps={"jump": {"find_showers": True, "minimum_sigclip_groups": 6, "extend_snr_threshold": 0.95}},
     ),
+    "showers of single pixels": SHOWERS.but(
+        ny=20, nx=24, ngroups=40, steps={"jump": {"find_showers": True, "extend_min_area": 1}}
+    ),
+    "showers in frames narrower than the ring": SHOWERS.but(
+        ny=30, nx=3, steps={"jump": {"find_showers": True, "extend_min_area": 1}}
+    ),
     "showers, other parameters": SHOWERS.but(
         seed=8,
         steps={
@@ -225,3 +231,11 @@ def test_the_gain_factor_is_that_of_the_reference_then_of_the_exposure(of_refere
     assert_same(ours.integrations, integrations)
     assert ours.meta["exposure.gain_factor"] == rate.meta.exposure.gain_factor == (of_reference or of_exposure)
     assert ours.meta["cal_step.gain_scale"] == rate.meta.cal_step.gain_scale == "COMPLETE"
+
+
+def test_the_factor_of_the_exposure_stays_when_it_is_not_applied(tmp_path):
+    case = PLAIN.but(ny=4, nx=5, meta={"exposure.gain_factor": 1.7}, steps={"gain_scale": {"skip": True}})
+    engine = configured(Detector1(parity=True), case)
+    ours = engine.run(ramp_of(case), fixed(references_of(case, tmp_path)))
+    assert ours.meta["exposure.gain_factor"] == 1.7
+    assert ours.meta["cal_step.gain_scale"] == "SKIPPED"

@@ -256,7 +256,8 @@ class RampFit(BandStep):
                 where=exposure.meta.get("filename"),
                 todo="leave this exposure out",
             )
-        return {"bunit_data": "DN/s", "bunit_err": "DN/s", "exposure.gain_factor": constants.gain_factor}
+        gain = {} if constants.gain_factor is None else {"exposure.gain_factor": constants.gain_factor}
+        return {"bunit_data": "DN/s", "bunit_err": "DN/s", **gain}
 
 
 def _trimmed(arrays: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -140,15 +140,18 @@ class OfficialSearch:
         return [Patch(i, g, last, *self._pixels(shape, (ny, nx))) for shape in shapes]
 
     def _pixels(self, shape: _Ellipse, frame: tuple[int, int]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-        """Rows and columns in the enlarged ellipse."""
+        """Rows and columns in the enlarged ellipse: drawn in a window of its own, so that edges round as there."""
         from skimage.draw import ellipse
 
         minor, major = self._enlarged(shape)
         if not (minor and major):
             nothing = np.empty(0, dtype=np.intp)
             return nothing, nothing
-        rows, columns = ellipse(round(shape.row), round(shape.column), major, minor, frame, shape.angle)
-        return rows, columns
+        row, column, reach = round(shape.row), round(shape.column), max(minor, major) + 2
+        top, left = max(row - reach, 0), max(column - reach, 0)
+        window = (min(row + reach + 1, frame[0]) - top, min(column + reach + 1, frame[1]) - left)
+        rows, columns = ellipse(row - top, column - left, major, minor, window, shape.angle)
+        return rows + top, columns + left
 
     def _enlarged(self, shape: _Ellipse) -> tuple[int, int]:
         """Radii: both axes grow by the same length, that by which the ratio enlarges the minor one."""

@@ -222,7 +222,7 @@ def _split(deviation: Any, values: Any, numbers: Any) -> None:
 def _add_shifted(values: Any, numbers: Any, dx: int, total: Any, weight: Any) -> None:
     """Add a row, shifted by ``dx``; what lies off the frame weighs one and is zero."""
     nx = total.size
-    low, high = max(0, -dx), min(nx, nx - dx)
+    low, high = min(nx, max(0, -dx)), max(0, min(nx, nx - dx))
     _add(values[low + dx : high + dx], total[low:high])
     _add(numbers[low + dx : high + dx], weight[low:high])
     for x in range(low):
