@@ -226,7 +226,7 @@ class EmiCorr(BandStep):
         if exposure.ngroups < (4 if self.folds else 3):
             return NotApplicable(f"{exposure.ngroups} groups are too few")
         speed = _speed(exposure)
-        if speed is None or exposure.shape[3] % AMPLIFIERS or exposure.shape[3] < 4 * AMPLIFIERS:
+        if speed is None or exposure.shape[3] % AMPLIFIERS or (self.folds and exposure.shape[3] < 4 * AMPLIFIERS):
             return NotApplicable(f"not known how {exposure.meta.get('exposure.readpatt')} is clocked")
         if self.onthefly_corr_freq is not None:
             return self._constants(exposure, _known_clocks(exposure, speed), self._given())
