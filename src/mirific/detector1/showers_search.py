@@ -41,6 +41,9 @@ _LOCAL, _NO_CHANGE = 0.05, 0.3
 #: Heights and widths of the rectangles over which blocks are combined, blocks.
 _SIZES = np.array([(1, 1), (2, 2), (3, 3), (1, 3), (3, 1), (5, 5), (9, 9), (15, 15)])
 
+#: Number of differences with which the threshold rises by the root of two: noise and medians of a few are uncertain.
+_FEW = 4.0
+
 #: Factor by which the noise of each size is raised: cosmic rays too small for the jump step crowd in single blocks,
 #: and what varies over the field in large squares.
 _UNTRUSTED = (1.2, 1.05, 1.0, 1.1, 1.1, 1.0, 1.1, 1.2)
@@ -65,7 +68,7 @@ class Rules:
     Parameters
     ----------
     threshold : float
-        Signal to noise from which a shower is one.
+        Signal to noise from which a shower is one, with many differences.
     fraction : float
         Groups are flagged until the excess has fallen below this fraction of the peak.
     tolerance : float
@@ -135,6 +138,8 @@ def find(
     first = int(starts.min())
     if last - starts.max() < 2:
         return []
+    raised = math.sqrt(1.0 + _FEW / int(usable.sum()))
+    rules = replace(rules, threshold=raised * rules.threshold)
     series = measured(blocks, starts, last, seconds, rules.tolerance, map)
     field = _Field(series, rules.threshold, map)
     found: list[Shower] = []
