@@ -114,6 +114,7 @@ def test_files_of_one_exposure_and_level_are_no_matter_of_chance(tmp_path):
 
 
 def test_what_is_no_imaging_is_left_out_of_a_folder_and_refused_by_name(tmp_path, caplog):
+    caplog.set_level("WARNING", logger="mirific")
     write(tmp_path, "jw01040001001_02101_00001_mirimage_uncal", EXP_TYPE="MIR_IMAGE", DETECTOR="MIRIMAGE")
     target = write(tmp_path, "jw01040001001_02101_00002_mirimage_uncal", EXP_TYPE="MIR_TACQ")
     parallel = write(tmp_path, "jw01040001001_02101_00001_nrca1_uncal", INSTRUME="NIRCAM", DETECTOR="NRCA1")

@@ -43,7 +43,7 @@ def test_a_user_is_told_what_is_done_instead(step, name):
 @pytest.mark.parametrize(("step", "name"), NAMES)
 def test_a_parameter_file_is_told_of_once_where_it_wants_something_else(step, name, caplog):
     default = UNSUPPORTED[step][name][0]
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, logger="mirific"):
         configured(step, **{name: default, "output_ext": ".fits"})
         assert not caplog.messages
         for _ in range(2):
@@ -57,5 +57,6 @@ def test_a_parameter_file_is_told_of_once_where_it_wants_something_else(step, na
     [("ramp_fit", "opt_name", None), ("tweakreg", "sip_degree", "None"), ("outlier_detection", "pixmap_stepsize", 1)],
 )
 def test_defaults_are_written_in_several_ways(step, name, value, caplog):
+    caplog.set_level("WARNING", logger="mirific")
     configured(step, **{name: value})
     assert not caplog.messages
