@@ -16,7 +16,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -51,9 +51,9 @@ class Bench:
         files = [str(path) for path in self.inputs(stage)]
         return self._run([sys.executable, "-m", "benchmarks.official", stage, str(output), *files, *options])
 
-    def ours(self, stage: str, output: Path, *options: str) -> Usage:
-        """Run mirific."""
-        files = [str(path) for path in self.inputs(stage)]
+    def ours(self, stage: str, output: Path, *options: str, inputs: Sequence[Path] = ()) -> Usage:
+        """Run mirific to the end of a stage, on all files that the stage starts from or on others."""
+        files = [str(path) for path in inputs or self.inputs(stage)]
         command = [sys.executable, "-m", "mirific", "run", *files, "-o", str(output), "--to", _LEVEL[stage]]
         return self._run([*command, "--references", str(self.cache), *options])
 

@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.measure import Usage, forget, run
+from benchmarks.measure import Usage, forget
 from benchmarks.peers import Bench, prepare
 
 
@@ -30,8 +29,7 @@ def cold_run(bench: Bench, files: list[Path]) -> Usage:
     """Take exposures to rates, all of them and all references from disk."""
     forget([*files, *bench.cache.rglob("*.fits"), *bench.cache.rglob("*.asdf")])
     with tempfile.TemporaryDirectory(dir=bench.folder) as output:
-        command = [sys.executable, "-m", "mirific", "run", *map(str, files), "-o", output, "--to", "rate"]
-        return run([*command, "--references", str(bench.cache)], bench.environment, bench.folder / "benchmark.log")
+        return bench.ours("detector1", Path(output), inputs=files)
 
 
 def main() -> None:

@@ -8,14 +8,13 @@ printed, and the seconds that each further million samples, or each further expo
 from __future__ import annotations
 
 import argparse
-import sys
 import tempfile
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.measure import Usage, alternate, median, run
+from benchmarks.measure import Usage, alternate, median
 from benchmarks.peers import Bench, prepare
 
 #: Integrations and groups.
@@ -53,19 +52,15 @@ def detector1(work: Path, filter_name: str, repeats: int) -> None:
 
 
 def _to_mosaic(bench: Bench, count: int) -> Usage:
-    files = [str(path) for path in sorted((bench.folder / "cal").glob("*_cal.fits"))[:count]]
     with tempfile.TemporaryDirectory(dir=bench.folder) as output:
-        command = [sys.executable, "-m", "mirific", "run", *files, "-o", output, "--references", str(bench.cache)]
-        return run(command, bench.environment, bench.folder / "benchmark.log")
+        return bench.ours("image3", Path(output), inputs=bench.inputs("image3")[:count])
 
 
 def image3(work: Path, filter_name: str, repeats: int) -> None:
     """Print a row for each number of exposures."""
     bench = _bench(work / "field", max(COUNTS), 1, 5, filter_name, None)
     if not (bench.folder / "cal").exists():
-        raw = [str(path) for path in sorted((bench.folder / "uncal").glob("*_uncal.fits"))]
-        command = [sys.executable, "-m", "mirific", "run", *raw, "-o", str(bench.folder / "cal"), "--to", "cal"]
-        run([*command, "--references", str(bench.cache)], bench.environment, bench.folder / "benchmark.log")
+        bench.ours("image2", bench.folder / "cal", inputs=bench.inputs("detector1"))
     measured = alternate({str(count): partial(_to_mosaic, bench, count) for count in COUNTS}, repeats, warmups=0)
     _show([str(n) for n in COUNTS], [median(measured[str(n)]) for n in COUNTS], list(COUNTS), "exposures")
 

@@ -302,7 +302,7 @@ def _box(model: Any) -> Any:
         return None
     try:
         return model.bounding_box
-    except NotImplementedError:
+    except NotImplementedError:  # astropy says so that there is none
         return None
 
 

@@ -161,7 +161,7 @@ def _own_bounds(distortion: Any) -> Any:
         return chains.bounds_of(distortion)
     try:
         return distortion.bounding_box.bounding_box(order="F")
-    except NotImplementedError:
+    except NotImplementedError:  # astropy says so that there is none
         return None
 
 
