@@ -23,12 +23,9 @@ from mirific.asdf_files.transforms import AT_WORK
 if TYPE_CHECKING:
     from gwcs import WCS
 
-__all__ = ["ASDF", "asdf_bytes", "asdf_metadata", "asdf_wcs"]
+__all__ = ["asdf_bytes", "asdf_metadata", "asdf_wcs"]
 
 log = logging.getLogger(__name__)
-
-#: Name of the extension.
-ASDF = "ASDF"
 
 
 @lru_cache(maxsize=8)

@@ -14,10 +14,23 @@ from numpy.typing import NDArray
 
 from mirific.exposure import FlagProvenance, StepRecord
 
-__all__ = ["FLAGSRC", "HDRTAB", "INT_TIMES", "STEPS", "flags_from", "flags_image", "history_from", "steps_table"]
+__all__ = [
+    "ASDF",
+    "FLAGSRC",
+    "HDRTAB",
+    "INT_TIMES",
+    "STEPS",
+    "flags_from",
+    "flags_image",
+    "history_from",
+    "steps_table",
+]
 
 #: Names of the extensions.
 FLAGSRC, STEPS = "FLAGSRC", "STEPS"
+
+#: Name of the extension with metadata that have no keyword, and the world coordinates, as in official products.
+ASDF = "ASDF"
 
 #: Name of the table of header values of the exposures in a mosaic, as in official products.
 HDRTAB = "HDRTAB"

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from io import BytesIO
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy.io import fits
 from numpy.typing import NDArray
 
 from mirific.errors import InputError
-from mirific.fits_files import SampleCode, Unit, read_table, read_units, units_in
+from mirific.fits_files import UNREADABLE, SampleCode, Unit, is_packed, read_tables, read_units
+from mirific.io.extensions import ASDF, HDRTAB, INT_TIMES, STEPS
 
 __all__ = ["FitsFile", "open_fits"]
-
-_GZIP = b"\x1f\x8b"
 
 
 @dataclass(frozen=True)
@@ -29,48 +27,92 @@ class FitsFile:
     Parameters
     ----------
     path : Path
-    headers : mapping
-        Extension name to its keywords and values, in the order of the file; the first of a name.
-    offsets : mapping
-        Extension name to where its data start, bytes; empty for compressed files.
-    loaded : mapping
-        Data of the extensions of a compressed file, and of tables.
+    units : mapping
+        Extension name to its header and place, in the order of the file; the first of a name.
+    packed : bool
+        Whether it is compressed by gzip.
     """
 
     path: Path
-    headers: Mapping[str, Mapping[str, Any]]
-    offsets: Mapping[str, int]
-    loaded: Mapping[str, NDArray[Any]]
+    units: Mapping[str, Unit]
+    packed: bool
 
     def __contains__(self, name: str) -> bool:
-        return name in self.headers
+        return name in self.units
+
+    @cached_property
+    def headers(self) -> Mapping[str, Mapping[str, Any]]:
+        """Extension name to its keywords and values."""
+        return {name: unit.header for name, unit in self.units.items()}
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Shape of an image, slowest axis first; () if there is none."""
-        header = self.headers.get(name, {})
-        return tuple(int(header[f"NAXIS{axis}"]) for axis in range(header.get("NAXIS", 0), 0, -1))
-
-    def pixels(self, name: str, dtype: type[np.generic]) -> NDArray[Any] | None:
-        """Read an image, in native order as ``dtype``; None if the file has none of that name."""
-        shape = self.shape(name)
-        if not shape:
-            return None
-        if name in self.loaded:
-            return np.array(self.loaded[name], dtype=dtype)
-        code = self.code(name)
-        stored = np.fromfile(self.path, code.stored, count=int(np.prod(shape)), offset=self.offsets[name])
-        return code.native(stored.reshape(shape), dtype, reuse=True)
+        return self.units[name].shape if name in self.units else ()
 
     def code(self, name: str) -> SampleCode:
         """How the samples of an image are stored."""
+        code: SampleCode = self._understood(lambda: self.units[name].code)
+        return code
+
+    def pixels(self, name: str, dtype: type[np.generic]) -> NDArray[Any] | None:
+        """Read an image, in native order as ``dtype``; None if the file has none of that name.
+
+        Raises
+        ------
+        InputError
+            If its samples cannot be read.
+        """
+        shape = self.shape(name)
+        if not shape:
+            return None
+        if self.packed:
+            return self.native_pixels(name).astype(dtype, copy=False)
+        code, unit = self.code(name), self.units[name]
+        stored = np.fromfile(self.path, code.stored, count=math.prod(shape), offset=unit.offset)
+        return code.native(stored.reshape(shape), dtype, reuse=True)
+
+    def native_pixels(self, name: str) -> NDArray[Any]:
+        """Read an image as the numbers that its samples stand for, in native order.
+
+        Raises
+        ------
+        InputError
+            If its samples cannot be read.
+        """
+
+        def read() -> Any:
+            with fits.open(self.path, memmap=False, disable_image_compression=True) as hdus:
+                return hdus[self.units[name].index].data
+
+        samples = np.asarray(self._understood(read))
+        return samples.astype(samples.dtype.newbyteorder("="))
+
+    def table(self, name: str) -> NDArray[Any] | None:
+        """Rows of one of the tables that products have as a structured array; None if this file has none of that name.
+
+        Raises
+        ------
+        InputError
+            If they make no sense.
+        """
+        return self._tables.get(name)
+
+    @cached_property
+    def _tables(self) -> Mapping[str, NDArray[Any]]:
+        units = [self.units[name] for name in (ASDF, HDRTAB, INT_TIMES, STEPS) if name in self.units]
+        tables: Mapping[str, NDArray[Any]] = self._understood(lambda: read_tables(self.path, units))
+        return tables
+
+    def _understood(self, read: Callable[[], Any]) -> Any:
+        """What ``read`` returns; where that makes no sense, the file is said to be damaged."""
         try:
-            return SampleCode.of(self.headers[name])
-        except ValueError as error:
+            return read()
+        except UNREADABLE as error:
             raise _damaged(self.path, error) from error
 
 
 def open_fits(path: Path) -> FitsFile:
-    """Read all headers and the tables of a FITS file, and check that the file is whole.
+    """Read all headers of a FITS file, and check that the file is whole.
 
     Raises
     ------
@@ -78,76 +120,15 @@ def open_fits(path: Path) -> FitsFile:
         If it is missing, not FITS, damaged or truncated.
     """
     _check_start(path)
-    return _packed(path) if _is_gzipped(path) else _plain(path)
-
-
-def _plain(path: Path) -> FitsFile:
-    """A file whose images are read where they lie."""
     try:
         units = read_units(path)
-    except (OSError, ValueError, KeyError) as error:
+        packed = is_packed(path)
+    except UNREADABLE as error:
         raise _damaged(path, error) from error
-    _check_size(path, units[-1], path.stat().st_size)
-    named = _first_of_each_name(units)
-    tables = {name: unit for name, unit in named.items() if not unit.is_image}
-    loaded = {name: read_table(path, unit) for name, unit in tables.items()}
-    others = [name for name, table in loaded.items() if table is None]
-    found = {name: table for name, table in loaded.items() if table is not None} | _tables(path, path, others)
-    headers, offsets = ({name: getattr(unit, what) for name, unit in named.items()} for what in ("header", "offset"))
-    return FitsFile(path, headers, offsets, found)
-
-
-def _first_of_each_name(units: Iterable[Unit]) -> dict[str, Unit]:
     named: dict[str, Unit] = {}
     for unit in units:
         named.setdefault(unit.name, unit)
-    return named
-
-
-def _tables(path: Path, source: Path | BytesIO, names: Iterable[str]) -> dict[str, NDArray[Any]]:
-    """Tables of any kind, of a file or of what was unpacked from it."""
-    if not names:
-        return {}
-    with _hdus(path, source) as hdus:
-        return {name: np.array(hdus[name].data) for name in names if hdus[name].data is not None}
-
-
-def _packed(path: Path) -> FitsFile:
-    """A compressed file, all of which is unpacked into memory."""
-    content = _unpacked(path)
-    try:
-        units = units_in(BytesIO(content), len(content))
-        codes = {unit.name: SampleCode.of(unit.header) for unit in units}
-    except (ValueError, KeyError) as error:
-        raise _damaged(path, error) from error
-    _check_size(path, units[-1], len(content))
-    named = _first_of_each_name(units)
-    file = FitsFile(path, {name: unit.header for name, unit in named.items()}, {}, {})
-    images = {}
-    for name, unit in named.items():
-        shape = file.shape(name)
-        if unit.is_image and shape:
-            stored = np.frombuffer(content, codes[name].stored, math.prod(shape), unit.offset)
-            images[name] = codes[name].native(stored.reshape(shape))
-    tables = _tables(path, BytesIO(content), [name for name, unit in named.items() if not unit.is_image])
-    return replace(file, loaded=images | tables)
-
-
-def _unpacked(path: Path) -> bytes:
-    """Contents of a compressed file; its check sum tells whether they are right."""
-    import gzip
-    import zlib
-
-    try:
-        with gzip.open(path) as stream:
-            return stream.read()
-    except (OSError, EOFError, zlib.error) as error:
-        raise _damaged(path, error) from error
-
-
-def _is_gzipped(path: Path) -> bool:
-    with path.open("rb") as stream:
-        return stream.read(2) == _GZIP
+    return FitsFile(path, named, packed)
 
 
 def _check_start(path: Path) -> None:
@@ -162,35 +143,10 @@ def _check_start(path: Path) -> None:
             start = stream.read(9)
     except PermissionError as error:
         raise InputError("may not be read", where=path, todo="check its permissions") from error
-    if start[:2] != _GZIP and start != b"SIMPLE  =":
+    if start[:2] != b"\x1f\x8b" and start != b"SIMPLE  =":
         raise InputError("not a FITS file", where=path, todo="give a JWST product in FITS format")
 
 
-@contextmanager
-def _hdus(path: Path, source: Path | BytesIO) -> Iterator[Any]:
-    """Open all extensions of a file; what is wrong with it comes as one line."""
-    from astropy.io import fits
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", fits.verify.VerifyWarning)
-            warnings.filterwarnings("ignore", message="(?s).*truncated", category=Warning)
-            with fits.open(source, memmap=source is path, lazy_load_hdus=False) as hdus:
-                yield hdus
-    except (OSError, ValueError, TypeError) as error:
-        raise _damaged(path, error) from error
-
-
 def _damaged(path: Path, error: BaseException) -> InputError:
-    return InputError(f"damaged FITS file ({_first_line(error)})", where=path, todo="fetch it again")
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _check_size(path: Path, last: Unit, size: int) -> None:
-    """Compare the size of the file (unpacked, bytes) with what its last header promises."""
-    promised = last.offset + last.size
-    if size < promised:
-        raise InputError(f"truncated: {size} of {promised} bytes are there", where=path, todo="fetch it again")
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    return InputError(f"damaged FITS file ({reason})", where=path, todo="fetch it again")

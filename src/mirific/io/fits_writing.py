@@ -1,4 +1,4 @@
-"""JWST products as FITS files: headers by the dictionary of keywords, pixels straight to disk.
+"""JWST products as FITS files: headers by the dictionary of keywords, pixels plane by plane.
 
 Beside them an ASDF extension holds what no keyword can: the world coordinates and metadata of our own.
 """
@@ -9,16 +9,16 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy.io import fits
 from numpy.typing import NDArray
 
 from mirific.exposure import Cubes, Image, Mosaic
-from mirific.fits_files import card, table_cards, table_rows
 from mirific.io.computed_planes import ComputedPlanes
-from mirific.io.embedded_asdf import ASDF, asdf_bytes
-from mirific.io.extensions import FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_image, steps_table
+from mirific.io.embedded_asdf import asdf_bytes
+from mirific.io.extensions import ASDF, FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_image, steps_table
 from mirific.io.headers import header_cards, nested
 from mirific.io.plane_spool import SpooledPlanes
 
@@ -27,14 +27,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Extension", "cubes_extensions", "image_extensions", "marked", "mosaic_extensions", "write_fits"]
 
-_BLOCK = 2880
-
 #: Stored type to (BITPIX, type on disk, offset of unsigned integers).
 _CODES: Mapping[str, tuple[int, str, int]] = {
     "f4": (-32, ">f4", 0),
     "i4": (32, ">i4", 0),
-    "u4": (32, ">u4", 1 << 31),
-    "u1": (8, ">u1", 0),
+    "u4": (32, ">i4", 1 << 31),
+    "u1": (8, "u1", 0),
 }
 
 
@@ -128,22 +126,19 @@ def write_fits(
         Keywords of the primary header beside those that the metadata make, and their values.
     """
     described = marked(meta, kind)
-    with path.open("wb") as stream:
-        start = [
-            ("SIMPLE", True, "conforms to FITS standard"),
-            ("BITPIX", 8, "array data type"),
-            ("NAXIS", 0, "number of array dimensions"),
-            ("EXTEND", True, ""),
-        ]
-        more = ((keyword, value, "") for keyword, value in (cards or {}).items())
-        _write_header(stream, [*start, *header_cards(described, "PRIMARY"), *more])
-        for extension in extensions:
-            if getattr(extension.data.dtype, "names", None):
-                _write_table(stream, extension)
-            else:
-                _write_image(stream, extension, header_cards(described, extension.name))
-        content = np.frombuffer(asdf_bytes(nested(described), wcs), dtype=np.uint8)
-        _write_table(stream, Extension(ASDF, np.array([(content,)], [("ASDF_METADATA", np.uint8, content.shape)])))
+    primary = fits.PrimaryHDU()
+    _add(
+        primary.header,
+        (*header_cards(described, "PRIMARY"), *((key, value, "") for key, value in (cards or {}).items())),
+    )
+    primary.writeto(path)
+    for extension in extensions:
+        if getattr(extension.data.dtype, "names", None):
+            _append_table(path, extension)
+        else:
+            _append_image(path, extension, header_cards(described, extension.name))
+    content = np.frombuffer(asdf_bytes(nested(described), wcs), dtype=np.uint8)
+    _append_table(path, Extension(ASDF, np.array([(content,)], [("ASDF_METADATA", np.uint8, content.shape)])))
 
 
 def marked(meta: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -153,25 +148,19 @@ def marked(meta: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return {**plain, "model_type": kind, "date": now}
 
 
-def _write_image(stream: BinaryIO, extension: Extension, cards: Iterable[tuple[str, Any, str]]) -> None:
+def _append_image(path: Path, extension: Extension, cards: Iterable[tuple[str, Any, str]]) -> None:
+    """Add an image to a file, plane by plane: what waits on disk, or is computed, never is in memory as a whole."""
     bitpix, stored, zero = _CODES[np.dtype(extension.data.dtype).newbyteorder("=").str[1:]]
-    shape = extension.data.shape
-    own = [
-        ("XTENSION", "IMAGE", "Image extension"),
-        ("BITPIX", bitpix, "array data type"),
-        ("NAXIS", len(shape), "number of array dimensions"),
-        *((f"NAXIS{axis + 1}", size, "") for axis, size in enumerate(reversed(shape))),
-        ("PCOUNT", 0, "number of parameters"),
-        ("GCOUNT", 1, "number of groups"),
-        *((("BSCALE", 1, ""), ("BZERO", zero, "")) if zero else ()),
-        ("EXTNAME", extension.name, "extension name"),
-    ]
-    _write_header(stream, [*own, *cards, *extension.cards])
-    size = 0
-    for plane in _planes(extension.data):
-        pixels = np.asarray(plane, dtype=np.uint32) ^ np.uint32(zero) if zero else np.asarray(plane)
-        size += stream.write(pixels.astype(stored, order="C", copy=False).data)
-    stream.write(b"\0" * (-size % _BLOCK))
+    header = fits.ImageHDU(name=extension.name).header
+    header["BITPIX"] = bitpix
+    header["NAXIS"] = extension.data.ndim
+    for axis, size in enumerate(reversed(extension.data.shape), start=1):
+        header.insert(2 + axis, (f"NAXIS{axis}", size))
+    _add(header, (*((("BSCALE", 1, ""), ("BZERO", zero, "")) if zero else ()), *cards, *extension.cards))
+    with fits.StreamingHDU(str(path), header) as stream:
+        for plane in _planes(extension.data):
+            pixels = np.asarray(plane, dtype=np.uint32) ^ np.uint32(zero) if zero else np.asarray(plane)
+            stream.write(pixels.view("i4").astype(stored) if zero else pixels.astype(stored, order="C", copy=False))
 
 
 def _planes(data: Any) -> Iterable[NDArray[Any]]:
@@ -183,14 +172,21 @@ def _planes(data: Any) -> Iterable[NDArray[Any]]:
     return (plane for part in data for plane in _planes(part))
 
 
-def _write_table(stream: BinaryIO, extension: Extension) -> None:
-    rows = table_rows(extension.data)
-    cards = table_cards(extension.data.dtype, rows.size)
-    _write_header(stream, [*cards, ("EXTNAME", extension.name, "extension name")])
-    stream.write(rows.tobytes())
-    stream.write(b"\0" * (-rows.nbytes % _BLOCK))
+def _append_table(path: Path, extension: Extension) -> None:
+    table = fits.BinTableHDU(extension.data, name=extension.name)
+    fits.append(path, table.data, table.header, verify=False)
 
 
-def _write_header(stream: BinaryIO, cards: Iterable[tuple[str, Any, str]]) -> None:
-    text = "".join(card(*one) for one in cards) + "END".ljust(80)
-    stream.write(text.encode("ascii").ljust(-(-len(text) // _BLOCK) * _BLOCK))
+def _add(header: fits.Header, cards: Iterable[tuple[str, Any, str]]) -> None:
+    """Add cards to a header; comments are cut to the room that a card has."""
+    for keyword, value, comment in cards:
+        if not keyword:  # a heading stands between empty cards
+            header.extend([("", ""), ("", value), ("", "")], end=True, bottom=True)
+            continue
+        quoted = len(value.replace("'", "''")) if isinstance(value, str) else 0
+        room = 80 - 3 - max(30, 12 + quoted) if quoted <= _LONGEST else len(comment)
+        header.append((keyword, value, comment[: max(room, 0)]), end=True, bottom=True)
+
+
+#: Letters of a text that one card has room for; a longer one goes on in further cards, with a comment of its own.
+_LONGEST = 68

@@ -20,8 +20,8 @@ from mirific.asdf_files import write_document
 from mirific.errors import BrokenWcs, InputError, NotMiriImaging, OutputError
 from mirific.exposure import Cubes, FlagProvenance, Image, Metadata, Mosaic, Ramp, StepRecord, Tree
 from mirific.io.column_table import ColumnTable
-from mirific.io.embedded_asdf import ASDF, asdf_metadata, asdf_wcs
-from mirific.io.extensions import FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_from, history_from
+from mirific.io.embedded_asdf import asdf_metadata, asdf_wcs
+from mirific.io.extensions import ASDF, FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_from, history_from
 from mirific.io.fits_reading import FitsFile, open_fits
 from mirific.io.fits_writing import (
     Extension,
@@ -103,7 +103,7 @@ def _ramp(file: FitsFile, overrides: dict[str, Any] | None) -> Ramp:
     meta = _metadata(file, _tree(file), overrides)
     meta = _with_assumed_filter(_check_miri_imaging(meta, file.path), file.path)
     raw = _raw(file)
-    return Ramp(raw, _with_timing(meta, raw, file.path), file.loaded.get(INT_TIMES))
+    return Ramp(raw, _with_timing(meta, raw, file.path), file.table(INT_TIMES))
 
 
 def _metadata(file: FitsFile, tree: Mapping[str, Any], overrides: dict[str, Any] | None) -> Metadata:
@@ -115,10 +115,11 @@ def _metadata(file: FitsFile, tree: Mapping[str, Any], overrides: dict[str, Any]
 
 def _tree(file: FitsFile) -> Mapping[str, Any]:
     """Metadata of the ASDF extension, empty where there is none."""
-    if ASDF not in file.loaded:
+    content = file.table(ASDF)
+    if content is None:
         return {}
     try:
-        return asdf_metadata(file.loaded[ASDF].tobytes())
+        return asdf_metadata(content.tobytes())
     except ValueError as error:
         raise InputError(
             f"cannot be read ({str(error).splitlines()[0]})", where=file.path, todo="fetch it again"
@@ -134,9 +135,9 @@ def _raw(file: FitsFile) -> RawRamp:
     if code not in {UNSIGNED, FLOATS}:
         what = f"samples of BITPIX {code.bitpix}, BZERO {code.zero:g}, BSCALE {code.scale:g}"
         raise InputError(what, where=file.path, todo="give unsigned 16-bit integers, or floats")
-    if "SCI" in file.loaded:
-        return ArrayRamp(file.loaded["SCI"])
-    return FitsRamp(file.path, file.offsets["SCI"], (shape[0], shape[1], shape[2], shape[3]), code)
+    if file.packed:
+        return ArrayRamp(file.native_pixels("SCI"))
+    return FitsRamp(file.path, file.units["SCI"].offset, (shape[0], shape[1], shape[2], shape[3]), code)
 
 
 def _with_timing(meta: Metadata, raw: RawRamp, path: Path) -> Metadata:
@@ -261,7 +262,7 @@ def _image(file: FitsFile, meta: Metadata, wcs: WCS | None) -> Image:
         var_rnoise=_pixels_or_zeros(file, "VAR_RNOISE", data),
         var_flat=file.pixels("VAR_FLAT", np.float32),
         area=file.pixels("AREA", np.float32),
-        int_times=file.loaded.get(INT_TIMES),
+        int_times=file.table(INT_TIMES),
         wcs=wcs,
         meta=meta,
         flags=provenance,
@@ -283,7 +284,7 @@ def _mosaic(file: FitsFile, meta: Metadata, wcs: WCS | None) -> Mosaic:
         var_poisson=file.pixels("VAR_POISSON", np.float32),
         var_rnoise=file.pixels("VAR_RNOISE", np.float32),
         var_flat=file.pixels("VAR_FLAT", np.float32),
-        headers=file.loaded.get(HDRTAB),
+        headers=file.table(HDRTAB),
         wcs=wcs,
         meta=meta,
         history=_history(file),
@@ -302,14 +303,16 @@ def _wcs(file: FitsFile) -> WCS | None:
     """World coordinates; None where they are damaged."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        wcs = asdf_wcs(file.loaded[ASDF].tobytes())
+        content = file.table(ASDF)
+        wcs = None if content is None else asdf_wcs(content.tobytes())
     for warning in caught:
         log.debug("%s: %s", file.path, warning.message)
     return wcs
 
 
 def _history(file: FitsFile) -> tuple[StepRecord, ...]:
-    return history_from(file.loaded[STEPS]) if STEPS in file.loaded else ()
+    rows = file.table(STEPS)
+    return () if rows is None else history_from(rows)
 
 
 def _check_wcs(exposure: Image | Mosaic, path: Path) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mirific.asdf_files import Unsupported, plain, read_document
 from mirific.errors import ReferenceMissing
 from mirific.exposure import DQ
-from mirific.fits_files import SampleCode, Unit, open_for_pieces, read_table, read_units
+from mirific.fits_files import UNREADABLE, SampleCode, Unit, is_packed, open_for_pieces, read_tables, read_units
 from mirific.instrument.detector import SHAPE
 from mirific.instrument.subarrays import subarray_of
 
@@ -61,32 +61,6 @@ def window_of(meta: Mapping[str, Any]) -> Window:
 
 
 @dataclass(frozen=True)
-class _Plane:
-    """Where the samples of one image extension lie in the file."""
-
-    offset: int
-    code: SampleCode
-    shape: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class _Extension:
-    """Header of an extension, and for images the place of their samples."""
-
-    unit: Unit
-    plane: _Plane | None
-
-    @classmethod
-    def of(cls, unit: Unit) -> _Extension:
-        """Describe an extension by its header."""
-        naxis = int(unit.header.get("NAXIS", 0))
-        if not unit.is_image or not naxis:
-            return cls(unit, None)
-        shape = tuple(int(unit.header[f"NAXIS{axis}"]) for axis in range(naxis, 0, -1))
-        return cls(unit, _Plane(unit.offset, SampleCode.of(unit.header), shape))
-
-
-@dataclass(frozen=True)
 class ReferenceFile:
     """One reference file, opened.
 
@@ -113,17 +87,18 @@ class ReferenceFile:
         return {"path": self.path, "window": self.window}
 
     @cached_property
-    def _extensions(self) -> dict[str, _Extension]:
+    def _units(self) -> dict[str, Unit]:
         """Extensions by name, the last of a name; headers are read once, and the file must be whole."""
         try:
-            found = _packed_extensions(self.path) if self.path.endswith(".gz") else _plain_extensions(Path(self.path))
-        except (OSError, ValueError, KeyError) as error:
+            found = {unit.name: unit for unit in read_units(Path(self.path))}
+            [unit.code for unit in found.values() if unit.shape]
+        except UNREADABLE as error:
             raise self._unreadable() from error
-        kind = str(found["PRIMARY"].unit.header.get("REFTYPE", "")).upper() if "PRIMARY" in found else ""
+        kind = str(found["PRIMARY"].header.get("REFTYPE", "")).upper() if "PRIMARY" in found else ""
         extname, axes = _IMAGES.get(kind, ("", 0))
-        plane = found[extname].plane if extname in found else None
-        if extname and (plane is None or len(plane.shape) != axes or 0 in plane.shape):
-            what = "no such image" if plane is None else f"an image of shape {plane.shape}"
+        shape = found[extname].shape if extname in found else ()
+        if extname and (len(shape) != axes or 0 in shape):
+            what = f"an image of shape {shape}" if shape else "no such image"
             raise ReferenceMissing(
                 f"a {kind} reference has an image {extname} of {axes} axes, this one has {what}",
                 where=self.path,
@@ -131,25 +106,28 @@ class ReferenceFile:
             )
         return found
 
-    def _extension(self, extname: str) -> _Extension:
-        if extname not in self._extensions:
+    @cached_property
+    def _packed(self) -> bool:
+        return is_packed(Path(self.path))
+
+    def _unit(self, extname: str) -> Unit:
+        if extname not in self._units:
             raise ReferenceMissing(
                 f"the reference file has no extension {extname}", where=self.path, todo="check that it is of this type"
             )
-        return self._extensions[extname]
+        return self._units[extname]
 
     def has(self, extname: str) -> bool:
         """Whether there is such an extension."""
-        return extname in self._extensions
+        return extname in self._units
 
     def header(self, extname: str = "PRIMARY") -> dict[str, Any]:
         """Keywords and values of an extension."""
-        return dict(self._extension(extname).unit.header)
+        return dict(self._unit(extname).header)
 
     def shape(self, extname: str) -> tuple[int, ...]:
         """Shape of an image extension in the file, before it is cut; () where there is none."""
-        plane = self._extension(extname).plane
-        return () if plane is None else plane.shape
+        return self._unit(extname).shape
 
     def array(self, extname: str, rows: slice = slice(None), planes: tuple[slice, ...] = ()) -> NDArray[Any]:
         """Samples of an image extension, cut to the exposure's window.
@@ -174,8 +152,8 @@ class ReferenceFile:
         ReferenceMissing
             If there is no such extension, it does not cover the window, or the file ends before the samples do.
         """
-        plane = self._extension(extname).plane
-        if plane is None:
+        plane = self._unit(extname)
+        if not plane.shape:
             raise ReferenceMissing(f"extension {extname} is not an image", where=self.path)
         if len(plane.shape) < 2:
             return plane.code.native(self._pieces(plane, np.zeros(1, dtype=np.int64), plane.shape), reuse=True)
@@ -219,21 +197,21 @@ class ReferenceFile:
 
         None if they must be read with :meth:`array`: packed, scaled, of another type, wider than the window.
         """
-        plane = self._extension(extname).plane
-        if plane is None or len(plane.shape) < 3 or self.path.endswith(".gz"):
+        plane = self._unit(extname)
+        if len(plane.shape) < 3 or self._packed:
             return None
         if plane.code != SampleCode(-32) or plane.shape[-1] != self.window.xsize:
             return None
         y, _ = self._corner(plane.shape)
         return plane.offset + y * plane.shape[-1] * plane.code.stored.itemsize, plane.shape
 
-    def _pieces(self, plane: _Plane, starts: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[Any]:
+    def _pieces(self, plane: Unit, starts: NDArray[np.int64], shape: tuple[int, ...]) -> NDArray[Any]:
         """Stored samples of pieces of this shape that begin at the given samples of the extension.
 
         They are read, not mapped: pages of a mapped file count as memory in use.
         """
         stored = np.empty((len(starts), *shape), dtype=plane.code.stored)
-        if self.path.endswith(".gz"):
+        if self._packed:
             whole = self._unpacked(plane)
             for piece, start in zip(stored, starts, strict=True):
                 piece[...] = whole[start : start + piece.size].reshape(shape)
@@ -250,7 +228,7 @@ class ReferenceFile:
             os.close(descriptor)
         return stored
 
-    def _unpacked(self, plane: _Plane) -> NDArray[Any]:
+    def _unpacked(self, plane: Unit) -> NDArray[Any]:
         """All samples of an extension of a compressed file, unpacked once."""
         if plane.offset not in self._unpacked_images:
             import gzip
@@ -290,7 +268,7 @@ class ReferenceFile:
     @cached_property
     def _own_corner(self) -> tuple[Any, Any]:
         """SUBSTRT1 and SUBSTRT2 of the file, None where they are absent."""
-        header = self._extension("PRIMARY").unit.header
+        header = self._unit("PRIMARY").header
         return header.get("SUBSTRT1"), header.get("SUBSTRT2")
 
     def _corner(self, shape: tuple[int, ...]) -> tuple[int, int]:
@@ -327,23 +305,16 @@ class ReferenceFile:
         return {}
 
     def _read_table(self, extname: str) -> NDArray[Any]:
-        unit = self._extension(extname).unit
-        records = None if self.path.endswith(".gz") else read_table(Path(self.path), unit)
-        if records is None:
-            records = self._table_by_astropy(extname)
+        try:
+            records = read_tables(Path(self.path), (self._unit(extname),))[extname]
+        except ValueError as error:
+            raise self._unreadable() from error
         columns = {name.lower(): _column(records[name]) for name in records.dtype.names or ()}
         dtype = [(name, values.dtype, values.shape[1:]) for name, values in columns.items()]
         table = np.empty(len(records), dtype=dtype)
         for name, values in columns.items():
             table[name] = values
         return table
-
-    def _table_by_astropy(self, extname: str) -> Any:
-        """A table of a compressed file, or with columns that need more than copying."""
-        from astropy.io import fits
-
-        with fits.open(self.path, memmap=False) as hdus:
-            return hdus[extname].data.copy()
 
     @cached_property
     def _tree(self) -> dict[str, Any]:
@@ -416,44 +387,6 @@ class ReferenceFile:
             If the file cannot be read.
         """
         return self._plain_tree
-
-
-def _plain_extensions(path: Path) -> dict[str, _Extension]:
-    """Those of a file that is not compressed.
-
-    Raises
-    ------
-    OSError, ValueError, KeyError
-        If it cannot be read, is no FITS file, or ends before its last samples do.
-    """
-    units = read_units(path)
-    if path.stat().st_size < units[-1].offset + units[-1].size:
-        raise ValueError("the file ends early")
-    return {unit.name: _Extension.of(unit) for unit in units}
-
-
-def _packed_extensions(path: str) -> dict[str, _Extension]:
-    """Those of a compressed file, which is read to its check sum; offsets are those in the unpacked one.
-
-    Raises
-    ------
-    OSError, ValueError, KeyError
-        If it cannot be read, or is damaged.
-    """
-    import gzip
-    import zlib
-
-    from astropy.io import fits
-
-    try:
-        with gzip.open(path) as contents:
-            while contents.read(1 << 20):
-                pass
-    except (EOFError, zlib.error) as error:
-        raise ValueError(str(error)) from error
-    with fits.open(path, memmap=False, do_not_scale_image_data=True) as hdus:
-        units = [Unit(hdu.name, dict(hdu.header.items()), hdu.fileinfo()["datLoc"], hdu.size) for hdu in hdus]
-    return {unit.name: _Extension.of(unit) for unit in units}
 
 
 def _column(values: Any) -> NDArray[Any]:
