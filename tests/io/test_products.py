@@ -12,7 +12,7 @@ from astropy.io import fits
 from jwst import datamodels
 
 from mirific import io
-from mirific.errors import BrokenWcs, InputError, MirificError, NotMiriImaging, OutputError
+from mirific.errors import InputError, MirificError, NotMiriImaging, OutputError
 from mirific.exposure import DQ, Image, Mosaic, Ramp, StepRecord
 from mirific.io.plane_spool import PlaneSpool
 from tests.test_exposure import make_image
@@ -211,12 +211,12 @@ def test_nothing_half_written_stays(rate, tmp_path, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    (tmp_path / "jw1_rate.fits").write_text("the product of yesterday")
+    yesterday = io.write(rate, tmp_path / "jw1_rate.fits").read_bytes()
     monkeypatch.setattr("mirific.io.products.write_fits", fail)
     with pytest.raises(OutputError, match="No space left on device"):
         io.write(rate, tmp_path / "jw1_rate.fits")
     assert [path.name for path in tmp_path.iterdir()] == ["jw1_rate.fits"]
-    assert (tmp_path / "jw1_rate.fits").read_text() == "the product of yesterday"
+    assert (tmp_path / "jw1_rate.fits").read_bytes() == yesterday
 
 
 def test_a_file_appears_after_what_is_to_be_there_before(rate, tmp_path):
@@ -264,7 +264,7 @@ def test_a_flight_mosaic_survives_the_round_trip(shared_data, tmp_path, name):
     for attribute in ("data", "err", "weight", "context", "var_poisson", "var_rnoise", "var_flat"):
         assert np.array_equal(getattr(again, attribute), getattr(mosaic, attribute), equal_nan=True)
     changed = {key for key in mosaic.meta if mosaic.meta[key] != again.meta.get(key)}
-    assert changed <= {"date", "model_type", "filename"}
+    assert changed <= {"date", "model_type", "filename", "calibration_software_version"}
     assert np.allclose(again.wcs(60, 60), mosaic.wcs(60, 60), rtol=0, atol=1e-12)
 
 
@@ -278,7 +278,7 @@ def test_a_real_ramp_is_read_by_rows(shared_data):
 
 @pytest.mark.realdata
 def test_broken_and_foreign_products_are_refused(shared_data):
-    with pytest.raises(BrokenWcs, match="world coordinates are missing"):
+    with pytest.raises(InputError, match="the extension ERR is missing"):
         io.read(shared_data / "images" / "crab_f1130w_header_only_i2d.fits")
     with pytest.raises(NotMiriImaging, match="NIRCAM"):
         io.read(shared_data / "images" / "nircam_f444w_cutout_cal.fits")

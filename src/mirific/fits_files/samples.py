@@ -54,6 +54,11 @@ class SampleCode:
         return np.dtype(_STORED[self.bitpix])
 
     @property
+    def whole(self) -> bool:
+        """Whether the samples are whole numbers."""
+        return self.bitpix > 0 and self.scale == 1.0 and self.zero.is_integer()
+
+    @property
     def plain(self) -> bool:
         """Whether the stored numbers are the samples."""
         return (self.zero, self.scale) == (0.0, 1.0)

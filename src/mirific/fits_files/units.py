@@ -24,7 +24,7 @@ from astropy.utils.exceptions import AstropyUserWarning
 from mirific.fits_files.pieces import open_for_pieces
 from mirific.fits_files.samples import SampleCode
 
-__all__ = ["UNREADABLE", "Keywords", "Unit", "count_in", "is_packed", "read_units"]
+__all__ = ["UNREADABLE", "Keywords", "Unit", "count_in", "is_packed", "read_primary", "read_units"]
 
 _RECORD, _CARD = 2880, 80
 
@@ -46,7 +46,7 @@ _END = re.compile(rb"END {77}")
 class Keywords(Mapping[str, Any]):
     """Values of a header by keyword: str, bool, int or float; the first of a keyword.
 
-    A card without a value, or with one that FITS does not know, counts as absent; :attr:`broken` names the latter.
+    A card without a value, or with one that FITS does not know, counts as absent; :meth:`is_broken` tells the latter.
     """
 
     def __init__(self, header: fits.Header) -> None:
@@ -77,15 +77,14 @@ class Keywords(Mapping[str, Any]):
             return False
         return True
 
-    def broken(self) -> tuple[str, ...]:
-        """Keywords whose values cannot be read."""
-        return tuple(keyword for keyword in self._names if keyword not in self and not self._is_blank(keyword))
-
-    def _is_blank(self, keyword: str) -> bool:
-        try:
-            return isinstance(self.header[keyword], fits.card.Undefined)
-        except (fits.VerifyError, ValueError):
+    def is_broken(self, keyword: str) -> bool:
+        """Whether there is such a card with a value that cannot be read."""
+        if keyword not in self._names or keyword in self:
             return False
+        try:
+            return not isinstance(self.header[keyword], fits.card.Undefined)
+        except (fits.VerifyError, ValueError):
+            return True
 
 
 @dataclass(frozen=True)
@@ -148,6 +147,23 @@ def read_units(path: Path) -> list[Unit]:
     if not units:
         raise ValueError("an empty file")
     return units
+
+
+def read_primary(path: Path) -> Keywords:
+    """Read the first header of a file alone.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    ValueError
+        If it is not FITS.
+    """
+    with _opened(path) as (stream, _):
+        text = _header_text(stream, first=True)
+    if text is None:
+        raise ValueError("an empty file")
+    return _keywords(text)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.exposure import FlagProvenance, StepRecord
+from mirific.exposure import DQ, FlagProvenance, StepRecord
 
 __all__ = [
     "ASDF",
@@ -53,11 +53,20 @@ def flags_image(flags: FlagProvenance) -> tuple[NDArray[np.uint32], list[tuple[s
 
 
 def flags_from(planes: NDArray[Any], cards: Mapping[str, Any]) -> FlagProvenance:
-    """Undo :func:`flags_image`."""
+    """Undo :func:`flags_image`.
+
+    Raises
+    ------
+    ValueError
+        If the cards do not name the sources of the bits.
+    """
     pixels = np.asarray(planes, dtype=np.uint32)
-    sources = {card: label for card, label in cards.items() if card.startswith("SRC")}
-    labels = tuple(sources[f"SRC{k}"] for k in range(len(sources)))
-    return FlagProvenance.from_planes(pixels.reshape(-1, *pixels.shape[-2:]), labels)
+    stack = pixels.reshape(-1, *pixels.shape[-2:])
+    sources = [cards.get(f"SRC{k}") for k in range(sum(card.startswith("SRC") for card in cards))]
+    labels = tuple(label for label in sources if isinstance(label, str) and label.rpartition(":")[2] in DQ)
+    if len(labels) < len(sources) or len(labels) > 32 * len(stack):
+        raise ValueError(f"{len(labels)} of {len(sources)} cards SRCk name a source and a bit")
+    return FlagProvenance.from_planes(stack, labels)
 
 
 def steps_table(history: tuple[StepRecord, ...]) -> NDArray[Any]:
@@ -73,18 +82,35 @@ def steps_table(history: tuple[StepRecord, ...]) -> NDArray[Any]:
 
 
 def history_from(table: NDArray[Any]) -> tuple[StepRecord, ...]:
-    """Undo :func:`steps_table`."""
-    return tuple(
-        StepRecord(
-            _text(row["step"]),
-            _text(row["status"]),
-            0.0,
-            json.loads(_text(row["parameters"])),
-            json.loads(_text(row["references"])),
-            _text(row["reason"]),
+    """Undo :func:`steps_table`.
+
+    Raises
+    ------
+    ValueError
+        If it is no such table.
+    """
+    try:
+        return tuple(
+            StepRecord(
+                _text(row["step"]),
+                _text(row["status"]),
+                0.0,
+                _mapping(row["parameters"]),
+                _mapping(row["references"]),
+                _text(row["reason"]),
+            )
+            for row in np.asarray(table)
         )
-        for row in np.asarray(table)
-    )
+    except (KeyError, IndexError, TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def _mapping(value: Any) -> dict[str, Any]:
+    """Parameters or references of a step, which are kept as JSON."""
+    content = json.loads(_text(value))
+    if not isinstance(content, dict):
+        raise TypeError(f"{type(content).__name__} in place of names and values")
+    return content
 
 
 def _ascii(text: str) -> bytes:

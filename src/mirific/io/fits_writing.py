@@ -20,6 +20,7 @@ from mirific.io.computed_planes import ComputedPlanes
 from mirific.io.embedded_asdf import asdf_bytes
 from mirific.io.extensions import ASDF, FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_image, steps_table
 from mirific.io.headers import header_cards, nested
+from mirific.io.ownership import software
 from mirific.io.plane_spool import SpooledPlanes
 
 if TYPE_CHECKING:
@@ -142,10 +143,10 @@ def write_fits(
 
 
 def marked(meta: Mapping[str, Any], kind: str) -> dict[str, Any]:
-    """Metadata of a file as plain values, with its data model (DATAMODL) and the time at which it is written (DATE)."""
+    """Metadata of a file as plain values, with its data model (DATAMODL), its maker (CAL_VER) and the time (DATE)."""
     now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3]
     plain = {key: value.item() if isinstance(value, np.generic) else value for key, value in meta.items()}
-    return {**plain, "model_type": kind, "date": now}
+    return {**plain, "model_type": kind, "calibration_software_version": software(), "date": now}
 
 
 def _append_image(path: Path, extension: Extension, cards: Iterable[tuple[str, Any, str]]) -> None:

@@ -12,7 +12,9 @@ import numpy as np
 
 from mirific.errors import InputError
 from mirific.exposure import Metadata
+from mirific.fits_files import Keywords
 from mirific.io.keywords import Keyword, keywords
+from mirific.io.requirements import possible
 
 __all__ = ["check_values", "flattened", "header_cards", "metadata_from", "nested", "sorted_out"]
 
@@ -43,14 +45,27 @@ def metadata_from(headers: Mapping[str, Mapping[str, Any]], tree: Mapping[str, A
     for keyword in keywords():
         value = _stated(headers, keyword)
         if value is None:
+            if _is_broken(headers.get(keyword.hdu), keyword.card):
+                log.warning("%s: the card %s cannot be read and is left out", where, keyword.card)
             continue
         if keyword.accepts(value):
             values[keyword.name] = _fuller(value, values.get(keyword.name))
         elif keyword.name in _DECISIVE:
             raise InputError(f"{keyword.card} {value!r} is not known", where=where, todo="correct the header")
         else:
-            log.info("%s: %s %r is not known and left out", where, keyword.card, value)
-    return Metadata(values)
+            log.warning("%s: %s %r is not known and left out", where, keyword.card, value)
+    return Metadata(dict(_believed(values, where)))
+
+
+def _believed(values: Mapping[str, Any], where: object) -> Iterator[tuple[str, Any]]:
+    """Metadata without what cannot be, such as a declination of 95 degrees or a text in place of a number."""
+    known = {keyword.name: keyword for keyword in keywords()}
+    for name, value in values.items():
+        keyword = known.get(name)
+        if keyword is None or (keyword.accepts(value) and possible(name, value)):
+            yield name, value
+        else:
+            log.warning("%s: %s cannot be %r and is left out", where, keyword.card, value)
 
 
 #: What describes a file, not its contents (FITS standard 4.0, 4.4).
@@ -92,6 +107,10 @@ def _stated(headers: Mapping[str, Mapping[str, Any]], keyword: Keyword) -> Any:
     header = headers.get(keyword.hdu)
     value = None if header is None else header.get(keyword.card)
     return value if isinstance(value, (str, int, float, bool)) else None
+
+
+def _is_broken(header: Mapping[str, Any] | None, card: str) -> bool:
+    return isinstance(header, Keywords) and header.is_broken(card)
 
 
 def _fuller(stated: Any, held: Any) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import shutil
 import tempfile
@@ -32,8 +33,10 @@ from mirific.io.fits_writing import (
     write_fits,
 )
 from mirific.io.headers import check_values, metadata_from, nested
+from mirific.io.ownership import check_replaceable, generator
 from mirific.io.peek import not_miri_imaging
 from mirific.io.raw import FLOATS, UNSIGNED, ArrayRamp, FitsRamp, RawRamp
+from mirific.io.requirements import check_image, check_mosaic
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -164,24 +167,27 @@ def _stated_integrations(meta: Metadata, nints: int) -> int:
     return nints if first is None or last is None else int(last - first + 1)
 
 
-#: Numbers of a raw header that other values would make nonsense of: keyword, and the least that is allowed.
-_LEAST = {
-    "exposure.nframes": ("NFRAMES", 1),
-    "exposure.frame_divisor": ("FRMDIVSR", 1),
-    "exposure.groupgap": ("GROUPGAP", 0),
-    "exposure.integration_start": ("INTSTART", 0),
+#: Numbers of a raw header that others would make nonsense of: keyword, the least and the most that can be.
+_LIMITS = {
+    "exposure.nframes": ("NFRAMES", 1, 1000),
+    "exposure.frame_divisor": ("FRMDIVSR", 1, 1000),
+    "exposure.groupgap": ("GROUPGAP", 0, 1000),
+    "exposure.integration_start": ("INTSTART", 0, 1_000_000),
 }
+
+#: The longest time between two groups that is believed, s: a day.
+_LONGEST = 86_400.0
 
 
 def _check_timing(meta: Metadata, path: Path) -> None:
     """Refuse a group time that is none, and counts that cannot be."""
     group_time = meta.get("exposure.group_time")
-    if group_time is None or not group_time > 0:
+    if group_time is None or not 0 < group_time <= _LONGEST:
         what = "TGROUP is absent" if group_time is None else f"TGROUP is {group_time}"
         raise InputError(what, where=path, todo="set it with --set meta.exposure.group_time=...")
-    for name, (keyword, least) in _LEAST.items():
+    for name, (keyword, least, most) in _LIMITS.items():
         value = meta.get(name)
-        if value is not None and value < least:
+        if value is not None and not least <= value <= most:
             raise InputError(f"{keyword} is {value}", where=path, todo=f"set it with --set meta.{name}=...")
 
 
@@ -243,21 +249,22 @@ def read(path: str | Path, overrides: dict[str, Any] | None = None) -> Ramp | Im
         raise InputError("no SCI image", where=path, todo="give a JWST imaging product")
     tree = _tree(file)
     meta = _check_miri_imaging(_metadata(file, tree, overrides), file.path)
-    wcs = _wcs(file) if "wcs" in tree else None
-    exposure = _mosaic(file, meta, wcs) if "WHT" in file else _image(file, meta, wcs)
+    if "WHT" in file:
+        check_mosaic(file)
+        exposure: Image | Mosaic = _mosaic(file, meta, _wcs(file) if "wcs" in tree else None)
+    else:
+        meta = check_image(file, meta)
+        exposure = _image(file, meta, _wcs(file) if "wcs" in tree else None)
     _check_wcs(exposure, file.path)
     return exposure
 
 
 def _image(file: FitsFile, meta: Metadata, wcs: WCS | None) -> Image:
-    data = file.pixels("SCI", np.float32)
-    assert data is not None  # the caller has seen it
-    flags = file.pixels(FLAGSRC, np.uint32)
-    provenance = FlagProvenance(data.shape[-2:]) if flags is None else flags_from(flags, file.headers[FLAGSRC])
+    data = _pixels(file, "SCI", np.float32)
     return Image(
         data=data,
-        err=_pixels_or_zeros(file, "ERR", data),
-        dq=_or_zeros(file.pixels("DQ", np.uint32), data, np.uint32),
+        err=_pixels(file, "ERR", np.float32),
+        dq=_pixels(file, "DQ", np.uint32),
         var_poisson=_pixels_or_zeros(file, "VAR_POISSON", data),
         var_rnoise=_pixels_or_zeros(file, "VAR_RNOISE", data),
         var_flat=file.pixels("VAR_FLAT", np.float32),
@@ -265,20 +272,31 @@ def _image(file: FitsFile, meta: Metadata, wcs: WCS | None) -> Image:
         int_times=file.table(INT_TIMES),
         wcs=wcs,
         meta=meta,
-        flags=provenance,
+        flags=_flags(file, data.shape[-2:]),
         history=_history(file),
     )
 
 
+def _flags(file: FitsFile, shape: tuple[int, ...]) -> FlagProvenance:
+    """Who set which flag; nobody, with a line, where the extension makes no sense."""
+    frame = (shape[0], shape[1])
+    planes = file.pixels(FLAGSRC, np.uint32)
+    if planes is None:
+        return FlagProvenance(frame)
+    try:
+        return flags_from(planes, file.headers[FLAGSRC])
+    except ValueError as error:
+        log.warning("%s: FLAGSRC is damaged and left out (%s)", file.path, error)
+        return FlagProvenance(frame)
+
+
 def _mosaic(file: FitsFile, meta: Metadata, wcs: WCS | None) -> Mosaic:
-    data, weight = file.pixels("SCI", np.float32), file.pixels("WHT", np.float32)
-    assert data is not None  # the caller has seen both
-    assert weight is not None
+    data = _pixels(file, "SCI", np.float32)
     err = file.pixels("ERR", np.float32)
     return Mosaic(
         data=data,
         err=np.full_like(data, np.nan) if err is None else err,
-        weight=weight,
+        weight=_pixels(file, "WHT", np.float32),
         context=file.pixels("CON", np.int32),
         dq=file.pixels("DQ", np.uint32),
         var_poisson=file.pixels("VAR_POISSON", np.float32),
@@ -291,12 +309,16 @@ def _mosaic(file: FitsFile, meta: Metadata, wcs: WCS | None) -> Mosaic:
     )
 
 
+def _pixels(file: FitsFile, name: str, dtype: type[np.generic]) -> NDArray[Any]:
+    """Read an image that is there, as has been checked."""
+    pixels = file.pixels(name, dtype)
+    assert pixels is not None
+    return pixels
+
+
 def _pixels_or_zeros(file: FitsFile, name: str, like: NDArray[Any]) -> NDArray[Any]:
-    return _or_zeros(file.pixels(name, np.float32), like, np.float32)
-
-
-def _or_zeros(array: NDArray[Any] | None, like: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
-    return np.zeros(like.shape, dtype=dtype) if array is None else array
+    pixels = file.pixels(name, np.float32)
+    return np.zeros_like(like) if pixels is None else pixels
 
 
 def _wcs(file: FitsFile) -> WCS | None:
@@ -312,7 +334,13 @@ def _wcs(file: FitsFile) -> WCS | None:
 
 def _history(file: FitsFile) -> tuple[StepRecord, ...]:
     rows = file.table(STEPS)
-    return () if rows is None else history_from(rows)
+    if rows is None:
+        return ()
+    try:
+        return history_from(rows)
+    except ValueError as error:
+        log.warning("%s: STEPS is damaged and left out (%s)", file.path, error)
+        return ()
 
 
 def _check_wcs(exposure: Image | Mosaic, path: Path) -> None:
@@ -369,11 +397,15 @@ def _write_tree(tree: Tree, path: Path) -> Path:
 def staged(path: Path) -> Iterator[Path]:
     """Give a draft path of the same name; move it into place when the block ends well.
 
+    It appears whole or not at all, also where the power fails: it is on the disk before it has its name. What mirific
+    did not write is not replaced.
+
     Raises
     ------
     OutputError
-        If the folder or file cannot be written.
+        If the folder or file cannot be written, or a file of somebody else has the name.
     """
+    check_replaceable(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(tempfile.mkdtemp(prefix=".mirific-", dir=path.parent))
@@ -381,11 +413,22 @@ def staged(path: Path) -> Iterator[Path]:
         raise _unwritable(path, error) from error
     try:
         yield folder / path.name
+        _settle(folder / path.name)
         os.replace(folder / path.name, path)
+        _settle(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _settle(path: Path) -> None:
+    """Have a file, or the names in a folder, written to the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _unwritable(path: Path, error: OSError) -> OutputError:
@@ -399,17 +442,28 @@ def write_text(text: str, path: Path) -> Path:
     return path
 
 
-def write_json(tree: Any, path: Path) -> Path:
-    """Write a JSON file, whole or not at all."""
-    return write_text(json.dumps(tree, indent=2, sort_keys=False) + "\n", path)
+def write_json(tree: Mapping[str, Any], path: Path) -> Path:
+    """Write a JSON file that names its maker, whole or not at all; numbers that are none become null (RFC 8259)."""
+    named = _with_nulls({"generator": generator(), **tree})
+    return write_text(json.dumps(named, indent=2, allow_nan=False) + "\n", path)
+
+
+def _with_nulls(node: Any) -> Any:
+    if isinstance(node, Mapping):
+        return {key: _with_nulls(value) for key, value in node.items()}
+    if isinstance(node, (list, tuple)):
+        return [_with_nulls(value) for value in node]
+    return None if isinstance(node, float) and not math.isfinite(node) else node
 
 
 def write_table(table: Table | ColumnTable, path: Path) -> Path:
-    """Write a table as ECSV, whole or not at all."""
+    """Write a table as ECSV that names its maker, whole or not at all."""
     if isinstance(table, ColumnTable):
         return write_text(table.ecsv(), path)
+    named = table.copy(copy_data=False)
+    named.meta["generator"] = generator()
     with staged(path) as draft:
-        table.write(draft, format="ascii.ecsv")
+        named.write(draft, format="ascii.ecsv")
     return path
 
 

@@ -26,12 +26,8 @@ def versions() -> dict[str, str]:
 
 
 def made_by(references: References) -> Mapping[str, str]:
-    """Metadata of the software (CAL_VER) and of CRDS (CRDS_CTX, CRDS_VER).
-
-    CAL_VER names mirific, and the release of ``jwst`` beside which it computes.
-    """
+    """Metadata of CRDS (CRDS_CTX, CRDS_VER)."""
     return {
-        "calibration_software_version": f"mirific {_version('mirific')} (jwst {_version('jwst')})",
         "ref_file.crds.context_used": references.context(),
         "ref_file.crds.sw_version": _version("crds"),
     }

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemBytecodeCache, PackageLoader, StrictUndefined, select_autoescape
 
+from mirific.io.ownership import generator
 from mirific.issues import SLUGS, Evidence, Finding, explain
 from mirific.report.figures import chart_svg, picture_svg
 from mirific.report.results import Results
@@ -81,7 +82,7 @@ def as_html(results: Results) -> str:
     )
     environment.filters.update(number=number, verdict=verdict, picture=picture_svg, chart=chart_svg)
     page = environment.get_template("report.html")
-    return page.render(results=results, sections=_sections(results.findings))
+    return page.render(generator=generator(), results=results, sections=_sections(results.findings))
 
 
 def _compiled() -> FileSystemBytecodeCache | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mirific.io.ownership import generator
 from mirific.simulate.exposures import Exposure
 from mirific.simulate.programme import Programme
 
@@ -20,7 +21,7 @@ def _common(programme: Programme, kind: str, rule: str) -> dict[str, Any]:
         "asn_type": kind,
         "asn_rule": rule,
         "version_id": None,
-        "code_version": "3.0.0",
+        "code_version": generator(),
         "degraded_status": "No known degraded exposures in association.",
         "program": f"{programme.program:05d}",
         "constraints": "No constraints",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mirific.instrument import siaf
 from mirific.instrument.readout import READOUT_PATTERNS
 from mirific.instrument.subarrays import SUBARRAYS
+from mirific.io.ownership import software
 from mirific.simulate.ephemeris import TDB_MINUS_UTC, light_travel_time, position, velocity
 from mirific.simulate.exposures import Exposure
 from mirific.simulate.pointing import offset_position
@@ -61,6 +62,7 @@ def _identity(programme: Programme, exposure: Exposure) -> dict[str, Any]:
         "prd_software_version": "PRDOPSSOC-075",
         "oss_software_version": "008.004.013.000",
         "data_processing_software_version": "mirific-simulation",
+        "calibration_software_version": software(),
         "program.title": "Simulated programme",
         "program.pi_name": "mirific",
         "program.category": "CAL",

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mirific.instrument import regions
 from mirific.instrument.subarrays import SUBARRAYS
+from mirific.io.ownership import software
 from mirific.io.products import staged, write_json, write_table
 from mirific.simulate.effects.base import RampTerm
 from mirific.simulate.exposures import Exposure
@@ -89,7 +90,9 @@ def _write_images(
     """
     from astropy.io import fits
 
-    hdus = fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(artifact, name="SCI")])
+    primary = fits.PrimaryHDU()
+    primary.header["CAL_VER"] = software()
+    hdus = fits.HDUList([primary, fits.ImageHDU(artifact, name="SCI")])
     hdus["SCI"].header["BUNIT"] = "MJy/sr"
     hdus.append(fits.ImageHDU(mask.astype(np.uint8), name="MASK"))
     for number, term in enumerate(terms, start=1):

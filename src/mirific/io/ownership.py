@@ -1,0 +1,77 @@
+"""Whose a file is: what mirific wrote it may replace, everything else is the user's and stays.
+
+Every file that mirific writes names its maker: FITS products in CAL_VER, as the official ones do, and others at their
+beginning, as ``generator``. Who reads a product with other software and writes it again puts another maker there.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+from mirific.errors import OutputError
+from mirific.fits_files import UNREADABLE, read_primary
+
+__all__ = ["check_replaceable", "generator", "software", "written_by_mirific"]
+
+#: Bytes at the beginning of a file in which a text or table names its maker.
+_HEAD = 1 << 16
+
+_NAMED = re.compile(rb"""(generator|code_version|calibration_software_version)["']?\s*(content=|:)\s*["']?mirific """)
+
+
+@cache
+def _version(package: str) -> str:
+    return metadata.version(package)
+
+
+def generator() -> str:
+    """What texts and tables name as their maker."""
+    return f"mirific {_version('mirific')}"
+
+
+def software() -> str:
+    """CAL_VER of products: mirific, and the release of ``jwst`` beside which it computes."""
+    return f"{generator()} (jwst {_version('jwst')})"
+
+
+def written_by_mirific(path: Path) -> bool:
+    """Whether mirific wrote the file, and nobody else since.
+
+    Raises
+    ------
+    OSError
+        If it cannot be read.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(_HEAD)
+    if not head.startswith(b"SIMPLE  ="):
+        return _NAMED.search(head) is not None
+    try:
+        maker = read_primary(path).get("CAL_VER", "")
+    except UNREADABLE:
+        return False
+    return str(maker).startswith("mirific ")
+
+
+def check_replaceable(path: Path) -> None:
+    """Refuse to replace what mirific did not write.
+
+    Raises
+    ------
+    OutputError
+        Naming the file.
+    """
+    if not path.exists() and not path.is_symlink():
+        return
+    if path.is_dir():
+        raise OutputError("a folder has the name of a file to be written", where=path, todo="choose another folder")
+    try:
+        ours = path.exists() and written_by_mirific(path)
+    except OSError as error:
+        raise OutputError(f"cannot be replaced ({error.strerror})", where=path, todo="choose another folder") from error
+    if not ours:
+        what = "this file is there already, and mirific did not write it"
+        raise OutputError(what, where=path, todo="move it away or choose another folder")
