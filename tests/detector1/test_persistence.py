@@ -12,7 +12,7 @@ from mirific.detector1 import Detector1
 from mirific.detector1.dq_init import DqInit
 from mirific.detector1.persistence import Persistence
 from mirific.detector1.saturation import Saturation
-from mirific.errors import InputError
+from mirific.errors import InputError, OutputError
 from tests.detector1 import streams
 from tests.detector1.cases import GROUP_TIME, Case, configured, fixed, official, ramp_of, references_of
 
@@ -119,3 +119,14 @@ def test_files_that_are_none_are_said(files, tmp_path):
     step = Persistence(skip=False, persistence_time=3, persistence_array_file=str(broken))
     with pytest.raises(InputError, match="no array of persistence"):
         streams.ours((*BEFORE, step), ramp, files)
+
+
+def test_a_file_of_somebody_else_stays(files, tmp_path):
+    """It is refused before the ramps are worked on."""
+    theirs = tmp_path / "theirs.asdf"
+    asdf.AsdfFile({"MIRIMAGE": {"pers_time": 3}}).write_to(theirs)
+    content = theirs.read_bytes()
+    step = Persistence(skip=False, persistence_time=3, save_persistence=str(theirs))
+    with pytest.raises(OutputError, match="mirific did not write it"):
+        streams.ours((*BEFORE, step), ramp_of(CASE), files)
+    assert theirs.read_bytes() == content

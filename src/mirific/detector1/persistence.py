@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from mirific.detector1.band import Band, BandStep, Exposure
 from mirific.errors import InputError, OutputError
 from mirific.exposure import DQ
 from mirific.instrument.readout import READOUT_PATTERNS
+from mirific.io.ownership import check_replaceable, generator
+from mirific.io.products import staged
 from mirific.step import NotApplicable, param
 
 __all__ = ["Persistence", "Windows"]
@@ -63,6 +64,8 @@ class Persistence(BandStep):
         """Return the times; without a length of the window there is nothing to flag."""
         if self.persistence_time is None:
             return NotApplicable("no persistence_time", status="FAILED")
+        if self.save_persistence is not None:
+            check_replaceable(Path(self.save_persistence).with_suffix(".asdf"))
         before = np.zeros(exposure.shape[2:])
         if self.persistence_array_file is not None and Path(self.persistence_array_file).exists():
             self._read(Path(self.persistence_array_file), exposure, before)
@@ -124,14 +127,14 @@ class Persistence(BandStep):
             "vals": ends[rows, columns],
             "pers_time": self.persistence_time,
         }
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
+        own = {"generator": generator(), str(exposure.meta.get("instrument.detector")): entry}
         try:
             tree: dict[str, Any] = {}
             if path.exists():
                 with asdf.open(path, lazy_load=False, memmap=False) as contents:
                     tree = {key: value for key, value in contents.tree.items() if str(key).startswith("MIR")}
-            asdf.AsdfFile({**tree, str(exposure.meta.get("instrument.detector")): entry}).write_to(partial)
-            partial.replace(path)
+            with staged(path) as draft:
+                asdf.AsdfFile({**tree, **own}).write_to(draft)
         except (OSError, ValueError) as error:
             raise OutputError(str(error), where=path, todo="check folder and space") from error
 
