@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from astropy.table import Table
+    from astropy.table import QTable
     from gwcs import WCS
 
 __all__ = [
@@ -451,8 +451,8 @@ class Mosaic(_Carrier):
     var_poisson, var_rnoise, var_flat : float32 arrays, shape (ny, nx), MJy²/sr²
     wcs : gwcs.WCS or mirific.asdf_files.chains.StoredWcs
         Mosaic (0-based x, y) to ICRS degrees.
-    catalog : mirific.io.column_table.ColumnTable or astropy.table.Table, optional
-        Sources; from source_catalog on. ``catalog.as_table()`` makes a table of astropy.
+    catalog : astropy.table.QTable, optional
+        Sources, a row each; from source_catalog on.
     segmentation : int32 array, shape (ny, nx), optional
         Label of the source that owns each pixel, 0 for none.
     headers : structured array, optional
@@ -471,7 +471,7 @@ class Mosaic(_Carrier):
     var_poisson: NDArray[np.float32] | None = None
     var_rnoise: NDArray[np.float32] | None = None
     var_flat: NDArray[np.float32] | None = None
-    catalog: Table | None = None
+    catalog: QTable | None = None
     segmentation: NDArray[np.int32] | None = None
     headers: NDArray[Any] | None = None
     members: Sequence[Image] = ()

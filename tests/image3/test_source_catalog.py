@@ -5,10 +5,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
+from astropy.table import QTable
+from yaml.representer import RepresenterError
 
 from mirific import io
 from mirific.errors import ParameterError
 from mirific.image3 import OutlierDetection, Resample, SkyMatch, SourceCatalog, TweakReg
+from mirific.io.products import write_table
 from mirific.references import FixedReferences
 from mirific.step import run_steps
 from tests.image3 import scenes
@@ -60,6 +64,40 @@ def test_the_mosaic_can_be_written_and_read(mosaic, tmp_path):
     np.testing.assert_array_equal(again.context, mosaic.context)
     assert scenes.apart(again.wcs([0, 99], [50, 7]), mosaic.wcs([0, 99], [50, 7])) < 1e-6
     assert again.meta["wcsinfo.s_region"] == mosaic.meta["wcsinfo.s_region"]
+
+
+def test_the_written_table_is_read_as_it_was(mosaic, tmp_path):
+    table, read = mosaic.catalog, QTable.read(write_table(mosaic.catalog, tmp_path / "x_cat.ecsv"))
+    assert isinstance(table, QTable)
+    assert read.colnames == table.colnames
+    for name in table.colnames:
+        ours, theirs = table[name], read[name]
+        assert type(ours) is type(theirs), name
+        assert (ours.info.description, ours.info.format) == (theirs.info.description, theirs.info.format)
+        assert getattr(ours, "unit", None) == getattr(theirs, "unit", None), name
+        if isinstance(ours, SkyCoord):
+            np.testing.assert_array_equal((ours.ra.deg, ours.dec.deg), (theirs.ra.deg, theirs.dec.deg))
+        else:
+            assert ours.dtype == theirs.dtype, name
+            np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+    assert list(read.meta) == list(table.meta)
+    for name in ("date", "version", "kron_params"):
+        assert read.meta[name] == table.meta[name]
+    assert read.meta["abvega_offset"] == pytest.approx(table.meta["abvega_offset"], rel=1e-7)
+    for name, value in table.meta["aperture_params"].items():
+        np.testing.assert_allclose(read.meta["aperture_params"][name], value, rtol=1e-7)
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_file(tmp_path):
+    class Unwritable:
+        meta = "what YAML has no form for"
+
+    path = tmp_path / "x_cat.ecsv"
+    path.write_text("as it was")
+    with pytest.raises(RepresenterError):
+        write_table(QTable({"label": [1]}, meta={"unknown": Unwritable()}), path)
+    assert path.read_text() == "as it was"
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_an_empty_field_is_a_skip(catalog_references, none):

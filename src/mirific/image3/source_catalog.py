@@ -88,7 +88,8 @@ class SourceCatalog(Step[Mosaic]):
         limits = (self.ci1_star_threshold, self.ci2_star_threshold)
         edge = 1.5 if self.parity else 0.5
         scene = Scene(data, error, mosaic.wcs, reference, self.kernel_fwhm, apertures, float(vega), limits, edge)
-        table = replace(source_table(scene, found), meta=_provenance(apertures, vega))
+        table = source_table(scene, found)
+        table.meta.update(_provenance(apertures, vega))
         return replace(mosaic, catalog=table, segmentation=found.labels)
 
 

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from mirific.asdf_files import write_document
 from mirific.errors import BrokenWcs, InputError, NotMiriImaging, OutputError
 from mirific.exposure import Cubes, FlagProvenance, Image, Metadata, Mosaic, Ramp, StepRecord, Tree
-from mirific.io.column_table import ColumnTable
 from mirific.io.embedded_asdf import ASDF, asdf_metadata, asdf_wcs
 from mirific.io.extensions import FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_from, history_from
 from mirific.io.fits_reading import FitsFile, open_fits
@@ -401,10 +400,8 @@ def write_json(tree: Any, path: Path) -> Path:
     return write_text(json.dumps(tree, indent=2, sort_keys=False) + "\n", path)
 
 
-def write_table(table: Table | ColumnTable, path: Path) -> Path:
+def write_table(table: Table, path: Path) -> Path:
     """Write a table as ECSV, whole or not at all."""
-    if isinstance(table, ColumnTable):
-        return write_text(table.ecsv(), path)
     with staged(path) as draft:
         table.write(draft, format="ascii.ecsv")
     return path
