@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DQ",
     "Cubes",
+    "ExtraContent",
     "FlagProvenance",
     "Image",
     "ImageSet",
@@ -260,6 +261,11 @@ class _Carrier:
     meta: Metadata
     history: tuple[StepRecord, ...]
 
+    @property
+    def unit(self) -> str:
+        """Unit of the pixels (BUNIT): ``DN/s``, ``MJy/sr``; empty where it is not stated."""
+        return str(self.meta.get("bunit_data") or "").replace(" / ", "/")
+
     def with_meta(self, values: Mapping[str, Any]) -> Any:
         """Return a copy with some metadata set."""
         return replace(self, meta=self.meta.with_values(values))  # type: ignore[type-var] # all are dataclasses
@@ -355,6 +361,29 @@ class Tree(_Carrier):
 
 
 @dataclass(frozen=True)
+class ExtraContent:
+    """What a file holds that is neither JWST's nor ours: it goes from product to product untouched.
+
+    Users put keywords, notes and whole extensions into products. Nothing here is understood, so all of it is kept as
+    the file has it.
+
+    Parameters
+    ----------
+    cards : mapping
+        Extension name (``PRIMARY``, ``SCI`` …) to the texts of its cards, each a multiple of 80 characters: keywords
+        that the dictionary of JWST does not know, COMMENT and HISTORY, in the order of the file.
+    extensions : tuple of uint8 arrays, shape (n,)
+        Whole extensions, header and data, n a multiple of 2880.
+    """
+
+    cards: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    extensions: tuple[NDArray[np.uint8], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.extensions) or any(self.cards.values())
+
+
+@dataclass(frozen=True)
 class Image(_Carrier):
     """A calibrated exposure: count rates (DN/s) after stage 1, surface brightness (MJy/sr) after photom.
 
@@ -366,8 +395,9 @@ class Image(_Carrier):
         Signal and its standard error, in the unit ``meta["bunit_data"]``.
     dq : uint32 array
         JWST DQ bits.
-    var_poisson, var_rnoise, var_flat : float32 arrays
-        Variances, in the unit squared; ``var_flat`` from flat_field on.
+    var_poisson, var_rnoise, var_flat : float32 arrays or None
+        Variances, in the unit squared; ``var_flat`` from flat_field on. None: the product does not say it, which is
+        not the same as zero. Sums of variances leave it out, weights fall back to the exposure time.
     wcs : gwcs.WCS or mirific.asdf_files.chains.StoredWcs, optional
         Detector (0-based x, y) to ICRS degrees; from assign_wcs on. Those read from a file are evaluated without
         ``gwcs``, and ``wcs.gwcs()`` makes the object of it.
@@ -379,13 +409,15 @@ class Image(_Carrier):
         Start, middle and end of each integration, MJD: the table INT_TIMES of a per-integration product.
     byproducts : mapping
         Suffix to the optional products of stage 1 that were asked for: ``ramp``, ``fitopt``.
+    extra : ExtraContent
+        What others put into the file.
     """
 
     data: NDArray[np.float32]
     err: NDArray[np.float32]
     dq: NDArray[np.uint32]
-    var_poisson: NDArray[np.float32]
-    var_rnoise: NDArray[np.float32]
+    var_poisson: NDArray[np.float32] | None
+    var_rnoise: NDArray[np.float32] | None
     meta: Metadata
     flags: FlagProvenance
     var_flat: NDArray[np.float32] | None = None
@@ -395,6 +427,7 @@ class Image(_Carrier):
     int_times: NDArray[Any] | None = None
     byproducts: Mapping[str, Cubes | Tree] = field(default_factory=dict)
     history: tuple[StepRecord, ...] = ()
+    extra: ExtraContent = field(default_factory=ExtraContent)
 
     @property
     def name(self) -> str:
@@ -441,14 +474,15 @@ class Mosaic(_Carrier):
     Parameters
     ----------
     data, err : float32 arrays, shape (ny, nx)
-        Surface brightness and its standard error, MJy/sr.
+        Signal and its standard error, in the unit ``meta["bunit_data"]``: MJy/sr after photom.
     weight : float32 array, shape (ny, nx)
         Sum of the weights of the exposures.
     context : int32 array, shape (nplanes, ny, nx)
         Bit k of plane p: exposure 32 p + k contributed.
     dq : uint32 array, shape (ny, nx), optional
         DQ bits of all pixels that contributed; where resample was asked for them.
-    var_poisson, var_rnoise, var_flat : float32 arrays, shape (ny, nx), MJy²/sr²
+    var_poisson, var_rnoise, var_flat : float32 arrays, shape (ny, nx), that unit squared
+        NaN where no exposure says.
     wcs : gwcs.WCS or mirific.asdf_files.chains.StoredWcs
         Mosaic (0-based x, y) to ICRS degrees.
     catalog : astropy.table.QTable, optional

@@ -229,7 +229,7 @@ def _quartered(corners: Any, gx: int, first: Any, fits: Any, parts: Any) -> None
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _weighed(planes: Any, y: int, weight: Any, fits: Any, values: Any) -> None:
-    """Weights of a row and weighted values, 0 for pixels that are left out; those with NaN do not fit.
+    """Weights of a row and weighted values, 0 for pixels that are left out; those with NaN or infinity do not fit.
 
     ``values`` has shape (k + 1, nx).
     """
@@ -240,7 +240,7 @@ def _weighed(planes: Any, y: int, weight: Any, fits: Any, values: Any) -> None:
         plane, out = planes[p, y], values[p + 1]
         for x in range(nx):
             value = values[0, x] * plane[x] if values[0, x] > 0.0 else 0.0
-            lost = np.isnan(value)
+            lost = not np.isfinite(value)
             out[x] = 0.0 if lost else value
             fits[x] = fits[x] and not lost
 
