@@ -134,8 +134,8 @@ def without_read_noise(images: Sequence[Image]) -> list[str]:
 def _lacks_read_noise(image: Image) -> bool:
     if image.var_rnoise is None:
         return True
-    good = image.good()
-    return bool(good.any()) and not bool((image.var_rnoise[good] > 0).any())
+    stated = image.var_rnoise[image.good() & ~np.isnan(image.var_rnoise)]
+    return bool(stated.size) and not bool(((stated > 0) & np.isfinite(stated)).any())
 
 
 def measurement_time(image: Image) -> float:

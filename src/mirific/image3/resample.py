@@ -174,8 +174,9 @@ class Resample(ManyImages):
         parts = [np.zeros_like(data) if plane is None else plane[of_image] for plane in variances]
         planes, weight = np.empty((4, *data.shape), dtype=np.float32), np.empty(data.shape, dtype=np.float32)
         constant = exptime if self.weight_type == "exptime" else 0.0
-        arrays = data, parts[0], parts[1], parts[2]
-        kernels.prepare(arrays, image.dq[of_image], obstacles(GOOD_BITS), sky_level(image), constant, planes, weight)
+        arrays = data, parts[0], parts[1], parts[2], image.err[of_image]
+        bits, level = obstacles(GOOD_BITS), sky_level(image)
+        kernels.prepare(arrays, image.dq[of_image], bits, level, constant, planes, weight)
         x0, x1 = footprint.columns
         sums = np.zeros((5, rows.stop - rows.start, x1 - x0))
         footprint.drop(planes, weight, of_image, (x0, rows.start), sums)

@@ -14,12 +14,12 @@ _NAN = np.float32(np.nan)
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def prepare(arrays: Any, dq: Any, obstacles: Any, level: Any, exptime: float, planes: Any, weight: Any) -> None:
-    """What is drizzled of an exposure, and the weights.
+    """What is drizzled of an exposure, and the weights; a pixel of which one array is NaN has none.
 
     Parameters
     ----------
     arrays : tuple of float32 arrays, shape (ny, nx)
-        Data and the variances due to read noise, flat and photons.
+        Data, the variances due to read noise, flat and photons, and ERR.
     dq : uint32 array, shape (ny, nx)
     obstacles : uint32
         DQ bits of pixels that are left out.
@@ -32,7 +32,7 @@ def prepare(arrays: Any, dq: Any, obstacles: Any, level: Any, exptime: float, pl
     weight : float32 array, shape (ny, nx)
         Receives the weights; 0 for pixels that are left out.
     """
-    data, var_rnoise, var_flat, var_poisson = arrays
+    data, var_rnoise, var_flat, var_poisson, err = arrays
     ny, nx = data.shape
     for y in range(ny):
         for x in range(nx):
@@ -41,7 +41,8 @@ def prepare(arrays: Any, dq: Any, obstacles: Any, level: Any, exptime: float, pl
             planes[2, y, x] = np.sqrt(var_flat[y, x])
             planes[3, y, x] = np.sqrt(var_poisson[y, x])
             weight[y, x] = 0.0
-            if (dq[y, x] & obstacles) == 0 and np.isfinite(data[y, x]):
+            total = err[y, x] + var_rnoise[y, x] + var_flat[y, x] + var_poisson[y, x]
+            if (dq[y, x] & obstacles) == 0 and np.isfinite(data[y, x]) and not np.isnan(total):
                 if exptime > 0.0:
                     weight[y, x] = exptime
                 elif var_rnoise[y, x] > 0.0:
