@@ -11,7 +11,7 @@ from jwst import datamodels
 from jwst.model_blender import ModelBlender
 
 from mirific import io
-from mirific.exposure import Mosaic
+from mirific.exposure import ImageSet, Metadata, Mosaic
 from mirific.image3 import Resample
 from mirific.image3.blending import headers_table
 from mirific.io.keywords import keywords
@@ -82,8 +82,6 @@ def segmented(images):
     """One exposure in three segments, another in one."""
     first, second = _timed(images[0], 60001.0), _timed(images[1], 60003.0)
     parts = (_segment(first, number) for number in (1, 2, 3))
-    from mirific.exposure import ImageSet, Metadata
-
     return ImageSet((*parts, second), Metadata({"filename": "jw1_i2d.fits"}))
 
 
@@ -108,7 +106,7 @@ def test_a_file_that_is_named_often_counts_once(segmented, none):
 
 
 def test_what_no_exposure_states_the_mosaic_does_not(segmented, none):
-    bare = dict.fromkeys((f"exposure.{name}" for name in TIMES))
+    bare = dict.fromkeys(f"exposure.{name}" for name in TIMES)
     meta = Resample().run(segmented.with_images(image.with_meta(bare) for image in segmented.images), none).meta
     assert not [name for name in TIMES if f"exposure.{name}" in meta]
 
