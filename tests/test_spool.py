@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mirific.exposure import DQ, FlagProvenance, Image, ImageSet, Metadata, origin_of
+from mirific.exposure import DQ, ExtraContent, FlagProvenance, Image, ImageSet, Metadata, origin_of
 from mirific.spool import Remembered, Spool, SpooledImages
 
 
@@ -55,6 +55,31 @@ def test_threads_store_in_files_of_their_own():
         assert (part == k).all()
     assert len({(block.piece, block.start) for block in blocks}) == 40
     assert 1 <= len(spool._pieces) <= 4
+
+
+def test_what_others_put_into_a_file_waits_on_disk_too():
+    """Whole extensions are stored once, and come back byte by byte."""
+    rng = np.random.default_rng(2)
+    contents = tuple(rng.integers(0, 256, size, dtype=np.uint8) for size in (2880, 2880 * 100))
+    extra = ExtraContent({"PRIMARY": ("OBSNOTE = 'keep me'".ljust(80),)}, contents)
+    spool = Spool()
+    kept = SpooledImages(spool, (replace(image(1.0), extra=extra), image(2.0)))
+    size = used(spool)
+    again = kept
+    for number in range(3):
+        again = again.keep(one.with_meta({"n": number}) for one in again)
+    assert used(spool) == size
+    assert again[0].extra.cards == extra.cards
+    for stored, content in zip(again[0].extra.extensions, contents, strict=True):
+        np.testing.assert_array_equal(stored, content)
+    assert bool(again[0].extra)
+    assert not again[1].extra
+
+
+def test_variances_that_are_not_stated_stay_so():
+    kept = SpooledImages(Spool(), (replace(image(1.0), var_rnoise=None, var_poisson=None),))
+    assert (kept[0].var_rnoise, kept[0].var_poisson) == (None, None)
+    assert kept[0].var_flat is not None
 
 
 def test_images_come_back_as_they_were(tmp_path):

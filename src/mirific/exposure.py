@@ -18,12 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from astropy.table import Table
+    from astropy.table import QTable
     from gwcs import WCS
 
 __all__ = [
     "DQ",
     "Cubes",
+    "ExtraContent",
     "FlagProvenance",
     "Image",
     "ImageSet",
@@ -260,6 +261,11 @@ class _Carrier:
     meta: Metadata
     history: tuple[StepRecord, ...]
 
+    @property
+    def unit(self) -> str:
+        """Unit of the pixels (BUNIT): ``DN/s``, ``MJy/sr``; empty where it is not stated."""
+        return str(self.meta.get("bunit_data") or "").replace(" / ", "/")
+
     def with_meta(self, values: Mapping[str, Any]) -> Any:
         """Return a copy with some metadata set."""
         return replace(self, meta=self.meta.with_values(values))  # type: ignore[type-var] # all are dataclasses
@@ -355,6 +361,29 @@ class Tree(_Carrier):
 
 
 @dataclass(frozen=True)
+class ExtraContent:
+    """What a file holds that is neither JWST's nor ours: it goes from product to product untouched.
+
+    Users put keywords, notes and whole extensions into products. Nothing here is understood, so all of it is kept as
+    the file has it.
+
+    Parameters
+    ----------
+    cards : mapping
+        Extension name (``PRIMARY``, ``SCI`` …) to the texts of its cards, each a multiple of 80 characters: keywords
+        that the dictionary of JWST does not know, COMMENT and HISTORY, in the order of the file.
+    extensions : tuple of uint8 arrays, shape (n,)
+        Whole extensions, header and data, n a multiple of 2880.
+    """
+
+    cards: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    extensions: tuple[NDArray[np.uint8], ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.extensions) or any(self.cards.values())
+
+
+@dataclass(frozen=True)
 class Image(_Carrier):
     """A calibrated exposure: count rates (DN/s) after stage 1, surface brightness (MJy/sr) after photom.
 
@@ -366,8 +395,9 @@ class Image(_Carrier):
         Signal and its standard error, in the unit ``meta["bunit_data"]``.
     dq : uint32 array
         JWST DQ bits.
-    var_poisson, var_rnoise, var_flat : float32 arrays
-        Variances, in the unit squared; ``var_flat`` from flat_field on.
+    var_poisson, var_rnoise, var_flat : float32 arrays or None
+        Variances, in the unit squared; ``var_flat`` from flat_field on. None: the product does not say it, which is
+        not the same as zero. Sums of variances leave it out, weights fall back to the exposure time.
     wcs : gwcs.WCS or mirific.asdf_files.chains.StoredWcs, optional
         Detector (0-based x, y) to ICRS degrees; from assign_wcs on. Those read from a file are evaluated without
         ``gwcs``, and ``wcs.gwcs()`` makes the object of it.
@@ -379,13 +409,15 @@ class Image(_Carrier):
         Start, middle and end of each integration, MJD: the table INT_TIMES of a per-integration product.
     byproducts : mapping
         Suffix to the optional products of stage 1 that were asked for: ``ramp``, ``fitopt``.
+    extra : ExtraContent
+        What others put into the file.
     """
 
     data: NDArray[np.float32]
     err: NDArray[np.float32]
     dq: NDArray[np.uint32]
-    var_poisson: NDArray[np.float32]
-    var_rnoise: NDArray[np.float32]
+    var_poisson: NDArray[np.float32] | None
+    var_rnoise: NDArray[np.float32] | None
     meta: Metadata
     flags: FlagProvenance
     var_flat: NDArray[np.float32] | None = None
@@ -395,6 +427,7 @@ class Image(_Carrier):
     int_times: NDArray[Any] | None = None
     byproducts: Mapping[str, Cubes | Tree] = field(default_factory=dict)
     history: tuple[StepRecord, ...] = ()
+    extra: ExtraContent = field(default_factory=ExtraContent)
 
     @property
     def name(self) -> str:
@@ -441,18 +474,19 @@ class Mosaic(_Carrier):
     Parameters
     ----------
     data, err : float32 arrays, shape (ny, nx)
-        Surface brightness and its standard error, MJy/sr.
+        Signal and its standard error, in the unit ``meta["bunit_data"]``: MJy/sr after photom.
     weight : float32 array, shape (ny, nx)
         Sum of the weights of the exposures.
     context : int32 array, shape (nplanes, ny, nx)
         Bit k of plane p: exposure 32 p + k contributed.
     dq : uint32 array, shape (ny, nx), optional
         DQ bits of all pixels that contributed; where resample was asked for them.
-    var_poisson, var_rnoise, var_flat : float32 arrays, shape (ny, nx), MJy²/sr²
+    var_poisson, var_rnoise, var_flat : float32 arrays, shape (ny, nx), that unit squared
+        NaN where no exposure says.
     wcs : gwcs.WCS or mirific.asdf_files.chains.StoredWcs
         Mosaic (0-based x, y) to ICRS degrees.
-    catalog : mirific.io.column_table.ColumnTable or astropy.table.Table, optional
-        Sources; from source_catalog on. ``catalog.as_table()`` makes a table of astropy.
+    catalog : astropy.table.QTable, optional
+        Sources, a row each; from source_catalog on.
     segmentation : int32 array, shape (ny, nx), optional
         Label of the source that owns each pixel, 0 for none.
     headers : structured array, optional
@@ -471,7 +505,7 @@ class Mosaic(_Carrier):
     var_poisson: NDArray[np.float32] | None = None
     var_rnoise: NDArray[np.float32] | None = None
     var_flat: NDArray[np.float32] | None = None
-    catalog: Table | None = None
+    catalog: QTable | None = None
     segmentation: NDArray[np.int32] | None = None
     headers: NDArray[Any] | None = None
     members: Sequence[Image] = ()

@@ -219,6 +219,7 @@ class _Record:
     image: Image
     arrays: dict[str, _Block]
     flags: dict[tuple[str, int], _Block]
+    extensions: tuple[_Block, ...]
 
 
 class SpooledImages(Sequence[Image]):
@@ -277,11 +278,15 @@ _EMPTY = np.empty((0, 0), dtype=np.float32)
 def _stored(spool: Spool, image: Image) -> _Record:
     arrays = {name: spool.store(getattr(image, name)) for name in _ARRAYS if getattr(image, name) is not None}
     flags = {key: spool.store(packed) for key, packed in image.flags.entries.items()}
+    extensions = tuple(spool.store(content) for content in image.extra.extensions)
     bare: dict[str, Any] = dict.fromkeys(arrays, _EMPTY)
-    return _Record(replace(image, **bare, flags=replace(image.flags, entries={})), arrays, flags)
+    bare |= {"flags": replace(image.flags, entries={}), "extra": replace(image.extra, extensions=())}
+    return _Record(replace(image, **bare), arrays, flags, extensions)
 
 
 def _loaded(spool: Spool, record: _Record) -> Image:
     arrays: dict[str, Any] = {name: spool.load(block) for name, block in record.arrays.items()}
     entries = {key: spool.load(block) for key, block in record.flags.items()}
-    return replace(record.image, **arrays, flags=replace(record.image.flags, entries=entries))
+    extensions = tuple(spool.load(block) for block in record.extensions)
+    flags, extra = replace(record.image.flags, entries=entries), replace(record.image.extra, extensions=extensions)
+    return replace(record.image, **arrays, flags=flags, extra=extra)

@@ -65,6 +65,23 @@ def test_errors_of_the_background_are_in_the_result(rng):
     np.testing.assert_allclose(result.err**2, result.var_poisson + result.var_rnoise, rtol=1e-4)
 
 
+def test_variances_that_an_exposure_does_not_state_stay_so(rng):
+    image, *members = _exposures(rng, 5)
+    expected = Background(backgrounds=tuple(members)).run(image, NONE)
+    result = Background(backgrounds=tuple(members)).run(replace(image, var_rnoise=None), NONE)
+    assert result.var_rnoise is None
+    np.testing.assert_array_equal(result.err, expected.err)
+    np.testing.assert_array_equal(result.var_poisson, expected.var_poisson)
+
+
+def test_the_error_of_a_background_without_variances_counts(rng):
+    image, *members = _exposures(rng, 5)
+    members = [replace(m, err=np.sqrt(m.var_poisson + m.var_rnoise)) for m in members]
+    expected = Background(backgrounds=tuple(members)).run(image, NONE)
+    bare = tuple(replace(m, var_rnoise=None, var_poisson=None) for m in members)
+    np.testing.assert_allclose(Background(backgrounds=bare).run(image, NONE).err, expected.err, rtol=1e-5)
+
+
 def test_a_bad_pixel_of_one_background_costs_no_science_pixel(rng):
     image, *members = _exposures(rng, 4)
     image.dq[10, 10] = 0

@@ -61,6 +61,25 @@ def test_one_pixel_by_hand(tmp_path, rng):
     assert result.err[20, 20] == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("absent", [("var_poisson",), ("var_rnoise",), ("var_poisson", "var_rnoise")])
+@pytest.mark.parametrize("inverse", [False, True])
+def test_without_variances_the_errors_are_the_same(references, rng, absent, inverse):
+    """ERR stands for their sum; a variance that is not stated stays so, and one that is, is divided as ever."""
+    image = products.rate_image(products.Where(), rng)
+    image = replace(image, err=np.sqrt(image.var_poisson + image.var_rnoise))
+    step = FlatField(inverse=inverse)
+    expected = step.run(image, references)
+    result = step.run(replace(image, **dict.fromkeys(absent)), references)
+    for name in ("data", "dq"):
+        np.testing.assert_array_equal(getattr(result, name), getattr(expected, name))
+    np.testing.assert_allclose(result.err, expected.err, rtol=1e-6)
+    for name in ("var_poisson", "var_rnoise"):
+        if name in absent:
+            assert getattr(result, name) is None
+        else:
+            np.testing.assert_array_equal(getattr(result, name), getattr(expected, name))
+
+
 def test_pixels_without_a_flat_are_lost_and_the_provenance_says_so(references, rng):
     image = products.rate_image(products.Where(), rng)
     image.dq[:] = 0

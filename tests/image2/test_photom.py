@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +57,15 @@ def test_a_fainter_detector_makes_a_larger_conversion(references, rng):
     factors = [float(found.photmjsr) for found in days]
     assert factors == sorted(factors)
     np.testing.assert_allclose([f.photmjsr * f.throughput for f in days], days[0].photmjsr * days[0].throughput)
+
+
+def test_variances_that_are_not_stated_stay_so(references, rng):
+    image = FlatField().run(products.rate_image(products.Where(), rng), references)
+    expected = Photom().run(image, references)
+    result = Photom().run(replace(image, var_poisson=None, var_rnoise=None, var_flat=None), references)
+    assert (result.var_poisson, result.var_rnoise, result.var_flat) == (None, None, None)
+    np.testing.assert_array_equal(result.data, expected.data)
+    np.testing.assert_array_equal(result.err, expected.err)
 
 
 def test_it_cannot_be_applied_twice(references, rng):

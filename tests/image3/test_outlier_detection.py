@@ -137,7 +137,8 @@ def test_exposures_without_dither_need_no_drizzle(none):
 
 
 def test_exposures_of_several_sizes_need_a_drizzle(none):
-    large, small = (scenes.exposures(seed=4, stars=5, subarray=name).images[0] for name in ("SUB128", "SUB64"))
+    sets = [scenes.exposures(seed=4, stars=5, subarray=name).images for name in ("SUB128", "SUB64")]
+    large, small = sets[0][0], sets[1][1]
     with pytest.raises(InputError, match="size"):
         OutlierDetection(resample_data=False).run(ImageSet((large, small), Metadata({})), none)
 

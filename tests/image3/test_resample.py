@@ -259,7 +259,7 @@ def test_chosen_size_place_and_value_of_nothing(aligned, none):
 
 
 def test_thirty_three_exposures_need_a_second_plane(aligned, none):
-    many = aligned.with_images((aligned.images * 9)[:33])
+    many = aligned.with_images(i.with_meta({"filename": f"{k}.fits"}) for k, i in enumerate((aligned.images * 9)[:33]))
     mosaic = Resample().run(many, none)
     assert mosaic.context.shape[0] == 2
     bits = mosaic.context.view(np.uint32)

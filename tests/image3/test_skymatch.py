@@ -8,7 +8,7 @@ import pytest
 from mirific.errors import ParameterError
 from mirific.exposure import DQ, ImageSet, Metadata
 from mirific.image3 import SkyMatch
-from mirific.image3.skymatch import exposure_groups
+from mirific.image3.sets import exposure_groups
 from mirific.instrument import regions
 from tests.image3 import scenes
 

@@ -1,14 +1,21 @@
 from __future__ import annotations
 
+import logging
 import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
+from astropy.io import fits
+from astropy.table import QTable
+from yaml.representer import RepresenterError
 
 from mirific import io
 from mirific.errors import ParameterError
 from mirific.image3 import OutlierDetection, Resample, SkyMatch, SourceCatalog, TweakReg
+from mirific.image3.source_catalog import segmentation_map
+from mirific.io.products import write_table
 from mirific.references import FixedReferences
 from mirific.step import run_steps
 from tests.image3 import scenes
@@ -62,6 +69,40 @@ def test_the_mosaic_can_be_written_and_read(mosaic, tmp_path):
     assert again.meta["wcsinfo.s_region"] == mosaic.meta["wcsinfo.s_region"]
 
 
+def test_the_written_table_is_read_as_it_was(mosaic, tmp_path):
+    table, read = mosaic.catalog, QTable.read(write_table(mosaic.catalog, tmp_path / "x_cat.ecsv"))
+    assert isinstance(table, QTable)
+    assert read.colnames == table.colnames
+    for name in table.colnames:
+        ours, theirs = table[name], read[name]
+        assert type(ours) is type(theirs), name
+        assert (ours.info.description, ours.info.format) == (theirs.info.description, theirs.info.format)
+        assert getattr(ours, "unit", None) == getattr(theirs, "unit", None), name
+        if isinstance(ours, SkyCoord):
+            np.testing.assert_array_equal((ours.ra.deg, ours.dec.deg), (theirs.ra.deg, theirs.dec.deg))
+        else:
+            assert ours.dtype == theirs.dtype, name
+            np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
+    assert list(read.meta) == list(table.meta)
+    for name in ("date", "version", "kron_params"):
+        assert read.meta[name] == table.meta[name]
+    assert read.meta["abvega_offset"] == pytest.approx(table.meta["abvega_offset"], rel=1e-7)
+    for name, value in table.meta["aperture_params"].items():
+        np.testing.assert_allclose(read.meta["aperture_params"][name], value, rtol=1e-7)
+
+
+def test_a_table_that_cannot_be_written_leaves_the_old_file(tmp_path):
+    class Unwritable:
+        meta = "what YAML has no form for"
+
+    path = tmp_path / "x_cat.ecsv"
+    path.write_text("as it was")
+    with pytest.raises(RepresenterError):
+        write_table(QTable({"label": [1]}, meta={"unknown": Unwritable()}), path)
+    assert path.read_text() == "as it was"
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_an_empty_field_is_a_skip(catalog_references, none):
     exposure = scenes.exposures(seed=1, stars=0)
     empty = Resample().run(exposure, none)
@@ -69,6 +110,65 @@ def test_an_empty_field_is_a_skip(catalog_references, none):
     assert result.catalog is None
     assert result.meta["cal_step.source_catalog"] == "SKIPPED"
     assert result.history[-1].reason == "no sources found"
+
+
+@pytest.mark.parametrize("unit", ["DN/s", "mJy/arcsec^2", "", None])
+def test_fluxes_are_measured_in_one_unit_only(mosaic, catalog_references, unit, caplog):
+    """Numbers in DN/s are not Jy: there is no catalogue, and one line says why."""
+    bare = replace(mosaic.with_meta({"bunit_data": unit}), catalog=None, segmentation=None)
+    with caplog.at_level(logging.WARNING):
+        result = SourceCatalog().run(bare, catalog_references)
+    assert result.catalog is None
+    assert result.segmentation is None
+    assert result.meta["cal_step.source_catalog"] == "SKIPPED"
+    (line,) = [record.getMessage() for record in caplog.records]
+    assert f"no catalogue: pixels in {unit or 'no unit'}; fluxes can be measured in MJy/sr only" in line
+
+
+def test_an_unknown_pixel_area_is_a_reason(mosaic, catalog_references):
+    bare = replace(mosaic.with_meta({"photometry.pixelarea_steradians": None}), catalog=None)
+    result = SourceCatalog().run(bare, catalog_references)
+    assert result.catalog is None
+    assert "PIXAR_SR" in result.history[-1].reason
+
+
+@pytest.mark.parametrize("name", ["data", "err"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_one_strange_pixel_spoils_no_other_source(mosaic, catalog_references, name, value):
+    """The sources that do not hold it are measured as before."""
+    plane = getattr(mosaic, name).copy()
+    plane[100, 100] = value
+    result = SourceCatalog().run(replace(mosaic, catalog=None, **{name: plane}), catalog_references).catalog
+    index, apart, _ = result["sky_centroid"].match_to_catalog_sky(mosaic.catalog["sky_centroid"])
+    far = np.hypot(result["xcentroid"] - 100, result["ycentroid"] - 100) > 40
+    assert far.sum() > 10
+    assert apart[far].mas.max() < 1
+    ratio = result["aper_total_flux"][far] / mosaic.catalog["aper_total_flux"][index[far]]
+    np.testing.assert_allclose(ratio.value, 1.0, rtol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["data", "err", "weight"])
+def test_a_mosaic_without_a_usable_pixel_is_a_reason(mosaic, catalog_references, name):
+    nothing = np.full_like(mosaic.data, 0 if name == "weight" else np.nan)
+    result = SourceCatalog().run(replace(mosaic, catalog=None, **{name: nothing}), catalog_references)
+    assert result.catalog is None
+    assert result.history[-1].reason == "no pixel has a value, a weight and an error"
+
+
+def test_the_map_of_segments_has_a_header_of_its_own(mosaic, tmp_path):
+    """As officially: the primary header of the mosaic, its world coordinates, and the names of map and catalogue."""
+    mosaic = mosaic.with_meta({"wcsinfo.velosys": 12.5})
+    described = segmentation_map(mosaic, "x_segm.fits", "x_cat.ecsv")
+    path = io.write_segmentation(described, tmp_path / "x_segm.fits")
+    with fits.open(path) as hdus:
+        assert hdus[0].header["FILENAME"] == "x_segm.fits"
+        assert hdus[0].header["SCATFILE"] == "x_cat.ecsv"
+        assert hdus[0].header["FILTER"] == "F770W"
+        assert "BUNIT" not in hdus["SCI"].header
+        assert "PIXAR_SR" not in hdus["SCI"].header
+        assert hdus["SCI"].header["VELOSYS"] == 12.5
+        assert hdus["SCI"].header["CRPIX1"] == mosaic.meta["wcsinfo.crpix1"]
+        np.testing.assert_array_equal(hdus["SCI"].data, mosaic.segmentation)
 
 
 def test_missing_references_are_a_reason(aligned, none):

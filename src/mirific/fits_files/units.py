@@ -98,15 +98,23 @@ class Unit:
     index : int
         Its number in the file.
     header : Keywords
-    offset, size : int
-        Where its data are, bytes.
+    start, offset : int
+        Where its header and its data begin, bytes.
+    size : int
+        Of its data, bytes.
     """
 
     name: str
     index: int
     header: Keywords
+    start: int
     offset: int
     size: int
+
+    @property
+    def end(self) -> int:
+        """Where the next one begins, bytes: data fill whole records."""
+        return self.offset - (-self.size // _RECORD) * _RECORD
 
     @property
     def is_image(self) -> bool:
@@ -193,8 +201,9 @@ def _units(stream: BinaryIO, end: int | None) -> Iterator[Unit]:
             what = "it unpacks to over 4 GiB" if end is None else f"truncated: {end} of {offset + size} bytes are there"
             raise ValueError(what)
         name = str(header.get("EXTNAME", "" if index else "PRIMARY")).strip().upper()
-        yield Unit(name, index, header, offset, size)
-        place = offset - (-size // _RECORD) * _RECORD
+        unit = Unit(name, index, header, place, offset, size)
+        yield unit
+        place = unit.end
         if stream.seek(place) < offset + size:
             raise ValueError("truncated")
         index += 1

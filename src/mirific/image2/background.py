@@ -84,8 +84,8 @@ def _as_jwst(exposure: Image, background: MeanBackground) -> Image:
 def _subtracted(exposure: Image, background: MeanBackground) -> Image:
     """Subtract; the variances add; only what has no background is lost."""
     missing = np.isnan(background.data)
-    var_poisson = exposure.var_poisson + background.var_poisson
-    var_rnoise = exposure.var_rnoise + background.var_rnoise
+    pairs = (exposure.var_poisson, background.var_poisson), (exposure.var_rnoise, background.var_rnoise)
+    var_poisson, var_rnoise = (None if stated is None else stated + added for stated, added in pairs)
     return replace(
         exposure,
         data=exposure.data - background.data,
@@ -129,14 +129,21 @@ def mean_background(
     cut = [(member, window) for member, window in zip(members, windows, strict=True)]
     stack = np.stack([_values(member, window, use_flagged) for member, window in cut])
     variances = np.stack(
-        [np.stack([getattr(member, name)[window] for member, window in cut]) for name in ("var_poisson", "var_rnoise")]
-    ).astype(np.float64)
+        [[plane[window] for plane in _variances(member)] for member, window in cut], axis=1, dtype=np.float64
+    )
     mean = np.empty(stack.shape[1:])
     var_mean = np.empty((2, *mean.shape))
     kernels.clipped_mean(stack, variances, sigma, -1 if maxiters is None else maxiters, mean, var_mean)
     dq = np.bitwise_or.reduce([member.dq[window] for member, window in cut])
     level, var_poisson, var_rnoise = (plane.astype(np.float32) for plane in (mean, *var_mean))
     return MeanBackground(level, var_poisson, var_rnoise, dq)
+
+
+def _variances(member: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Poisson and read-noise variances; where one is not stated, all of ERR counts as Poisson noise."""
+    if member.var_poisson is None or member.var_rnoise is None:
+        return member.err**2, np.zeros_like(member.err)
+    return member.var_poisson, member.var_rnoise
 
 
 def _values(member: Image, window: tuple[slice, slice], use_flagged: bool) -> NDArray[np.float64]:

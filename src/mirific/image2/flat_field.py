@@ -65,12 +65,20 @@ def _planes(reference: Any) -> tuple[Any, Any, Any]:
 
 
 def _divided(exposure: Image, reference: Any) -> Image:
-    """Divide a 2-D image, or each of a cube."""
+    """Divide a 2-D image, or each of a cube; where a variance is not stated, ERR stands for the sum."""
+    absent = [name for name in ("var_poisson", "var_rnoise") if getattr(exposure, name) is None]
+    if absent:
+        nothing = np.zeros_like(exposure.err)
+        whole = _divided(replace(exposure, var_poisson=exposure.err**2, var_rnoise=nothing), reference)
+        filled: dict[str, Any] = dict.fromkeys(absent, nothing)
+        parts = _divided(replace(exposure, **filled), reference)
+        stated: dict[str, Any] = {"var_poisson": parts.var_poisson, "var_rnoise": parts.var_rnoise}
+        return replace(whole, **stated | dict.fromkeys(absent))
     flat = _planes(reference)
     shape = exposure.data.shape
     out = np.empty((5, *shape), dtype=np.float32)
     dq = np.empty(shape, dtype=np.uint32)
-    planes = exposure.data, exposure.var_poisson, exposure.var_rnoise, exposure.dq
+    planes: Any = exposure.data, exposure.var_poisson, exposure.var_rnoise, exposure.dq
     for index in np.ndindex(shape[:-2]):
         divide_by_flat([plane[index] for plane in planes], flat, out[(slice(None), *index)], dq[index])
     data, err, var_poisson, var_rnoise, var_flat = out
@@ -91,11 +99,14 @@ def _multiplied(exposure: Image, reference: Any) -> Image:
     flat, _, flat_dq = _planes(reference)
     flat, _ = usable_flat(np.where(np.isfinite(flat), flat, np.float32(np.nan)), flat_dq)
     squared = flat * flat
-    var_poisson, var_rnoise = exposure.var_poisson * squared, exposure.var_rnoise * squared
+    var_poisson, var_rnoise = (
+        None if plane is None else plane * squared for plane in (exposure.var_poisson, exposure.var_rnoise)
+    )
+    err = exposure.err * flat if var_poisson is None or var_rnoise is None else np.sqrt(var_poisson + var_rnoise)
     return replace(
         exposure,
         data=exposure.data * flat,
-        err=np.sqrt(var_poisson + var_rnoise),
+        err=err,
         var_poisson=var_poisson,
         var_rnoise=var_rnoise,
         var_flat=None,

@@ -80,7 +80,7 @@ class Photom(Step[Image]):
 
 
 def _refuse_second_time(exposure: Image) -> None:
-    calibrated = exposure.meta.get("cal_step.photom") == "COMPLETE" or exposure.meta.get("bunit_data") == "MJy/sr"
+    calibrated = exposure.meta.get("cal_step.photom") == "COMPLETE" or exposure.unit == "MJy/sr"
     if calibrated:
         raise InputError("photom has been applied before", where=exposure.name, todo="start from the rate product")
 
@@ -183,7 +183,8 @@ def _pixel_area(references: Mapping[str, Any]) -> dict[str, float]:
 
 def _scaled(exposure: Image, factor: Any) -> Image:
     """Multiply data and errors by ``factor`` and variances by its square, in the precision of ``factor``."""
-    names = ["data", "err", "var_poisson", "var_rnoise"] + ([] if exposure.var_flat is None else ["var_flat"])
+    variances = [name for name in ("var_poisson", "var_rnoise", "var_flat") if getattr(exposure, name) is not None]
+    names = ["data", "err", *variances]
     planes = [getattr(exposure, name) for name in names]
     shape = exposure.data.shape
     out, dq = np.empty((len(names), *shape), dtype=np.float32), np.empty(shape, dtype=np.uint32)

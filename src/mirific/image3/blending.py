@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from mirific.asdf_files.chains import StoredWcs, as_gwcs
 from mirific.asdf_files.coordinates import described_wcs
 from mirific.exposure import Image, Metadata
 from mirific.image3.footprints import combined_region, sky_polygons
+from mirific.image3.sets import exposure_groups
 from mirific.io.keywords import keywords
 
 __all__ = ["blended_metadata", "headers_table"]
@@ -20,12 +22,22 @@ __all__ = ["blended_metadata", "headers_table"]
 #: Not taken from the exposures: what the mosaic has of its own.
 _OWN = ("filename", "date", "photometry.pixelarea_steradians", "photometry.pixelarea_arcsecsq", "mirific.")
 
+#: World coordinates of the detector, which a mosaic has no use for (``jwst: resample/resample.py``).
+_OF_DETECTOR = re.compile(
+    r"wcsinfo\.(cd[12]_[12]|[ab]p?_\d_\d|[ab]p?_order|v[23]_ref|(ra|dec|roll)_ref|v3yangle|vparity|(crpix|crval|cdelt|"
+    r"ctype|cunit)[12]|pc[12]_[12])"
+)
+
+#: Rules that count: of an exposure each part (a segment, a file of integrations) states the times of the whole.
+_ONCE = frozenset({"sum", "mean"})
+
 
 def blended_metadata(images: tuple[Image, ...], wcs: Any) -> Metadata:
     """Blend the metadata of exposures; world coordinates are those of the mosaic.
 
     A value with a ``blend_rule`` in the schema (``multi``, ``mean``, ``sum``, ``min``, ``max`` …) is made from the
-    values of all exposures, any other is that of the first (``jwst: model_blender``).
+    values of all exposures, any other is that of the first (``jwst: model_blender``). In sums and means an exposure
+    counts once, however many files it comes in (:func:`~mirific.image3.sets.exposure_groups`).
 
     Parameters
     ----------
@@ -36,10 +48,11 @@ def blended_metadata(images: tuple[Image, ...], wcs: Any) -> Metadata:
     values: dict[str, Any] = {
         name: value
         for name, value in images[0].meta.items()
-        if not name.startswith((*_OWN, "wcsinfo.", "resample.")) and not _counts(name)
+        if not name.startswith((*_OWN, "resample.")) and not _counts(name) and not _OF_DETECTOR.fullmatch(name)
     }
+    whole = [images[group[0]] for group in exposure_groups(images)]
     for name, rule in _rules().items():
-        held = [image.meta[name] for image in images if name in image.meta]
+        held = [image.meta[name] for image in (whole if rule in _ONCE else images) if name in image.meta]
         if held and not name.startswith(_OWN):
             values[name] = _RULES[rule](held)
     values |= {f"wcsinfo.{name}": value for name, value in _coordinates(images, wcs).items()}

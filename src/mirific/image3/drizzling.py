@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ __all__ = [
     "sky_subtracted",
     "usable",
     "weights",
+    "without_read_noise",
 ]
 
 
@@ -116,10 +118,24 @@ def weights(image: Image, weight_type: str, good_bits: str) -> NDArray[np.float3
     free = usable(image.dq, good_bits) & np.isfinite(image.data)
     if weight_type == "exptime":
         return free.astype(np.float32) * np.float32(measurement_time(image))
-    usable_variance = free & (image.var_rnoise > 0) & np.isfinite(image.var_rnoise)
     result = np.zeros(image.data.shape, dtype=np.float32)
-    np.divide(np.float32(1), image.var_rnoise, out=result, where=usable_variance)
+    if image.var_rnoise is not None:
+        with np.errstate(over="ignore"):
+            np.divide(np.float32(1), image.var_rnoise, out=result, where=free & (image.var_rnoise > 0))
+        result[np.isinf(result)] = 0
     return result
+
+
+def without_read_noise(images: Sequence[Image]) -> list[str]:
+    """Names of the images that have usable pixels, but no variance of the read noise to weigh any of them by."""
+    return [image.name for image in images if _lacks_read_noise(image)]
+
+
+def _lacks_read_noise(image: Image) -> bool:
+    if image.var_rnoise is None:
+        return True
+    stated = image.var_rnoise[image.good() & ~np.isnan(image.var_rnoise)]
+    return bool(stated.size) and not bool(((stated > 0) & np.isfinite(stated)).any())
 
 
 def measurement_time(image: Image) -> float:

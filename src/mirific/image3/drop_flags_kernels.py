@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.image3.drop_kernels import MAX_SPAN, ROUNDING, shared_areas
+from mirific.image3.drop_kernels import ROUNDING, USUAL_SPAN, from_edge, room_for, shared_areas
 
 __all__ = ["combine_flags"]
 
@@ -19,16 +19,6 @@ def _corners(places: Any, y: int, x: int, pixfrac: float, out: Any) -> None:
     middle = 0.25 * (out[0] + out[1] + out[2] + out[3])
     for k in range(4):
         out[k] = middle + pixfrac * (out[k] - middle)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _from_edge(q: Any) -> tuple[int, int]:
-    """Count the corners from the edge of the first pixel of the grid that the drop touches; return it and how many."""
-    first = int(np.floor(q.min() + 0.5))
-    last = int(np.floor(q.max() + 0.5))
-    for k in range(4):
-        q[k] -= first - 0.5
-    return first, min(last - first + 1, MAX_SPAN)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -50,17 +40,18 @@ def combine_flags(dq: Any, weight: Any, places: Any, pixfrac: float, out: Any) -
         The window; receives (in addition) the bits.
     """
     gy, gx = out.shape
-    qx, qy, area = np.empty(4), np.empty(4), np.empty((MAX_SPAN, MAX_SPAN))
+    qx, qy, area = np.empty(4), np.empty(4), np.empty((USUAL_SPAN, USUAL_SPAN))
     for y in range(dq.shape[0]):
         for x in range(dq.shape[1]):
             if dq[y, x] == 0 or not weight[y, x] > 0.0:
                 continue
             _corners(places[0], y, x, pixfrac, qx)
             _corners(places[1], y, x, pixfrac, qy)
-            column0, columns = _from_edge(qx)
-            row0, rows = _from_edge(qy)
-            if row0 >= gy or row0 + rows <= 0 or column0 >= gx or column0 + columns <= 0:
+            (column0, columns), (row0, rows) = from_edge(qx), from_edge(qy)
+            beside = row0 >= gy or row0 + rows <= 0 or column0 >= gx or column0 + columns <= 0
+            if beside or rows == 0 or columns == 0:
                 continue
+            area = room_for(rows, columns, area)
             shared_areas(qx, qy, rows, columns, area)
             for row in range(max(0, -row0), min(rows, gy - row0)):
                 for column in range(max(0, -column0), min(columns, gx - column0)):

@@ -12,13 +12,16 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["drop_squares", "shared_areas"]
+__all__ = ["drop_squares", "from_edge", "room_for", "shared_areas"]
 
 #: Smaller areas are rounding errors of the sum over the sides of a polygon.
 ROUNDING = 1e-12
 
-#: Largest drop, in pixels of the grid along each axis.
-MAX_SPAN = 64
+#: Usual size of a drop, in pixels of the grid along each axis: room for larger ones is made when they come.
+USUAL_SPAN = 64
+
+#: Size of a drop that is no drop any more: the exposure is near the horizon of the plane of the grid.
+LARGEST_SPAN = 2048
 
 #: Where hardly any drop of a row fits into 2 by 2 pixels, this is tried again so many rows later.
 _AGAIN = 32
@@ -86,20 +89,30 @@ def shared_areas(qx: Any, qy: Any, rows: int, columns: int, area: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _placed(corners: Any, x: int, q: Any) -> tuple[int, int]:
-    """Corners of the drop of a pixel along one axis, from the edge of the grid pixel in which it begins.
+def from_edge(q: Any) -> tuple[int, int]:
+    """Count the corners of a drop along one axis from the edge of the grid pixel in which it begins.
 
     Returns
     -------
     first, count : int
-        First pixel of the grid that the drop touches along the axis, and how many.
+        First pixel of the grid that the drop touches along the axis, and how many; none (0) of what is no drop on any
+        grid: larger than :data:`LARGEST_SPAN`, or a billion pixels away.
     """
-    a, b, c, d = corners[0, x], corners[1, x], corners[2, x], corners[3, x]
-    first = int(np.floor(min(min(a, b), min(c, d)) + 0.5))
-    last = int(np.floor(max(max(a, b), max(c, d)) + 0.5))
-    edge = first - 0.5
-    q[0], q[1], q[2], q[3] = a - edge, b - edge, c - edge, d - edge
-    return first, min(last - first + 1, MAX_SPAN)
+    low, high = min(min(q[0], q[1]), min(q[2], q[3])), max(max(q[0], q[1]), max(q[2], q[3]))
+    if not (low > -1e9 and high < 1e9 and high - low < LARGEST_SPAN):
+        return 0, 0
+    first, last = int(np.floor(low + 0.5)), int(np.floor(high + 0.5))
+    for k in range(4):
+        q[k] -= first - 0.5
+    return first, last - first + 1
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def room_for(rows: int, columns: int, area: Any) -> Any:
+    """An array of at least this size: the one that is there, or a larger one."""
+    if rows <= area.shape[0] and columns <= area.shape[1]:
+        return area
+    return np.empty((max(rows, area.shape[0]), max(columns, area.shape[1])))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -115,16 +128,19 @@ def _drop_singly(corners: Any, fits: Any, planes: Any, y: int, weight: Any, sums
         As :func:`drop_squares` has them; ``weight`` of the row ``y`` of the image.
     """
     _, gy, gx = sums.shape
-    qx, qy, area = np.empty(4), np.empty(4), np.empty((MAX_SPAN, MAX_SPAN))
+    qx, qy, area = np.empty(4), np.empty(4), np.empty((USUAL_SPAN, USUAL_SPAN))
     for x in range(fits.size):
         w = np.float64(weight[x])
         if fits[x] or not w > 0.0:
             continue
-        row0, rows = _placed(corners[1], x, qy)
-        column0, columns = _placed(corners[0], x, qx)
+        for k in range(4):
+            qx[k], qy[k] = corners[0, k, x], corners[1, k, x]
+        (row0, rows), (column0, columns) = from_edge(qy), from_edge(qx)
         whole = 0.5 * abs((qx[1] - qx[3]) * (qy[0] - qy[2]) - (qx[0] - qx[2]) * (qy[1] - qy[3]))
-        if row0 >= gy or row0 + rows <= 0 or not whole > 0.0:
+        beside = row0 >= gy or row0 + rows <= 0 or column0 >= gx or column0 + columns <= 0
+        if beside or rows == 0 or columns == 0 or not whole > 0.0:
             continue
+        area = room_for(rows, columns, area)
         per_area = w / whole
         shared_areas(qx, qy, rows, columns, area)
         for row in range(max(0, -row0), min(rows, gy - row0)):
@@ -229,7 +245,7 @@ def _quartered(corners: Any, gx: int, first: Any, fits: Any, parts: Any) -> None
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def _weighed(planes: Any, y: int, weight: Any, fits: Any, values: Any) -> None:
-    """Weights of a row and weighted values, 0 for pixels that are left out; those with NaN do not fit.
+    """Weights of a row and weighted values, 0 for pixels that are left out; those with NaN or infinity do not fit.
 
     ``values`` has shape (k + 1, nx).
     """
@@ -240,7 +256,7 @@ def _weighed(planes: Any, y: int, weight: Any, fits: Any, values: Any) -> None:
         plane, out = planes[p, y], values[p + 1]
         for x in range(nx):
             value = values[0, x] * plane[x] if values[0, x] > 0.0 else 0.0
-            lost = np.isnan(value)
+            lost = not np.isfinite(value)
             out[x] = 0.0 if lost else value
             fits[x] = fits[x] and not lost
 

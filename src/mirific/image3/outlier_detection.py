@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mirific.errors import InputError, ParameterError
 from mirific.exposure import DQ, Cubes, Image, ImageSet
-from mirific.image3.drizzling import Grid, drizzle, sky_subtracted, weights
+from mirific.image3.drizzling import Grid, drizzle, sky_subtracted, weights, without_read_noise
 from mirific.image3.drops import Drop
 from mirific.image3.outlier_products import Intermediate
 from mirific.image3.output_grid import make_grid
@@ -41,7 +41,9 @@ class OutlierDetection(SetStep):
 
     name: ClassVar[str] = "outlier_detection"
 
-    weight_type: str = param("ivm", "Weights of the drizzled exposures.", choices=("ivm", "exptime"))
+    weight_type: str = param(
+        "ivm", "Weights of the drizzled exposures; without VAR_RNOISE exptime.", choices=("ivm", "exptime")
+    )
     pixfrac: float = param(1.0, "Size of the drop relative to the pixel.", ge=0, le=1)
     kernel: str = param("square", "Shape of the drop.", choices=("square", "point", "turbo"))
     maskpt: float = param(0.7, "Drizzled pixels below this part of the mean weight are left out.", ge=0, le=1)
@@ -71,6 +73,9 @@ class OutlierDetection(SetStep):
         """
         if len(exposure.images) < 2:
             return NotApplicable("at least two exposures are needed")
+        if self.weight_type == "ivm" and without_read_noise(exposure.images):
+            keeping = {name: vars(self)[name] for name in ("mapping", "keep")}
+            return replace(self, weight_type="exptime", **keeping).apply(exposure, references)
         thresholds = _two(self.snr, "snr"), _two(self.scale, "scale")
         made = self._intermediate(exposure)
         if not self.resample_data:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import InitVar, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
+from mirific.errors import InputError
 from mirific.exposure import Image, ImageSet, Metadata, Mosaic
 from mirific.image3.blending import blended_metadata, headers_table
-from mirific.image3.drizzling import Footprint, Grid, measurement_time, obstacles, sky_level
+from mirific.image3.drizzling import Footprint, Grid, measurement_time, obstacles, sky_level, without_read_noise
 from mirific.image3.drops import Drop, without_reminders
 from mirific.image3.output_grid import make_grid
 from mirific.image3.pixel_map import PixelMap, pixel_map
-from mirific.image3.sets import ManyImages
+from mirific.image3.sets import ManyImages, exposure_groups
 from mirific.step import param
 
 __all__ = ["GOOD_BITS", "Resample", "ResampleSingle"]
+
+log = logging.getLogger(__name__)
 
 #: Pixels flagged so do not go into the mosaic (``jwst: resample/resample_step.py``).
 GOOD_BITS = "~DO_NOT_USE+NON_SCIENCE"
@@ -36,7 +40,8 @@ class Resample(ManyImages):
     The mosaic is made in strips of rows, each from the rows of the exposures that fall on it, so that memory follows
     the mosaic and not the number of exposures. Data and the errors of the three variances are dropped together;
     positions are interpolated (:mod:`mirific.image3.pixel_map`) to far better than 0.002 pixel. Pixels that stick out
-    of the mosaic count with the part that is inside, where the official step leaves some of them out.
+    of the mosaic count with the part that is inside, where the official step leaves some of them out. Where an exposure
+    does not say the variance of its read noise, all of the set are weighted by their exposure times.
 
     Parameters
     ----------
@@ -75,10 +80,26 @@ class Resample(ManyImages):
         object.__setattr__(self, "field", tuple(field))
 
     def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> Mosaic:
-        """Return the mosaic; its members are the exposures as they came."""
+        """Return the mosaic; its members are the exposures as they came.
+
+        Raises
+        ------
+        InputError
+            If no exposure has a usable pixel that falls on the mosaic.
+        """
+        step = self._with_weights_for(exposure.images)
         with without_reminders():
-            mosaic = self._drizzled(exposure)
+            mosaic = step._drizzled(exposure)
         return replace(mosaic, members=exposure.images, history=exposure.history)
+
+    def _with_weights_for(self, images: Sequence[Image]) -> Resample:
+        """The step with weights that all images have: those of one set must mean the same."""
+        lacking = without_read_noise(images) if self.weight_type == "ivm" else []
+        if not lacking:
+            return self
+        others = f" and {len(lacking) - 1} other(s)" if len(lacking) > 1 else ""
+        log.warning("%s%s: no VAR_RNOISE; exposures are weighted by their exposure times", lacking[0], others)
+        return replace(self, weight_type="exptime", mapping=vars(self)["mapping"], field=vars(self)["field"])
 
     def _drizzled(self, exposure: ImageSet) -> Mosaic:
         images = tuple(exposure.images)
@@ -91,6 +112,7 @@ class Resample(ManyImages):
         )
         planes, context, flags = (np.concatenate(parts, axis=1) for parts in zip(*strips, strict=True))
         weight, data, err, var_rnoise, var_flat, var_poisson = planes
+        _check_content(images, context)
         return Mosaic(
             data=data,
             err=err if self.enable_err else np.full_like(err, np.nan),
@@ -129,7 +151,8 @@ class Resample(ManyImages):
                 image = images[number]
                 exptime = measurement_time(image)
                 dropped = self._dropped(image, footprint, of_image, rows, exptime, flags)
-                sums.add(dropped, footprint.columns[0], number, self.weight_type, exptime)
+                stated = np.array([getattr(image, name) is not None for name in _VARIANCES])
+                sums.add(dropped, footprint.columns[0], number, self.weight_type, exptime, stated)
         return sums.finished(1 / grid.pixel_scale_ratio**2, self.fillval), sums.context, flags
 
     def _dropped(
@@ -151,8 +174,9 @@ class Resample(ManyImages):
         parts = [np.zeros_like(data) if plane is None else plane[of_image] for plane in variances]
         planes, weight = np.empty((4, *data.shape), dtype=np.float32), np.empty(data.shape, dtype=np.float32)
         constant = exptime if self.weight_type == "exptime" else 0.0
-        arrays = data, parts[0], parts[1], parts[2]
-        kernels.prepare(arrays, image.dq[of_image], obstacles(GOOD_BITS), sky_level(image), constant, planes, weight)
+        arrays = data, parts[0], parts[1], parts[2], image.err[of_image]
+        bits, level = obstacles(GOOD_BITS), sky_level(image)
+        kernels.prepare(arrays, image.dq[of_image], bits, level, constant, planes, weight)
         x0, x1 = footprint.columns
         sums = np.zeros((5, rows.stop - rows.start, x1 - x0))
         footprint.drop(planes, weight, of_image, (x0, rows.start), sums)
@@ -175,7 +199,7 @@ class Resample(ManyImages):
         own = {
             "photometry.pixelarea_arcsecsq": area,
             "photometry.pixelarea_steradians": area * np.radians(1 / 3600) ** 2,
-            "resample.pointings": len({_pointing(image) for image in images}),
+            "resample.pointings": len(exposure_groups(images)),
             "resample.pixel_scale_ratio": float(grid.pixel_scale_ratio),
             "resample.pixfrac": self.pixfrac,
             "resample.kernel": self.kernel,
@@ -195,32 +219,48 @@ class ResampleSingle(Resample):
     skip: bool = param(True, "Make no image of the single exposure.")
 
 
+def _check_content(images: Sequence[Image], context: Any) -> None:
+    """Say which exposures have nothing in the mosaic.
+
+    Raises
+    ------
+    InputError
+        If none has.
+    """
+    bits = np.bitwise_or.reduce(context, axis=(1, 2))
+    empty = [image.name for k, image in enumerate(images) if not bits[k // 32] >> (k % 32) & 1]
+    if len(empty) == len(images):
+        others = f" and {len(empty) - 1} other(s)" if len(empty) > 1 else ""
+        todo = "look at their flags (DQ) and at the place of the mosaic on the sky"
+        raise InputError(f"no usable pixel for a mosaic{others and f' in it{others}'}", where=empty[0], todo=todo)
+    for name in empty:
+        log.warning("%s: no usable pixel; it is not in the mosaic", name)
+
+
 def _map(image: Image, grid: Grid) -> PixelMap:
     assert image.wcs is not None  # every calibrated image has one; io refuses those without
     return pixel_map(image.wcs, grid.wcs, image.data.shape)
 
 
-def _pointing(image: Image) -> tuple[Any, ...]:
-    """What tells exposures from each other, as ``group_id`` does."""
-    names = ("program_number", "observation_number", "visit_number", "visit_group", "sequence_id", "activity_id")
-    return tuple(image.meta.get(f"observation.{name}") for name in (*names, "exposure_number"))
-
-
 def _times(images: tuple[Image, ...]) -> dict[str, Any]:
-    """Exposure times add up; the mosaic begins with the first and ends with the last exposure."""
+    """Times of the exposures add up, as far as they are stated; those of their parts are those of the whole exposure.
 
-    def values(name: str) -> list[float]:
-        return [float(image.meta[f"exposure.{name}"]) for image in images if f"exposure.{name}" in image.meta]
+    Source: ``stcal: resample/resample.py``, ``update_time`` and ``finalize_time_info``.
+    """
+    whole = [images[group[0]].meta for group in exposure_groups(images)]
 
-    exposed, duration, measured = (sum(values(name)) for name in ("exposure_time", "duration", "measurement_time"))
+    def total(name: str) -> float | None:
+        values = [float(meta[f"exposure.{name}"]) for meta in whole if f"exposure.{name}" in meta]
+        return sum(values) if values else None
+
+    exposed, duration = total("exposure_time"), total("duration")
+    measured = all("exposure.measurement_time" in meta for meta in whole)
     return {
         "exposure.exposure_time": exposed,
         "exposure.effective_exposure_time": exposed,
         "exposure.duration": duration,
         "exposure.elapsed_exposure_time": duration,
-        "exposure.measurement_time": measured if len(values("measurement_time")) == len(images) else None,
-        "exposure.start_time": min(values("start_time"), default=None),
-        "exposure.end_time": max(values("end_time"), default=None),
+        "exposure.measurement_time": total("measurement_time") if measured else None,
         "background.level": None,
         "background.subtracted": None,
     }
@@ -240,12 +280,12 @@ class _Sums:
         planes = max(1, -(-images // 32))
         return cls(np.zeros(shape), np.zeros(shape), np.zeros((planes, *shape), np.int32), np.zeros((2, 3, *shape)))
 
-    def add(self, dropped: Any, x0: int, number: int, weight_type: str, exptime: float) -> None:
+    def add(self, dropped: Any, x0: int, number: int, weight_type: str, exptime: float, stated: Any) -> None:
         """Add one exposure, over the columns from ``x0`` on."""
         from mirific.image3 import resample_kernels as kernels
 
         out = (self.weight, self.data, self.context, self.variance)
-        kernels.add_to_mosaic(dropped, 0, x0, number, weight_type == "ivm", exptime, out)
+        kernels.add_to_mosaic(dropped, 0, x0, number, weight_type == "ivm", exptime, stated, out)
 
     def finished(self, scaling: float, fillval: str) -> Any:
         """Return weight, data, err, var_rnoise, var_flat, var_poisson (float32)."""

@@ -14,25 +14,25 @@ _NAN = np.float32(np.nan)
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def prepare(arrays: Any, dq: Any, obstacles: Any, level: Any, exptime: float, planes: Any, weight: Any) -> None:
-    """What is drizzled of an exposure, and the weights.
+    """What is drizzled of an exposure, and the weights; a pixel of which one array is NaN has none.
 
     Parameters
     ----------
     arrays : tuple of float32 arrays, shape (ny, nx)
-        Data and the variances due to read noise, flat and photons.
+        Data, the variances due to read noise, flat and photons, and ERR.
     dq : uint32 array, shape (ny, nx)
     obstacles : uint32
         DQ bits of pixels that are left out.
     level : float32
         Sky level to subtract.
     exptime : float
-        Weight of all pixels; 0 for the inverse variance of the read noise.
+        Weight of all pixels; 0 for the inverse variance of the read noise, where that is positive and finite.
     planes : float32 array, shape (4, ny, nx)
         Receives data without the level, and the errors due to read noise, flat and photons.
     weight : float32 array, shape (ny, nx)
         Receives the weights; 0 for pixels that are left out.
     """
-    data, var_rnoise, var_flat, var_poisson = arrays
+    data, var_rnoise, var_flat, var_poisson, err = arrays
     ny, nx = data.shape
     for y in range(ny):
         for x in range(nx):
@@ -41,19 +41,24 @@ def prepare(arrays: Any, dq: Any, obstacles: Any, level: Any, exptime: float, pl
             planes[2, y, x] = np.sqrt(var_flat[y, x])
             planes[3, y, x] = np.sqrt(var_poisson[y, x])
             weight[y, x] = 0.0
-            if (dq[y, x] & obstacles) == 0 and np.isfinite(data[y, x]):
+            total = err[y, x] + var_rnoise[y, x] + var_flat[y, x] + var_poisson[y, x]
+            if (dq[y, x] & obstacles) == 0 and np.isfinite(data[y, x]) and not np.isnan(total):
                 if exptime > 0.0:
                     weight[y, x] = exptime
-                elif var_rnoise[y, x] > 0.0 and np.isfinite(var_rnoise[y, x]):
-                    weight[y, x] = np.float32(1.0) / var_rnoise[y, x]
+                elif var_rnoise[y, x] > 0.0:
+                    inverse = np.float32(1.0) / var_rnoise[y, x]
+                    weight[y, x] = inverse if np.isfinite(inverse) else np.float32(0.0)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def add_to_mosaic(sums: Any, y0: int, x0: int, number: int, by_noise: bool, exptime: float, out: Any) -> None:
+def add_to_mosaic(
+    sums: Any, y0: int, x0: int, number: int, by_noise: bool, exptime: float, stated: Any, out: Any
+) -> None:
     """Add one drizzled exposure to the mosaic.
 
     The errors of an exposure are drizzled as errors and combined with the weights 1 / var_rnoise (``by_noise``) or
-    the exposure time, as ``stcal: resample/resample.py`` does. Weights of Lanczos kernels may be negative.
+    the exposure time, as ``stcal: resample/resample.py`` does. Where one of them is not finite, that variance of the
+    exposure does not count. Weights of Lanczos kernels may be negative.
 
     Parameters
     ----------
@@ -66,6 +71,8 @@ def add_to_mosaic(sums: Any, y0: int, x0: int, number: int, by_noise: bool, expt
     by_noise : bool
     exptime : float
         Exposure time, s.
+    stated : bool array, shape (3,)
+        Which of the three variances the exposure has.
     out : tuple of arrays
         weight, data (float64, (ny, nx)), context (int32, (nplanes, ny, nx)), and variance (float64, (2, 3, ny, nx)):
         sums of variance times squared weight, and sums of weights.
@@ -85,11 +92,11 @@ def add_to_mosaic(sums: Any, y0: int, x0: int, number: int, by_noise: bool, expt
             if by_noise:
                 error = sums[2, y, x] / w
                 own = 1.0 / (error * error) if error * error > 0.0 else 0.0
-            if not own > 0.0:
+            if not (own > 0.0 and np.isfinite(own)):
                 continue
             for k in range(3):
                 error = sums[2 + k, y, x] / w
-                if error * error >= 0.0:
+                if stated[k] and np.isfinite(np.float32(error * error)):
                     variance[0, k, y0 + y, x0 + x] += error * error * own * own
                     variance[1, k, y0 + y, x0 + x] += own
 

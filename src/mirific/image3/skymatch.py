@@ -13,12 +13,12 @@ from mirific.errors import ParameterError
 from mirific.exposure import Image, ImageSet
 from mirific.image3 import official
 from mirific.image3.drizzling import usable
-from mirific.image3.sets import SetStep, outcome
+from mirific.image3.sets import SetStep, exposure_groups, outcome
 from mirific.image3.tangent_plane import common_centre
 from mirific.instrument import regions
 from mirific.step import param
 
-__all__ = ["SkyMatch", "exposure_groups"]
+__all__ = ["SkyMatch"]
 
 _Floats = NDArray[np.float64]
 
@@ -28,7 +28,7 @@ _TOLERANCE = 0.01
 
 @dataclass(frozen=True)
 class SkyLevel:
-    """Sky level of one exposure and its standard error, MJy/sr; None where it could not be measured, and why."""
+    """Sky level of one exposure and its standard error, in its unit; None where it could not be measured, and why."""
 
     level: float | None
     error: float = float("nan")
@@ -167,13 +167,13 @@ class SkyMatch(SetStep):
             "background.level": float(found.level),
             "background.subtracted": self.subtract,
         }
-        levelled: Image = outcome(image, self.name, "COMPLETE", _in_words(found)).with_meta(values)
+        levelled: Image = outcome(image, self.name, "COMPLETE", _in_words(found, image.unit)).with_meta(values)
         return replace(levelled, data=levelled.data - np.float32(found.level)) if self.subtract else levelled
 
 
-def _in_words(found: SkyLevel) -> str:
+def _in_words(found: SkyLevel, unit: str) -> str:
     error = f" ± {found.error:.2g}" if np.isfinite(found.error) else ""
-    return f"{found.level:.4g}{error} MJy/sr{found.reason if found.reason.startswith(',') else ''}"
+    return f"{found.level:.4g}{error} {unit}{found.reason if found.reason.startswith(',') else ''}"
 
 
 def _extreme(levels: _Floats, lowest: bool) -> float:
@@ -187,19 +187,6 @@ def _imager(image: Image) -> NDArray[np.bool_]:
         field if field.shape == image.data.shape and field.any() else np.ones(image.data.shape, bool)
     )
     return known
-
-
-def exposure_groups(images: Sequence[Image]) -> list[list[int]]:
-    """Group the images that belong to one exposure, and so share a sky level; without names each is its own.
-
-    The names are those of ``group_id`` in ``jwst.datamodels.ModelLibrary``.
-    """
-    names = ("program_number", "observation_number", "visit_number", "visit_group", "sequence_id", "activity_id")
-    groups: dict[Any, list[int]] = {}
-    for k, image in enumerate(images):
-        key = tuple(image.meta.get(f"observation.{name}") for name in (*names, "exposure_number"))
-        groups.setdefault(k if None in key else key, []).append(k)
-    return list(groups.values())
 
 
 def _places(image: Image, centre: tuple[float, float]) -> _Floats:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,12 +12,15 @@ import numpy as np
 
 from mirific.errors import ParameterError
 from mirific.exposure import Mosaic
+from mirific.io.keywords import keywords
 from mirific.step import NotApplicable, Step, param
 
 if TYPE_CHECKING:
     from mirific.image3.source_table import Apertures
 
-__all__ = ["SourceCatalog"]
+__all__ = ["SourceCatalog", "segmentation_map"]
+
+log = logging.getLogger(__name__)
 
 #: What the numbers of the table depend on.
 _PACKAGES = ("numpy", "scipy", "astropy", "gwcs", "sep", "mirific")
@@ -26,7 +30,8 @@ _PACKAGES = ("numpy", "scipy", "astropy", "gwcs", "sep", "mirific")
 class SourceCatalog(Step[Mosaic]):
     """Detect sources by segmentation and measure positions, shapes, fluxes (Jy) and magnitudes.
 
-    What is measured, and how the table calls it, is as in ``jwst: source_catalog``; the code is own.
+    What is measured, and how the table calls it, is as in ``jwst: source_catalog``; the code is own. A mosaic in
+    another unit than MJy/sr, of exposures without photom, gets no catalogue.
     """
 
     name: ClassVar[str] = "source_catalog"
@@ -48,13 +53,23 @@ class SourceCatalog(Step[Mosaic]):
     parity: bool = param(False, "Put the upper corners of bounding boxes one pixel too far, as photutils 3.0 does.")
 
     def apply(self, exposure: Mosaic, references: Mapping[str, Any]) -> Mosaic | NotApplicable:
-        """Return the mosaic with ``catalog`` and ``segmentation``.
+        """Return the mosaic with ``catalog`` and ``segmentation``; why it has none is logged too.
 
         Raises
         ------
         ParameterError
             If the encircled energies do not rise.
         """
+        result = self._measured(exposure, references)
+        if isinstance(result, NotApplicable):
+            log.warning("%s: no catalogue: %s", exposure.meta.get("filename", "mosaic"), result.reason)
+        return result
+
+    def _measured(self, exposure: Mosaic, references: Mapping[str, Any]) -> Mosaic | NotApplicable:
+        if exposure.unit != "MJy/sr":
+            return NotApplicable(f"pixels in {exposure.unit or 'no unit'}; fluxes can be measured in MJy/sr only")
+        if exposure.meta.get("photometry.pixelarea_steradians") is None:
+            return NotApplicable("the area of a pixel (PIXAR_SR) is not known")
         absent = [kind for kind, reference in references.items() if reference is None]
         if absent:
             return NotApplicable(f"CRDS has no {' and no '.join(absent)} for this mode")
@@ -76,7 +91,10 @@ class SourceCatalog(Step[Mosaic]):
 
         jansky = np.float32(1e6 * float(mosaic.meta["photometry.pixelarea_steradians"]))
         data, error = mosaic.data * jansky, mosaic.err * jansky
-        uncovered = np.isnan(mosaic.err) | (mosaic.weight == 0)
+        unknown = np.isnan(mosaic.err) if self.parity else ~(np.isfinite(mosaic.err) & np.isfinite(mosaic.data))
+        uncovered = unknown | (mosaic.weight == 0)
+        if uncovered.all():
+            return NotApplicable("no pixel has a value, a weight and an error")
         found = segmented(
             data, uncovered, snr=self.snr_threshold, box=self.bkg_boxsize, fwhm=self.kernel_fwhm,
             least=self.npixels,
@@ -88,7 +106,8 @@ class SourceCatalog(Step[Mosaic]):
         limits = (self.ci1_star_threshold, self.ci2_star_threshold)
         edge = 1.5 if self.parity else 0.5
         scene = Scene(data, error, mosaic.wcs, reference, self.kernel_fwhm, apertures, float(vega), limits, edge)
-        table = replace(source_table(scene, found), meta=_provenance(apertures, vega))
+        table = source_table(scene, found)
+        table.meta.update(_provenance(apertures, vega))
         return replace(mosaic, catalog=table, segmentation=found.labels)
 
 
@@ -137,3 +156,19 @@ def _provenance(apertures: Apertures, vega: np.float32) -> dict[str, Any]:
         },
         "abvega_offset": vega,
     }
+
+
+def segmentation_map(mosaic: Mosaic, file: str, catalog: str) -> Mosaic:
+    """The mosaic with the metadata of the map of its segments (``jwst: source_catalog/source_catalog_step.py``).
+
+    Of the headers of the mosaic it has the primary one and the world coordinates.
+
+    Parameters
+    ----------
+    mosaic : Mosaic
+    file, catalog : str
+        Names of the files of the map and of the table.
+    """
+    of_pixels = {k.name: None for k in keywords() if k.hdu != "PRIMARY" and not k.name.startswith("wcsinfo.")}
+    described: Mosaic = mosaic.with_meta({**of_pixels, "filename": file, "source_catalog": catalog})
+    return described

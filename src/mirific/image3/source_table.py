@@ -6,17 +6,18 @@ Definitions are those of ``jwst: source_catalog/source_catalog.py`` and of ``pho
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mirific.image3.segmentation import Segmentation
 from mirific.image3.source_catalog_kernels import annulus_levels, measured_segments, shapes_of_peaks
-from mirific.io.column_table import Column, ColumnTable, Directions
 
 if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.table import QTable
     from gwcs import WCS
 
 __all__ = ["Apertures", "Scene", "source_table"]
@@ -28,6 +29,24 @@ _SIGMA = 1.0 / (2.0 * np.sqrt(2.0 * np.log(2.0)))
 
 #: Variance of a pixel, below which (squared) no covariance of a source falls (Bertin & Arnouts 1996).
 _PIXEL_VARIANCE = 1.0 / 12.0
+
+
+class Column(NamedTuple):
+    """A column of the table.
+
+    Parameters
+    ----------
+    name : str
+    values : array, shape (n,), or SkyCoord
+    description : str
+    unit : str, optional
+        As FITS writes it: ``Jy``; empty for a quantity without dimension, None for what is no quantity.
+    """
+
+    name: str
+    values: Any
+    description: str
+    unit: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,14 +103,17 @@ class Scene:
     upper_edge: float = 0.5
 
 
-def source_table(scene: Scene, segments: Segmentation) -> ColumnTable:
+def source_table(scene: Scene, segments: Segmentation) -> QTable:
     """Measure the sources.
 
     Returns
     -------
-    ColumnTable
+    QTable
         One row per source, in the order of the labels.
     """
+    from astropy import units
+    from astropy.table import QTable
+
     boxes, sums = measured_segments(segments.labels, segments.count, segments.data, scene.error, segments.smooth)
     x, y = sums[:, 4], sums[:, 5]
     columns = (
@@ -102,7 +124,13 @@ def source_table(scene: Scene, segments: Segmentation) -> ColumnTable:
         *_moments(scene, sums),
         *_boxes(scene, boxes),
     )
-    return ColumnTable(tuple(replace(column, format=_format(column.name)) for column in columns))
+    table = QTable()
+    for name, values, description, unit in columns:
+        table[name] = values if unit is None else values << units.Unit(unit)
+        table[name].info.description = description
+        if _format(name):
+            table[name].info.format = _format(name)
+    return table
 
 
 def _format(name: str) -> str:
@@ -122,9 +150,11 @@ def _positions(scene: Scene, x: _Floats, y: _Floats) -> Iterator[Column]:
     yield Column("sky_centroid", _sky(scene, x, y), "ICRS Sky coordinate of the source centroid")
 
 
-def _sky(scene: Scene, x: Any, y: Any) -> Directions:
-    """Places on the sky; NaN outside of the mosaic."""
-    return Directions(*scene.wcs(x, y))
+def _sky(scene: Scene, x: Any, y: Any) -> SkyCoord:
+    """Places on the sky, ICRS; NaN outside of the mosaic."""
+    from astropy.coordinates import SkyCoord
+
+    return SkyCoord(*scene.wcs(x, y), unit="deg")
 
 
 def _magnitudes(flux: Any, error: Any) -> tuple[_Floats, _Floats]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,8 +15,10 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from mirific.errors import InputError
+from mirific.exposure import ExtraContent
 from mirific.fits_files import UNREADABLE, SampleCode, Unit, is_packed, read_tables, read_units
 from mirific.io.extensions import ASDF, HDRTAB, INT_TIMES, STEPS
+from mirific.io.extra_content import extra_content
 
 __all__ = ["FitsFile", "open_fits"]
 
@@ -27,15 +30,20 @@ class FitsFile:
     Parameters
     ----------
     path : Path
-    units : mapping
-        Extension name to its header and place, in the order of the file; the first of a name.
+    all_units : tuple of Unit
+        Header and place of each extension, in the order of the file.
     packed : bool
         Whether it is compressed by gzip.
     """
 
     path: Path
-    units: Mapping[str, Unit]
+    all_units: tuple[Unit, ...]
     packed: bool
+
+    @cached_property
+    def units(self) -> Mapping[str, Unit]:
+        """Extension name to its header and place; the first of a name."""
+        return {unit.name: unit for unit in reversed(self.all_units)}
 
     def __contains__(self, name: str) -> bool:
         return name in self.units
@@ -103,6 +111,11 @@ class FitsFile:
         tables: Mapping[str, NDArray[Any]] = self._understood(lambda: read_tables(self.path, units))
         return tables
 
+    def extra_content(self) -> ExtraContent:
+        """What others put into an image product."""
+        with gzip.open(self.path) if self.packed else self.path.open("rb") as source:
+            return extra_content(self.all_units, source)  # type: ignore[arg-type] # a GzipFile reads and seeks alike
+
     def _understood(self, read: Callable[[], Any]) -> Any:
         """What ``read`` returns; where that makes no sense, the file is said to be damaged."""
         try:
@@ -125,10 +138,7 @@ def open_fits(path: Path) -> FitsFile:
         packed = is_packed(path)
     except UNREADABLE as error:
         raise _damaged(path, error) from error
-    named: dict[str, Unit] = {}
-    for unit in units:
-        named.setdefault(unit.name, unit)
-    return FitsFile(path, named, packed)
+    return FitsFile(path, tuple(units), packed)
 
 
 def _check_start(path: Path) -> None:

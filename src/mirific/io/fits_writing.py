@@ -15,10 +15,11 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from mirific.exposure import Cubes, Image, Mosaic
+from mirific.exposure import Cubes, ExtraContent, Image, Mosaic
 from mirific.io.computed_planes import ComputedPlanes
 from mirific.io.embedded_asdf import asdf_bytes
 from mirific.io.extensions import ASDF, FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_image, steps_table
+from mirific.io.extra_content import add_cards
 from mirific.io.headers import header_cards, nested
 from mirific.io.ownership import software
 from mirific.io.plane_spool import SpooledPlanes
@@ -62,9 +63,8 @@ def image_extensions(image: Image) -> Iterator[Extension]:
     yield Extension("ERR", image.err)
     yield Extension("DQ", image.dq)
     yield from _present({INT_TIMES: image.int_times if image.data.ndim == 3 else None, "AREA": image.area})
-    yield Extension("VAR_POISSON", image.var_poisson)
-    yield Extension("VAR_RNOISE", image.var_rnoise)
-    yield from _present({"VAR_FLAT": image.var_flat})
+    variances = {"VAR_POISSON": image.var_poisson, "VAR_RNOISE": image.var_rnoise, "VAR_FLAT": image.var_flat}
+    yield from _present(variances)
     if image.flags.entries:
         planes, cards = flags_image(image.flags)
         yield Extension(FLAGSRC, planes, tuple(cards))
@@ -111,6 +111,7 @@ def write_fits(
     extensions: Iterable[Extension],
     wcs: WCS | None = None,
     cards: Mapping[str, Any] | None = None,
+    extra: ExtraContent | None = None,
 ) -> None:
     """Write a product.
 
@@ -125,21 +126,27 @@ def write_fits(
     wcs : gwcs.WCS, optional
     cards : mapping, optional
         Keywords of the primary header beside those that the metadata make, and their values.
+    extra : ExtraContent, optional
+        What others put into the product that this one was made from.
     """
+    carried = extra or ExtraContent()
     described = marked(meta, kind)
     primary = fits.PrimaryHDU()
     _add(
         primary.header,
         (*header_cards(described, "PRIMARY"), *((key, value, "") for key, value in (cards or {}).items())),
     )
+    add_cards(primary.header, carried, "PRIMARY")
     primary.writeto(path)
     for extension in extensions:
         if getattr(extension.data.dtype, "names", None):
             _append_table(path, extension)
         else:
-            _append_image(path, extension, header_cards(described, extension.name))
+            _append_image(path, extension, header_cards(described, extension.name), carried)
     content = np.frombuffer(asdf_bytes(nested(described), wcs), dtype=np.uint8)
     _append_table(path, Extension(ASDF, np.array([(content,)], [("ASDF_METADATA", np.uint8, content.shape)])))
+    with path.open("ab") as stream:
+        stream.writelines(part.data for part in carried.extensions)
 
 
 def marked(meta: Mapping[str, Any], kind: str) -> dict[str, Any]:
@@ -149,7 +156,7 @@ def marked(meta: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return {**plain, "model_type": kind, "calibration_software_version": software(), "date": now}
 
 
-def _append_image(path: Path, extension: Extension, cards: Iterable[tuple[str, Any, str]]) -> None:
+def _append_image(path: Path, extension: Extension, cards: Iterable[tuple[str, Any, str]], extra: ExtraContent) -> None:
     """Add an image to a file, plane by plane: what waits on disk, or is computed, never is in memory as a whole."""
     bitpix, stored, zero = _CODES[np.dtype(extension.data.dtype).newbyteorder("=").str[1:]]
     header = fits.ImageHDU(name=extension.name).header
@@ -158,6 +165,7 @@ def _append_image(path: Path, extension: Extension, cards: Iterable[tuple[str, A
     for axis, size in enumerate(reversed(extension.data.shape), start=1):
         header.insert(2 + axis, (f"NAXIS{axis}", size))
     _add(header, (*((("BSCALE", 1, ""), ("BZERO", zero, "")) if zero else ()), *cards, *extension.cards))
+    add_cards(header, extra, extension.name)
     with fits.StreamingHDU(str(path), header) as stream:
         for plane in _planes(extension.data):
             pixels = np.asarray(plane, dtype=np.uint32) ^ np.uint32(zero) if zero else np.asarray(plane)

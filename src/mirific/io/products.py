@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 from mirific.asdf_files import write_document
 from mirific.errors import BrokenWcs, InputError, NotMiriImaging, OutputError
 from mirific.exposure import Cubes, FlagProvenance, Image, Metadata, Mosaic, Ramp, StepRecord, Tree
-from mirific.io.column_table import ColumnTable
 from mirific.io.embedded_asdf import asdf_metadata, asdf_wcs
 from mirific.io.extensions import ASDF, FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_from, history_from
 from mirific.io.fits_reading import FitsFile, open_fits
@@ -265,8 +264,8 @@ def _image(file: FitsFile, meta: Metadata, wcs: WCS | None) -> Image:
         data=data,
         err=_pixels(file, "ERR", np.float32),
         dq=_pixels(file, "DQ", np.uint32),
-        var_poisson=_pixels_or_zeros(file, "VAR_POISSON", data),
-        var_rnoise=_pixels_or_zeros(file, "VAR_RNOISE", data),
+        var_poisson=file.pixels("VAR_POISSON", np.float32),
+        var_rnoise=file.pixels("VAR_RNOISE", np.float32),
         var_flat=file.pixels("VAR_FLAT", np.float32),
         area=file.pixels("AREA", np.float32),
         int_times=file.table(INT_TIMES),
@@ -274,6 +273,7 @@ def _image(file: FitsFile, meta: Metadata, wcs: WCS | None) -> Image:
         meta=meta,
         flags=_flags(file, data.shape[-2:]),
         history=_history(file),
+        extra=file.extra_content(),
     )
 
 
@@ -314,11 +314,6 @@ def _pixels(file: FitsFile, name: str, dtype: type[np.generic]) -> NDArray[Any]:
     pixels = file.pixels(name, dtype)
     assert pixels is not None
     return pixels
-
-
-def _pixels_or_zeros(file: FitsFile, name: str, like: NDArray[Any]) -> NDArray[Any]:
-    pixels = file.pixels(name, np.float32)
-    return np.zeros_like(like) if pixels is None else pixels
 
 
 def _wcs(file: FitsFile) -> WCS | None:
@@ -381,7 +376,8 @@ def write(
         kind = "CubeModel" if exposure.data.ndim == 3 else "ImageModel"
         extensions, wcs = image_extensions(exposure), exposure.wcs
     with staged(path) as draft:
-        write_fits(draft, kind, exposure.meta, extensions, wcs, cards)
+        extra = exposure.extra if isinstance(exposure, Image) else None
+        write_fits(draft, kind, exposure.meta, extensions, wcs, cards, extra)
         before()
     return path
 
@@ -456,10 +452,8 @@ def _with_nulls(node: Any) -> Any:
     return None if isinstance(node, float) and not math.isfinite(node) else node
 
 
-def write_table(table: Table | ColumnTable, path: Path) -> Path:
+def write_table(table: Table, path: Path) -> Path:
     """Write a table as ECSV that names its maker, whole or not at all."""
-    if isinstance(table, ColumnTable):
-        return write_text(table.ecsv(), path)
     named = table.copy(copy_data=False)
     named.meta["generator"] = generator()
     with staged(path) as draft:

@@ -44,7 +44,7 @@ def level_of(exposure: Image | Mosaic) -> str:
     done = exposure.meta.get
     if done("cal_step.outlier_detection") == "COMPLETE":
         return "crf"
-    photometric = done("cal_step.photom") == "COMPLETE" or str(done("bunit_data", "")).startswith("MJy")
+    photometric = done("cal_step.photom") == "COMPLETE" or exposure.unit.startswith("MJy")
     return "cal" if photometric else "rate"
 
 

@@ -364,7 +364,8 @@ class SubtractLyotOffset(SetStep):
         where = regions.cut(_whole_lyot(), image.meta)
         changed = replace(image, data=np.where(where, image.data - np.float32(level), image.data).astype(np.float32))
         kind = "common to the set" if choice.common else "of this exposure"
-        said = f"{level:+.4g} MJy/sr ({choice.percent:+.2f} ± {choice.error:.2f} %, {kind}) subtracted from the Lyot"
+        part = f"{choice.percent:+.2f} ± {choice.error:.2f} %, {kind}"
+        said = f"{level:+.4g} {image.unit} ({part}) subtracted from the Lyot"
         return outcome(changed, self.name, "COMPLETE", said)
 
 
@@ -418,7 +419,7 @@ def _finding(image: Image, step: LyotStep, choice: _Adopted, shared: Evidence) -
     return Finding(
         _SLUG, "", image.name, (image.name,), present, choice.percent, "% of background", choice.significance,
         _THRESHOLD, _severity(present, choice), "the Lyot field, 0-based (5, 748) to (276, 1019)",
-        action, _reason(step, choice, present), evidence,
+        action, _reason(step, choice, present, image.unit), evidence,
     )  # fmt: skip
 
 
@@ -430,10 +431,10 @@ def _severity(present: bool | None, choice: _Adopted) -> str:
     return "severe" if abs(choice.percent) > 4.0 else "moderate" if abs(choice.percent) > 1.0 else "minor"
 
 
-def _reason(step: LyotStep, choice: _Adopted, present: bool | None) -> str:
+def _reason(step: LyotStep, choice: _Adopted, present: bool | None, unit: str) -> str:
     """Why the answer is what it is, with numbers."""
     own = (
-        f"Lyot minus imager {step.step:+.4g} ± {step.error:.2g} MJy/sr on a background of {step.background:.4g}: "
+        f"Lyot minus imager {step.step:+.4g} ± {step.error:.2g} {unit} on a background of {step.background:.4g}: "
         f"{step.percent:+.2f} ± {step.percent_error:.2f} %"
     )
     shared = ", with what Lyot and imager see of the same sky" if choice.matched else ""
@@ -484,7 +485,8 @@ def _evidence_of_set(images: ImageSet, steps: Mapping[int, LyotStep], adopted: M
         (name, round(step.background, 4), round(step.step, 4), round(step.error, 4), round(step.percent, 3))
         for name, step in zip(names, steps.values(), strict=True)
     )
-    columns = ("exposure", "imager (MJy/sr)", "step (MJy/sr)", "error (MJy/sr)", "step (%)")
+    unit = images.images[0].unit
+    columns = ("exposure", f"imager ({unit})", f"step ({unit})", f"error ({unit})", "step (%)")
     return Evidence(charts=(chart,), tables=(Rows("Steps", columns, rows),))
 
 
@@ -509,7 +511,7 @@ def _pictures(image: Image) -> tuple[Picture, ...]:
         "90th percentile, so that the step shows. Painted over: spot, bar, gap and bad pixels."
     )
     shown = np.clip(mean, low, high + 0.5 * (high - low)).astype(np.float32)
-    return (Picture("Lyot and imager", caption, shown, "MJy/sr", "linear", count == 0),)
+    return (Picture("Lyot and imager", caption, shown, image.unit, "linear", count == 0),)
 
 
 ISSUE = Issue(

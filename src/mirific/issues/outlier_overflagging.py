@@ -189,7 +189,7 @@ def detect(images: ImageSet) -> tuple[Finding, ...]:
     lost = [image.name for image in images.images if image.wcs is None]
     if lost:
         raise BrokenWcs("no world coordinates", where=lost[0], todo="run image2 first")
-    flagging = examine(images.images)
+    flagging, unit = examine(images.images), images.images[0].unit
     present = flagging.verdict not in {"fine", "local"}
     by_cores = flagging.sources >= 3
     return (
@@ -197,7 +197,7 @@ def detect(images: ImageSet) -> tuple[Finding, ...]:
             _SLUG, "", group, names, present, flagging.cores if by_cores else flagging.pixels,
             "% of source-core pixels flagged" if by_cores else "% of pixels flagged", flagging.significance,
             TOO_MANY_CORES if by_cores else TOO_MANY_PIXELS, _severity(flagging) if present else "none",
-            _where(flagging, names), _action(flagging, names), _reason(flagging),
+            _where(flagging, names), _action(flagging, names, unit), _reason(flagging, unit),
             _evidence(flagging, images.images, names),
         ),
     )  # fmt: skip
@@ -213,12 +213,12 @@ def _severity(flagging: Flagging) -> str:
     return "moderate" if flagging.cores > 3.0 or flagging.pixels > 4.0 else "minor"
 
 
-def _reason(flagging: Flagging) -> str:
+def _reason(flagging: Flagging, unit: str) -> str:
     """Verdict and numbers in words."""
     shift = f"largest shift {flagging.largest_shift:.3f} arcsec" if flagging.largest_shift else "no shift measured"
     worst = max(flagging.backgrounds, key=lambda item: abs(item.excess) / item.noise, default=None)
     sky = (
-        f"largest difference of backgrounds {worst.excess:+.3g} ± {worst.error:.2g} MJy/sr, "
+        f"largest difference of backgrounds {worst.excess:+.3g} ± {worst.error:.2g} {unit}, "
         f"{abs(worst.excess) / worst.noise:.2f} of a pixel's noise"
         if worst is not None
         else "backgrounds not comparable"
@@ -248,7 +248,7 @@ def _where(flagging: Flagging, names: Sequence[str]) -> str:
     return ", ".join(chosen[:6]) + (f" and {len(chosen) - 6} more" if len(chosen) > 6 else "") or "all exposures"
 
 
-def _action(flagging: Flagging, names: Sequence[str]) -> str:
+def _action(flagging: Flagging, names: Sequence[str], unit: str) -> str:
     """What to do about it."""
     if flagging.verdict == "misaligned":
         size = (
@@ -261,7 +261,7 @@ def _action(flagging: Flagging, names: Sequence[str]) -> str:
         lyot = any(item.field == "Lyot" for item in flagging.mismatched)
         levels = ", ".join(f"{names[i.exposure]} {i.field} {i.excess:+.3g}" for i in flagging.mismatched[:3])
         first = "apply lyot-offset, then " if lyot else ""
-        matched = f"match the sky levels (excess in MJy/sr: {levels})"
+        matched = f"match the sky levels (excess in {unit}: {levels})"
         return f"{first}{matched} and run outlier_detection on the _cal files again; the step {_SLUG} does both"
     if flagging.verdict == "thresholds":
         snr, scale = (" ".join(map(str, pair)) for pair in (flagging.snr, flagging.scale))
@@ -278,7 +278,7 @@ def _action(flagging: Flagging, names: Sequence[str]) -> str:
 
 def _evidence(flagging: Flagging, images: Sequence[Image], names: Sequence[str]) -> Evidence:
     """Charts of flags and backgrounds, a table per exposure, a picture of the worst one."""
-    number = tuple(float(k + 1) for k in range(len(names)))
+    number, unit = tuple(float(k + 1) for k in range(len(names))), images[0].unit
     cores = Chart(
         "Flagged core pixels", "Per exposure; the line is the part from which on it is called overflagging.",
         number, flagging.core_of, "exposure", "core pixels flagged (%)", labels=tuple(names),
@@ -289,7 +289,7 @@ def _evidence(flagging: Flagging, images: Sequence[Image], names: Sequence[str])
         "Backgrounds at the same places of the sky", "Imager of each exposure above the median of the set. Bars: one "
         "standard error. Lines: the noise of a pixel, from which on outlier detection suffers.",
         tuple(item.exposure + 1.0 for item in imager), tuple(item.excess for item in imager), "exposure",
-        "excess (MJy/sr)", yerr=tuple(item.error for item in imager), labels=tuple(names[i.exposure] for i in imager),
+        f"excess ({unit})", yerr=tuple(item.error for item in imager), labels=tuple(names[i.exposure] for i in imager),
         levels={"noise": imager[0].noise, "-noise": -imager[0].noise} if imager else {},
     )  # fmt: skip
     values = {
@@ -299,14 +299,14 @@ def _evidence(flagging: Flagging, images: Sequence[Image], names: Sequence[str])
     }  # fmt: skip
     charts = (cores, sky) if imager else (cores,)
     worst = int(np.argmax(flagging.core_of if flagging.sources >= 3 else flagging.pixels_of))
-    return Evidence((_picture(images[worst], names[worst]),), charts, (_table(flagging, names),), values)
+    return Evidence((_picture(images[worst], names[worst]),), charts, (_table(flagging, names, unit),), values)
 
 
-def _table(flagging: Flagging, names: Sequence[str]) -> Rows:
+def _table(flagging: Flagging, names: Sequence[str], unit: str) -> Rows:
     """What was measured, exposure by exposure."""
     columns = (
         "exposure", "cores flagged (%)", "pixels flagged (%)", "largest block (pixels)", "shift east (arcsec)",
-        "shift north (arcsec)", "background excess of imager (MJy/sr)",
+        "shift north (arcsec)", f"background excess of imager ({unit})",
     )  # fmt: skip
     excess = {item.exposure: round(item.excess, 4) for item in flagging.backgrounds if item.field == "imager"}
     rows = tuple(
@@ -328,7 +328,7 @@ def _picture(image: Image, name: str) -> Picture:
     shown = bridged(image).data[window]
     caption = f"{name}: where most pixels are flagged. Painted over: pixels flagged by outlier detection."
     return Picture(
-        "Flagged pixels", caption, np.nan_to_num(shown), "MJy/sr", "asinh", flagged[window],
+        "Flagged pixels", caption, np.nan_to_num(shown), image.unit, "asinh", flagged[window],
         origin=(float(x0), float(y0)),
     )  # fmt: skip
 

@@ -122,7 +122,7 @@ def _evidence(image: Image, where: NDArray[np.bool_]) -> Evidence:
         "Pixels whose ramps lost groups to showers",
         "Count rates or brightness after the fit; what was flagged is painted over.",
         image.data,
-        unit=str(image.meta.get("bunit_data", "")),
+        unit=image.unit,
         mask=where,
     )
     return Evidence(pictures=(picture,), values={"pixels": int(where.sum())})

@@ -254,7 +254,7 @@ def _with_picture(evidence: Evidence, images: ImageSet, alignment: Alignment, gr
         "The same source in two visits",
         f"A place that visits {labels} share, as each sees it and as their mean, as in a mosaic; 9 arcsec each, north "
         "up, east to the left.",
-        views, str(images.images[0].meta.get("bunit_data", "")),
+        views, images.images[0].unit,
     )  # fmt: skip
     return replace(evidence, pictures=(picture, *evidence.pictures))
 

@@ -126,7 +126,7 @@ def _picture(mosaic: Mosaic) -> Picture:
     data = np.where(mosaic.weight > 0, mosaic.data, np.nan)
     title = str(mosaic.meta.get("instrument.filter", "mosaic"))
     sources = "" if mosaic.catalog is None else f", {len(mosaic.catalog)} catalogued sources"
-    return Picture(title, f"{exposures} exposures{sources}; {mosaic.meta['filename']}", data, "MJy/sr")
+    return Picture(title, f"{exposures} exposures{sources}; {mosaic.meta['filename']}", data, mosaic.unit)
 
 
 def _read(job: MosaicJob, threads: Executor) -> ImageSet:
@@ -142,7 +142,7 @@ def _read(job: MosaicJob, threads: Executor) -> ImageSet:
             import_module(module)
         return results
 
-    images = SpooledImages.made(Spool(job.output), lambda path: io.read_image(path, overrides), paths, begun)
+    images = SpooledImages.made(Spool(job.output), lambda path: io.read_image(path, overrides | table), paths, begun)
     return ImageSet(images, Metadata({"filename": name, **table}))
 
 
@@ -268,10 +268,16 @@ def _write(made: _Made, job: MosaicJob, threads: Executor) -> tuple[dict[str, Pa
 
     The mosaic appears last, when all else is there: it says that the job is done.
     """
+    from mirific.image3.source_catalog import segmentation_map
+
     mosaic, products = made.mosaic, {}
-    segments = threads.map(lambda path: io.write_segmentation(mosaic, path), _path_of_segments(made, job))
+    catalog = f"{job.plan.root}_cat.ecsv"
+    segments = threads.map(
+        lambda path: io.write_segmentation(segmentation_map(mosaic, path.name, catalog), path),
+        _path_of_segments(made, job),
+    )
     if mosaic.catalog is not None:
-        products["cat"] = write_table(mosaic.catalog, job.output / f"{job.plan.root}_cat.ecsv")
+        products["cat"] = write_table(mosaic.catalog, job.output / catalog)
     name = Name(job.plan.root, "i2d").file
     marked = mosaic.with_meta({"filename": name, "mirific.run_key": job.run_key, **made_by(job.references)})
     members: list[tuple[Path, tuple[FlagCount, ...]]] = []

@@ -192,6 +192,8 @@ def _calibrated(frame: Frame, rate: Image) -> Image:
     flat, flags = _flat_field(frame)
     factor = np.float32(frame.conversion) / flat
     y, x = np.mgrid[: flat.shape[0], : flat.shape[1]]
+    assert rate.var_poisson is not None  # both are simulated
+    assert rate.var_rnoise is not None
     scaled = replace(
         rate,
         data=rate.data * factor,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.errors import ParameterError
+from mirific.errors import InputError
 from mirific.exposure import Image
 from mirific.image3 import official
 from mirific.image3.alignment.absolute_ties import SkyCatalog
+from mirific.image3.alignment.star_table import column_of, numbers, read_stars
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -31,38 +33,23 @@ def absolute_table(name: str, images: Sequence[Image]) -> Table:
     Parameters
     ----------
     name : str
-        A file that astropy reads as a table, with RA and DEC in columns of any case or in ``sky_centroid`` (such as a
-        ``_cat.ecsv``); or the name of a catalogue on the network, such as GAIADR3.
+        A file (:func:`.star_table.read_stars`), such as a ``_cat.ecsv``; or the name of a catalogue on the network,
+        such as GAIADR3.
     images : sequence of Image
         They say which part of the sky, and which epoch, is wanted from the network.
 
     Raises
     ------
+    InputError
+        If the file is not a table or lacks positions.
     ParameterError
-        If it is not a table, lacks positions or cannot be reached.
+        If there is no such file or catalogue, or it cannot be reached.
     """
-    from astropy.table import Table
-
-    if not Path(name).is_file():
-        return official.remote_catalog(name, images)
-    try:
-        table = Table.read(name)
-    except (OSError, ValueError, TypeError) as error:
-        raise ParameterError(f"not a table ({error})", where=name, todo="give ECSV, FITS or CSV") from error
-    return _with_positions(table, name)
-
-
-def _with_positions(table: Table, name: str) -> Table:
-    columns = {column.upper(): column for column in table.colnames}
-    if {"RA", "DEC"} <= set(columns):
-        table.rename_columns([columns["RA"], columns["DEC"]], ["RA", "DEC"])
-    elif "SKY_CENTROID" in columns:
-        centroid = table[columns["SKY_CENTROID"]]
-        table["RA"], table["DEC"] = centroid.ra.deg, centroid.dec.deg
-    else:
-        raise ParameterError("no columns RA and DEC", where=name, todo="name them so")
-    table.meta["name"] = Path(name).name
-    return table
+    if os.path.isfile(name):
+        return read_stars(Path(name))
+    if os.path.exists(name):
+        raise InputError("not a file", where=name, todo="give a table file with columns RA and DEC")
+    return official.remote_catalog(name, images)
 
 
 def absolute_catalog(name: str, images: Sequence[Image]) -> SkyCatalog:
@@ -74,20 +61,27 @@ def absolute_catalog(name: str, images: Sequence[Image]) -> SkyCatalog:
 
     Raises
     ------
+    InputError
+        If the file is not a table or lacks positions.
     ParameterError
-        If it is not a table, lacks positions or cannot be reached.
+        If there is no such file or catalogue, or it cannot be reached.
     """
     table = absolute_table(name, images)
-    ra, dec = _numbers(table, "RA", "deg"), _numbers(table, "DEC", "deg")
-    if Path(name).is_file():
-        years, parallax = _years(table, images[0]), _numbers(table, "parallax", "mas")
+
+    def values(column: str, unit: str) -> _Floats:
+        found = numbers(table, column, unit, name)
+        return np.zeros(len(table)) if found is None else np.nan_to_num(found, nan=0.0)
+
+    ra, dec = values("RA", "deg"), values("DEC", "deg")
+    if os.path.isfile(name):
+        years, parallax = _years(table, images[0], name), values("parallax", "mas")
         east, north = _parallactic_factors(ra, dec, images[0])
-        east = years * _numbers(table, "pmra", "mas / yr") + parallax * east
-        north = years * _numbers(table, "pmdec", "mas / yr") + parallax * north
+        east = years * values("pmra", "mas / yr") + parallax * east
+        north = years * values("pmdec", "mas / yr") + parallax * north
         ra, dec = ra + east / 3.6e6 / np.cos(np.radians(dec)), dec + north / 3.6e6
-    error = np.hypot(_numbers(table, "ra_error", "mas"), _numbers(table, "dec_error", "mas")) / np.sqrt(2.0) / 1e3
+    error = np.hypot(values("ra_error", "mas"), values("dec_error", "mas")) / np.sqrt(2.0) / 1e3
     error = np.where(error > 0, error, _USUAL_ERROR)
-    good = np.isfinite(ra) & np.isfinite(dec)
+    good = np.isfinite(ra) & (np.abs(dec) <= 90.0)
     return SkyCatalog(ra[good] % 360.0, dec[good], error[good])
 
 
@@ -109,37 +103,27 @@ def _parallactic_factors(ra: _Floats, dec: _Floats, image: Image) -> tuple[_Floa
     return east, north
 
 
-def _years(table: Table, image: Image) -> _Floats:
+#: First and last year that an epoch can be.
+_EPOCHS = 1800.0, 2200.0
+
+
+def _years(table: Table, image: Image, name: str) -> _Floats:
     """From the epoch of each star to that of the exposure, yr; 0 where either is not known."""
     from astropy.time import Time
 
     date = image.meta.get("observation.date")
-    known = [key for key in ("ref_epoch", "epoch") if _column(table, key) is not None or key in table.meta]
+    known = [key for key in ("ref_epoch", "epoch") if column_of(table, key) is not None or key in table.meta]
     if not known or date is None:
         return np.zeros(len(table))
-    own = _column(table, known[0])
-    epoch = np.full(len(table), float(table.meta[known[0]])) if own is None else _numbers(table, known[0], "yr")
+    own = numbers(table, known[0], "yr", name)
+    epoch = np.full(len(table), _epoch(table.meta[known[0]])) if own is None else own
     now = Time(str(date)).decimalyear
-    return np.where(epoch > 0, now - epoch, 0.0)
+    return np.where((epoch > _EPOCHS[0]) & (epoch < _EPOCHS[1]), now - epoch, 0.0)
 
 
-def _column(table: Table, name: str) -> str | None:
-    return next((column for column in table.colnames if column.lower() == name.lower()), None)
-
-
-def _numbers(table: Table, name: str, unit: str) -> _Floats:
-    """A column in the unit wanted, which it is taken to have where it says none; zeros where it or a value lacks.
-
-    Positions that lack stay NaN.
-    """
-    from astropy import units
-
-    column = _column(table, name)
-    if column is None:
-        return np.zeros(len(table))
-    values: Any = table[column]
-    plain = np.ma.filled(np.ma.asarray(getattr(values, "value", values)), np.nan).astype(float)
-    stated = getattr(values, "unit", None)
-    if stated is not None and stated != units.dimensionless_unscaled:
-        plain = plain * units.Unit(stated).to(units.Unit(unit))
-    return plain if unit == "deg" else np.nan_to_num(plain)
+def _epoch(stated: Any) -> float:
+    """Julian year of an epoch such as 2016.0 or J2016.0; NaN where it is none."""
+    try:
+        return float(str(getattr(stated, "value", stated)).lstrip("Jj"))
+    except ValueError:
+        return float("nan")
