@@ -8,7 +8,7 @@ from importlib import metadata
 
 from mirific.step import References
 
-__all__ = ["PACKAGES", "made_by", "versions"]
+__all__ = ["PACKAGES", "made_by", "software", "versions"]
 
 #: What a result depends on.
 PACKAGES = ("mirific", "jwst", "stcal", "stdatamodels", "crds", "gwcs", "astropy", "numpy", "numba")
@@ -25,13 +25,15 @@ def versions() -> dict[str, str]:
     return {name: _version(name) for name in PACKAGES}
 
 
-def made_by(references: References) -> Mapping[str, str]:
-    """Metadata of the software (CAL_VER) and of CRDS (CRDS_CTX, CRDS_VER).
+def software() -> str:
+    """Name mirific, and the release of ``jwst`` beside which it computes."""
+    return f"mirific {_version('mirific')} (jwst {_version('jwst')})"
 
-    CAL_VER names mirific, and the release of ``jwst`` beside which it computes.
-    """
+
+def made_by(references: References) -> Mapping[str, str]:
+    """Metadata of the software (CAL_VER) and of CRDS (CRDS_CTX, CRDS_VER)."""
     return {
-        "calibration_software_version": f"mirific {_version('mirific')} (jwst {_version('jwst')})",
+        "calibration_software_version": software(),
         "ref_file.crds.context_used": references.context(),
         "ref_file.crds.sw_version": _version("crds"),
     }

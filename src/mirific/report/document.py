@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from mirific.report.results import Results
@@ -13,10 +14,11 @@ VERSION = "1.0"
 
 
 def as_json(results: Results) -> dict[str, Any]:
-    """Return ``{"version", "inputs", "findings"}``, and ``"left"`` where issues were mitigated."""
+    """Return ``{"version", "inputs", "set_aside", "findings"}``, and ``"left"`` where issues were mitigated."""
     tree: dict[str, Any] = {
         "version": VERSION,
         "inputs": list(results.inputs),
+        "set_aside": [asdict(item) for item in results.set_aside],
         "findings": [finding.as_json() for finding in results.findings],
     }
     if results.left:
