@@ -193,7 +193,7 @@ def find_kept(kind: type[Result], root: str, last: str, key: str, context: str, 
 
 
 def _path(folder: Path, root: str, last: str) -> Path:
-    return folder / _FOLDER / f"{root}_{last}.npz"
+    return folder / _FOLDER / f"{root}_{last}.kept"
 
 
 def clear_leftovers(folder: Path) -> None:

@@ -186,8 +186,8 @@ def _read(job: MosaicJob, threads: Executor) -> tuple[ImageSet, tuple[SetAside, 
 
     images = SpooledImages.made(Spool(job.output), lambda path: io.read_image(path, overrides), paths, begun)
     if not images:
-        what = f"none of its exposures can be used ({set_aside[0].path.name}: {set_aside[0].reason})"
-        raise InputError(what, where=job.plan.root)
+        first = "".join(f" ({item.path.name}: {item.reason})" for item in set_aside[:1])
+        raise InputError(f"none of its exposures can be used{first}")
     return ImageSet(images, Metadata({"filename": name, **table})), tuple(set_aside)
 
 

@@ -14,13 +14,17 @@ VERSION = "1.0"
 
 
 def as_json(results: Results) -> dict[str, Any]:
-    """Return ``{"version", "inputs", "set_aside", "findings"}``, and ``"left"`` where issues were mitigated."""
+    """Return ``{"version", "inputs", "findings"}``.
+
+    There is also ``"left"`` where issues were mitigated, and ``"set_aside"`` where something could not be used.
+    """
     tree: dict[str, Any] = {
         "version": VERSION,
         "inputs": list(results.inputs),
-        "set_aside": [asdict(item) for item in results.set_aside],
         "findings": [finding.as_json() for finding in results.findings],
     }
     if results.left:
         tree["left"] = [finding.as_json() for finding in results.left]
+    if results.set_aside:
+        tree["set_aside"] = [asdict(item) for item in results.set_aside]
     return tree
