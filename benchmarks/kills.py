@@ -1,7 +1,7 @@
 """Kill runs at random moments, resume them, and compare products and reports with those of a run that was left alone.
 
 ``python -m benchmarks.kills [--kills 20 --seed 1 --full --work DIR]``. A small programme is simulated, reduced once
-without disturbance, and then again and again: each run ends by SIGKILL (one in five: SIGTERM) at a random moment, and is
+without disturbance, and then again and again: each run ends by SIGKILL (one in five: SIGTERM) at a random moment and is
 resumed, sometimes killed once more, until it is done. Products are compared to the last byte, the times at which they
 were made aside; ``report.json`` to the last byte; ``report.html`` with wall times aside. Hidden folders that are left
 are counted.

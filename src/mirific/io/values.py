@@ -10,7 +10,6 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +21,8 @@ from mirific.io.products import staged
 
 __all__ = ["as_read", "read_values", "write_values"]
 
-#: Name of the part that says what is where.
-_TREE = "tree"
+#: Name of the part that says what is where; size of the SHA-256, bytes.
+_TREE, _DIGEST = "tree", 32
 
 
 def write_values(value: Any, path: Path, kinds: Iterable[type]) -> Path:
@@ -47,11 +46,13 @@ def write_values(value: Any, path: Path, kinds: Iterable[type]) -> Path:
     writer = _Writer(kinds)
     tree = np.frombuffer(writer.text(value).encode(), dtype=np.uint8)
     parts: dict[str, Any] = {_TREE: tree, **writer.arrays}
-    stream = BytesIO()
-    np.savez(stream, **parts)
-    with staged(path) as draft, draft.open("wb") as file:
-        file.write(hashlib.sha256(stream.getbuffer()).digest())
-        file.write(stream.getbuffer())
+    with staged(path) as draft, draft.open("w+b") as stream:
+        stream.write(bytes(_DIGEST))
+        np.savez(stream, **parts)
+        stream.seek(_DIGEST)
+        digest = hashlib.file_digest(stream, "sha256").digest()
+        stream.seek(0)
+        stream.write(digest)
     return path
 
 
@@ -70,14 +71,15 @@ def read_values(path: Path, kinds: Iterable[type]) -> Any:
         If the file is missing or damaged, or of values that are not of these kinds.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as stream:
+            digest = stream.read(_DIGEST)
+            if hashlib.file_digest(stream, "sha256").digest() != digest:
+                raise InputError("damaged", where=path, todo="make it again")
+            stream.seek(_DIGEST)
+            with np.load(stream, allow_pickle=False) as parts:
+                arrays = {name: parts[name] for name in parts.files}
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})", where=path, todo="make it again") from error
-    size = hashlib.sha256().digest_size
-    if hashlib.sha256(memoryview(content)[size:]).digest() != content[:size]:
-        raise InputError("damaged", where=path, todo="make it again")
-    with np.load(BytesIO(content[size:]), allow_pickle=False) as parts:
-        arrays = {name: parts[name] for name in parts.files}
     text = arrays.pop(_TREE).tobytes().decode()
     try:
         return _Reader(text, arrays, {kind.__name__: kind for kind in kinds}).value
