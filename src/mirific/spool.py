@@ -84,9 +84,9 @@ class _Piece:
     """An unnamed file and its map; what is not written takes no space."""
 
     def __init__(self, folder: Path | None) -> None:
-        self.file, name = tempfile.mkstemp(prefix=".mirific-", dir=folder)
-        finalize(self, os.close, self.file)
-        os.unlink(name)
+        file = tempfile.TemporaryFile(prefix=".mirific-", dir=folder)  # noqa: SIM115 # open as long as this is
+        self.file = file.fileno()
+        finalize(self, file.close)
         os.ftruncate(self.file, _PIECE)
         self.map = mmap.mmap(self.file, _PIECE, access=mmap.ACCESS_COPY)
         self.address = np.frombuffer(self.map, dtype=np.uint8).ctypes.data

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from mirific.errors import OutputError
-from mirific.execute import Serial
+from mirific.errors import InputError, OutputError, ReferenceMissing
+from mirific.execute import Serial, Threads
 from mirific.pipeline import run
 from mirific.pipeline.exposures import Begun, ExposureJob, ExposureResult
-from mirific.pipeline.plan import Plan, Source
+from mirific.pipeline.mosaics import MosaicJob, MosaicResult
+from mirific.pipeline.plan import MosaicPlan, Plan, SetAside, Source
 from mirific.pipeline.settings import Settings
 from mirific.references import FixedReferences
 
@@ -61,3 +62,108 @@ def test_what_goes_wrong_at_the_end_of_an_exposure_ends_the_run(monkeypatch):
         _run("x", "bad", "b", "c", told=told)
     assert told == ["x"]
     assert "begin c" not in pretended.notes
+
+
+class Night:
+    """Exposures and mosaics of which some cannot be used: those whose root is in ``bad``."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *bad: str) -> None:
+        self.bad, self.done = set(bad), list[str]()
+        monkeypatch.setattr(run, "begin", self.begin)
+        monkeypatch.setattr(run, "finish", self.finish)
+        monkeypatch.setattr(run, "reduce_exposure", lambda job: self.finish(self.begin(job)))
+        monkeypatch.setattr("mirific.pipeline.mosaics.combine", self.combine)
+
+    def begin(self, job: ExposureJob) -> Begun:
+        root = job.source.root
+        if f"{root} in stage 1" in self.bad:
+            raise InputError("TGROUP is absent", where=job.source.path)
+        return Begun(job, None, ExposureResult(root, {"cal": Path("out") / f"{root}_cal.fits"}, state="s"))
+
+    def finish(self, begun: Begun) -> ExposureResult:
+        if f"{begun.result.root} in stage 2" in self.bad:
+            raise ReferenceMissing("no photom", where="photom.fits")
+        return begun.result
+
+    def combine(self, job: MosaicJob) -> MosaicResult:
+        lost = tuple(root for root in job.plan.members if f"{root} in stage 3" in self.bad)
+        if not set(job.plan.members) - set(lost) or job.plan.root in self.bad:
+            raise InputError("none of its exposures can be used")
+        self.done.append(f"{job.plan.root}: {' '.join(sorted(set(job.plan.members) - set(lost)))}")
+        return MosaicResult(job.plan.root, {}, set_aside=tuple(SetAside(job.images[root], "broken") for root in lost))
+
+
+def _night(roots: str, mosaics: dict[str, str], executor=None, workers=None, known=(), level="uncal"):
+    sources = tuple(Source(root, Path(f"{root}_uncal.fits"), level, "F770W") for root in roots)
+    plan = Plan(sources, tuple(MosaicPlan(name, tuple(members)) for name, members in mosaics.items()), known)
+    told = list[str]()
+    with executor or Serial() as where:
+        result = run.run_plan(
+            plan, Settings(), FixedReferences({}), Path("out"), where, workers=workers, advance=told.append
+        )
+    assert told == [*roots, *mosaics]
+    return result
+
+
+@pytest.mark.parametrize("way", [{}, {"workers": 1}, {"level": "rate"}, {"executor": Threads}])
+@pytest.mark.parametrize("where", ["stage 1", "stage 2"])
+@pytest.mark.parametrize("bad", ["a", "b", "e"])
+def test_one_bad_exposure_does_not_stop_a_night(monkeypatch, way, where, bad):
+    night = Night(monkeypatch, f"{bad} in {where}")
+    options = {name: value(2) if name == "executor" else value for name, value in way.items()}
+    result = _night("abcde", {"m": "abcde"}, **options)
+    good = "abcde".replace(bad, "")
+    assert "".join(exposure.root for exposure in result.exposures) == good
+    assert night.done == [f"m: {' '.join(good)}"]
+    (aside,) = result.set_aside
+    assert aside.path == Path(f"{bad}_uncal.fits")
+    assert aside.reason in {"TGROUP is absent", "photom.fits: no photom"}
+
+
+def test_an_exposure_that_cannot_be_read_for_a_mosaic_drops_out_once(monkeypatch):
+    night = Night(monkeypatch, "c in stage 3")
+    result = _night("abcd", {"m": "abc", "n": "bcd"})
+    assert night.done == ["m: a b", "n: b d"]
+    assert result.set_aside == (SetAside(Path("out/c_cal.fits"), "broken"),)
+
+
+def test_a_mosaic_of_nothing_is_set_aside_by_its_name(monkeypatch):
+    night = Night(monkeypatch, "c in stage 1")
+    result = _night("abc", {"m": "ab", "n": "c"})
+    assert night.done == ["m: a b"]
+    assert [aside.path.name for aside in result.set_aside] == ["c_uncal.fits", "n_i2d.fits"]
+
+
+def test_a_run_without_a_mosaic_is_impossible(monkeypatch):
+    Night(monkeypatch, "m", "n")
+    with pytest.raises(InputError, match=r"m_i2d.fits: none of its exposures"):
+        _night("ab", {"m": "a", "n": "b"})
+
+
+def test_more_than_half_unusable_is_impossible(monkeypatch):
+    night = Night(monkeypatch, *(f"{root} in stage 2" for root in "abc"))
+    with pytest.raises(InputError, match="3 of 5 exposures cannot be used"):
+        _night("abcde", {"m": "abcde"})
+    assert night.done == []
+
+
+def test_what_the_plan_could_not_use_counts(monkeypatch):
+    Night(monkeypatch, "a in stage 1")
+    known = tuple(SetAside(Path(f"{name}_uncal.fits"), "damaged") for name in "xy")
+    with pytest.raises(InputError, match="3 of 5"):
+        _night("abc", {"m": "abc"}, known=known)
+    Night(monkeypatch)
+    assert _night("abc", {"m": "abc"}, known=known).set_aside == known
+    with pytest.raises(InputError, match="2 of 3"):
+        _night("a", {"m": "a"}, known=known)
+
+
+def test_where_references_do_not_answer_at_all_that_is_the_reason(monkeypatch):
+    Night(monkeypatch, "a in stage 1")
+
+    def silent(_: FixedReferences) -> str:
+        raise ReferenceMissing("no server answers")
+
+    monkeypatch.setattr(FixedReferences, "context", silent)
+    with pytest.raises(ReferenceMissing, match="no server answers"):
+        _night("abc", {"m": "abc"})

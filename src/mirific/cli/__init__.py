@@ -1,8 +1,8 @@
 """The ``mirific`` command: the only place where all parts meet.
 
 Each command is one module that is imported when it is called, so that ``mirific --help`` answers at once.
-Exit codes: 0 done (of ``diagnose``: nothing found), 1 findings (``diagnose`` only), 2 could not be done, 130 and 143
-interrupted (128 and the number of the signal).
+Exit codes: 0 all is done (of ``diagnose``: nothing found), 1 findings (``diagnose`` only), 2 refused or impossible,
+3 finished, but an exposure or a mosaic was set aside, 128 and the number of the signal if interrupted (130, 143).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from typing import NoReturn
 
 __all__ = ["main"]
@@ -26,6 +27,13 @@ _NEW_OBJECTS = 200_000
 
 #: Exit code of what was interrupted, to which the number of the signal is added, as shells do.
 _INTERRUPTED = 128
+
+#: How commands that were interrupted, or lacked memory, go on; the others are given again.
+_GOES_ON = {
+    "run": "finished products are whole, run --resume goes on from there",
+    "demo": "what is written is whole; remove its folder, or name another one, and start again",
+}
+_NEEDS_LESS = dict.fromkeys(("run", "demo"), "finished products are whole, --workers 1 needs less")
 
 
 def _set_up_process() -> None:
@@ -60,10 +68,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         code = _outcome(arguments)
     except KeyboardInterrupt as stop:
-        sys.stderr.write("mirific: interrupted; finished products are whole, run --resume goes on from there\n")
+        sys.stderr.write(f"mirific: interrupted; {_advice(arguments, _GOES_ON)}\n")
         code = _INTERRUPTED + (stop.args[0] if stop.args else signal.SIGINT)
     except MemoryError:
-        sys.stderr.write("mirific: not enough memory; finished products are whole, --workers 1 needs less\n")
+        sys.stderr.write(f"mirific: not enough memory; {_advice(arguments, _NEEDS_LESS)}\n")
         code = 2
     except OSError as error:
         _explain(error)
@@ -71,6 +79,12 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments is None:
         _leave(code)
     return code
+
+
+def _advice(arguments: list[str] | None, advices: Mapping[str, str]) -> str:
+    """What there is to say of what a command leaves, and how to go on from there."""
+    words = sys.argv[1:] if arguments is None else arguments
+    return advices.get(words[0] if words else "", "what is written is whole")
 
 
 def _explain(error: OSError) -> None:

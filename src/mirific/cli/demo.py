@@ -9,7 +9,7 @@ from typing import Any
 
 from mirific import report
 from mirific.cli.options import progress, say
-from mirific.cli.run import write_report
+from mirific.cli.run import tell_set_aside, write_report
 from mirific.errors import OutputError
 from mirific.execute import Serial, Threads
 from mirific.pipeline.comparison import compare
@@ -54,7 +54,7 @@ def run_demo(output: Path, *, seed: int, full: bool, workers: int | None, quiet:
     _say("reducing the exposures to a mosaic", quiet)
     result = _reduce(manifest, output, workers, quiet=quiet)
     _write_results(result, manifest, output, time.perf_counter() - start, quiet=quiet)
-    return 0
+    return tell_set_aside(result)
 
 
 def _say(text: str, quiet: bool) -> None:

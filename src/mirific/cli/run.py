@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from mirific.execute import Cluster, Executor, Serial
 from mirific.io.names import Name
 from mirific.io.products import write_json, write_text
 from mirific.issues import SLUGS
+from mirific.pipeline.kept import clear_leftovers
 from mirific.pipeline.plan import Plan, make_plan
 from mirific.pipeline.run import RunResult, run_plan
 from mirific.pipeline.settings import TARGETS, Settings, read_config
@@ -22,7 +24,10 @@ from mirific.pipeline.summary import summarise
 from mirific.references import Crds
 from mirific.report import Results
 
-__all__ = ["Request", "run_request", "write_report"]
+__all__ = ["Request", "run_request", "tell_set_aside", "write_report"]
+
+#: Exit code of a run that is finished, but for what was set aside; and most lines that are said of that.
+_WITHOUT_SOME, _TOLD = 3, 3
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ def run_request(request: Request, *, dry_run: bool, quiet: bool) -> int:
         _print_plan(plan, settings, request.output)
         return 0
     _check_writable(request.output)
+    clear_leftovers(request.output)
     references = Crds(path=request.references)
     start = time.perf_counter()
     total = len(plan.sources) + (len(plan.mosaics) if settings.to == "i2d" else 0)
@@ -84,13 +90,23 @@ def run_request(request: Request, *, dry_run: bool, quiet: bool) -> int:
             resume=request.resume,
             advance=advance,
         )
-    results = summarise(
-        result, [source.path for source in plan.sources], settings, references.context(), time.perf_counter() - start
-    )
+    inputs = [*(source.path for source in plan.sources), *(item.path for item in plan.set_aside)]
+    results = summarise(result, inputs, settings, references.context(), time.perf_counter() - start)
     write_report(results, request.output)
     if not quiet:
         _print_end(results, result, request.output)
-    return 0
+    return tell_set_aside(result)
+
+
+def tell_set_aside(result: RunResult) -> int:
+    """Say in three lines at most what was set aside; return the exit code of a run that is finished."""
+    named = result.set_aside if len(result.set_aside) <= _TOLD else result.set_aside[: _TOLD - 1]
+    lines = [f"{item.path.name}: set aside, {item.reason}" for item in named]
+    if len(named) < len(result.set_aside):
+        lines.append(f"and {len(result.set_aside) - len(named)} more set aside: see report.html")
+    for line in lines:
+        sys.stderr.write(f"mirific: {line}\n")
+    return _WITHOUT_SOME if result.set_aside else 0
 
 
 def write_report(results: Results, folder: Path) -> None:
@@ -104,7 +120,9 @@ def _print_end(results: Results, result: RunResult, folder: Path) -> None:
         report.print_text(results)
     for item in result.mosaics:
         say(f"mosaic  {item.products['i2d']}")
-    say(f"{len(results.products)} products and report.html in {folder}  ({results.seconds:.1f} s)")
+    kept = sum(item.resumed for item in result.exposures) + sum(item.resumed for item in result.mosaics)
+    earlier = f", {kept} exposures and mosaics kept from an earlier run" if kept else ""
+    say(f"{len(results.products)} products and report.html in {folder}  ({results.seconds:.1f} s{earlier})")
 
 
 def _check_writable(folder: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from mirific.cli.options import say
 from mirific.errors import InputError, ParameterError
 from mirific.execute import Threads
+from mirific.io.drafts import clear_drafts
 from mirific.simulate.programme import Programme
 from mirific.simulate.write import write_programme
 
@@ -27,6 +28,8 @@ def run_simulate(
     if seed is not None:
         values["seed"] = seed
     programme = Programme.from_mapping(values)
+    for folder in (output, output / "truth"):
+        clear_drafts(folder)
     with Threads() as threads:
         manifest = write_programme(programme, output, threads.map)
     if not quiet:

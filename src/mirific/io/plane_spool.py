@@ -29,9 +29,9 @@ class _Unnamed:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.descriptor, path = tempfile.mkstemp(dir=folder)
-        weakref.finalize(self, os.close, self.descriptor)
-        os.unlink(path)
+        file = tempfile.TemporaryFile(prefix=".mirific-", dir=folder)  # noqa: SIM115 # open as long as this is
+        self.descriptor = file.fileno()
+        weakref.finalize(self, file.close)
 
 
 class PlaneSpool:

@@ -6,8 +6,6 @@ import json
 import logging
 import math
 import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +18,7 @@ from numpy.typing import NDArray
 from mirific.asdf_files import write_document
 from mirific.errors import BrokenWcs, InputError, NotMiriImaging, OutputError
 from mirific.exposure import Cubes, FlagProvenance, Image, Metadata, Mosaic, Ramp, StepRecord, Tree
+from mirific.io.drafts import draft_folder
 from mirific.io.embedded_asdf import asdf_metadata, asdf_wcs
 from mirific.io.extensions import ASDF, FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_from, history_from
 from mirific.io.fits_reading import FitsFile, open_fits
@@ -404,18 +403,13 @@ def staged(path: Path) -> Iterator[Path]:
     check_replaceable(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=".mirific-", dir=path.parent))
-    except OSError as error:
-        raise _unwritable(path, error) from error
-    try:
-        yield folder / path.name
-        _settle(folder / path.name)
-        os.replace(folder / path.name, path)
+        with draft_folder(path.parent) as folder:
+            yield folder / path.name
+            _settle(folder / path.name)
+            os.replace(folder / path.name, path)
         _settle(path.parent)
     except OSError as error:
         raise _unwritable(path, error) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _settle(path: Path) -> None:

@@ -18,6 +18,7 @@ from mirific.exposure import Cubes, Image, StepRecord, Tree
 from mirific.io.names import Name
 from mirific.pipeline import singles
 from mirific.pipeline.flags import count_flags
+from mirific.pipeline.kept import digest, find_kept, keep, state_of
 from mirific.pipeline.plan import Source
 from mirific.pipeline.provenance import made_by
 from mirific.pipeline.settings import Settings
@@ -55,9 +56,20 @@ class ExposureJob:
 
     @property
     def run_key(self) -> str:
-        """What a product must have been made from to be good for this job."""
-        status = self.source.path.stat()
-        return f"{self.settings.fingerprint()}:{self.source.path.name}:{status.st_size}:{status.st_mtime_ns}"
+        """What a product must have been made from to be good for this job: settings, software and all files.
+
+        Raises
+        ------
+        InputError
+            If a file is not there.
+        """
+        backgrounds = [state_of(path) for path in self.source.backgrounds]
+        return f"{digest(self.settings, backgrounds)}:{state_of(self.source.path)}"
+
+    @property
+    def last(self) -> str:
+        """Suffix of the last product."""
+        return "rate" if self.settings.to == "rate" else "cal"
 
 
 @dataclass(frozen=True)
@@ -75,6 +87,8 @@ class ExposureResult:
         Wall time by stage, s: ``detector1``, ``image2``, and ``write`` of both.
     flags : tuple of FlagCount
         Who set which flag in the last product; empty where there is nothing new.
+    state : str
+        Identity of the last product: the run key that it was made by, or the state of the file that was given.
     resumed : bool
         Whether finished products were kept.
     """
@@ -84,6 +98,7 @@ class ExposureResult:
     history: tuple[StepRecord, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
     flags: tuple[FlagCount, ...] = ()
+    state: str = ""
     resumed: bool = False
 
 
@@ -127,17 +142,21 @@ def begin(job: ExposureJob) -> Begun:
     MirificError
         If the input or a reference cannot be used.
     """
-    last = "rate" if job.settings.to == "rate" else "cal"
-    finished = job.output / Name(job.source.root, last).file
-    if job.source.level == last:
-        return Begun(job, None, ExposureResult(job.source.root, {last: job.source.path}), done=True)
-    if job.resume and _is_finished(finished, job):
-        return Begun(job, None, ExposureResult(job.source.root, {last: finished}, resumed=True), done=True)
+    root = job.source.root
+    if job.source.level == job.last:
+        given = ExposureResult(root, {job.last: job.source.path}, state=state_of(job.source.path))
+        return Begun(job, None, given, done=True)
+    key = job.run_key
+    if job.resume:
+        kept = find_kept(ExposureResult, root, job.last, key, job.references.context(), job.output)
+        if kept is not None:
+            return Begun(job, None, kept, done=True)
     if job.source.level != "uncal":
-        return Begun(job, None, ExposureResult(job.source.root, {}))
+        return Begun(job, None, ExposureResult(root, {}, state=key))
     start = time.perf_counter()
     rate = _detector1(job)
-    return Begun(job, rate, ExposureResult(job.source.root, {}, seconds={"detector1": time.perf_counter() - start}))
+    seconds = {"detector1": time.perf_counter() - start}
+    return Begun(job, rate, ExposureResult(root, {}, seconds=seconds, state=key))
 
 
 def finish(begun: Begun) -> ExposureResult:
@@ -156,16 +175,9 @@ def finish(begun: Begun) -> ExposureResult:
     else:
         result = _with_rates(rate, job, result)
         rate = replace(rate, integrations=None, byproducts={})
-    return result if job.settings.to == "rate" else _image2(rate, job, result)
-
-
-def _is_finished(path: Path, job: ExposureJob) -> bool:
-    """Whether a product, the last of its exposure, was made from the same input by the same settings and references."""
-    with contextlib.suppress(InputError):  # missing, or damaged
-        meta = io.read_metadata(path)
-        context = str(meta.get("ref_file.crds.context_used") or "")
-        return meta.get("mirific.run_key") == job.run_key and context == job.references.context()
-    return False
+    if job.settings.to != "rate":
+        result = _image2(rate, job, result)
+    return keep(result, job.last, result.state, job.references.context(), job.output)
 
 
 def _detector1(job: ExposureJob) -> Image:
@@ -188,8 +200,8 @@ def _with_rates(rate: Image, job: ExposureJob, result: ExposureResult) -> Exposu
     others = {suffix: product for suffix, product in made.items() if product is not None}
     written: dict[str, Path] = {}
     with Threads(job.workers) as threads:
-        paths = threads.map(lambda suffix: _write(others[suffix], suffix, job), others)
-        last = _write(rate, "rate", job, before=lambda: written.update(zip(others, paths, strict=True)))
+        paths = threads.map(lambda suffix: _write(others[suffix], suffix, job, result.state), others)
+        last = _write(rate, "rate", job, result.state, before=lambda: written.update(zip(others, paths, strict=True)))
     products = {"rate": last, **written}
     seconds = {**result.seconds, "write rate": time.perf_counter() - start}
     return replace(result, products=products, history=rate.history, seconds=seconds, flags=count_flags(rate))
@@ -218,13 +230,13 @@ def _image2(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureRe
     if singles.wanted(job.settings):
         made = cal.with_meta({"filename": Name(job.source.root, "cal").file, **made_by(job.references)})
         single["i2d"] = singles.write_single(made, job.settings, job.references, job.output)
-    products = {**result.products, "cal": _write(cal, "cal", job), **single}
+    products = {**result.products, "cal": _write(cal, "cal", job, result.state), **single}
     seconds = {**result.seconds, "image2": done - start, "write cal": time.perf_counter() - done}
     return replace(result, products=products, history=cal.history, seconds=seconds, flags=count_flags(cal))
 
 
 def _write(
-    image: Cubes | Image | Tree, suffix: str, job: ExposureJob, before: Callable[[], object] = lambda: None
+    image: Cubes | Image | Tree, suffix: str, job: ExposureJob, key: str, before: Callable[[], object] = lambda: None
 ) -> Path:
     """Write a product under its standard name or its own, marked with what it was made from; see :func:`io.write`."""
     own = image.file if isinstance(image, Cubes) else ""
@@ -232,7 +244,7 @@ def _write(
     path = job.output / (own or standard.with_suffix(".asdf" if isinstance(image, Tree) else ".fits"))
     if own:
         _tell_replaced(path, job)
-    meta = {"filename": path.name, "mirific.run_key": job.run_key, **made_by(job.references)}
+    meta = {"filename": path.name, "mirific.run_key": key, **made_by(job.references)}
     return io.write(image.with_meta(meta), path, before=before)
 
 

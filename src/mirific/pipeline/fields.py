@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific import io
+from mirific.errors import InputError
 from mirific.exposure import FlagProvenance, Image, Metadata
 
 __all__ = ["touching"]
@@ -31,15 +33,25 @@ def touching(images: Mapping[str, Path], members: Sequence[str]) -> tuple[Image,
     -------
     tuple of Image
         In the order of their roots, the same for all mosaics of the field. The first is whole, the others are their
-        metadata.
+        metadata. Those that cannot be read are left to the mosaics that they belong to.
     """
-    roots = sorted(images)
-    metas = [io.read_metadata(images[root]) for root in roots]
+    found = {root: meta for root in sorted(images) if (meta := _placed(images[root])) is not None}
+    roots, metas = list(found), list(found.values())
     label = _connected(np.array([[float(m["wcsinfo.ra_ref"]), float(m["wcsinfo.dec_ref"])] for m in metas]))
     own = {label[roots.index(root)] for root in members}
     chosen = [k for k in range(len(roots)) if label[k] in own]
-    first = io.read_image(images[roots[chosen[0]]])
-    return (first, *(_bare(metas[k]) for k in chosen[1:]))
+    for place, k in enumerate(chosen):
+        with contextlib.suppress(InputError):
+            return (io.read_image(images[roots[k]]), *(_bare(metas[k]) for k in chosen[place + 1 :]))
+    raise InputError("no exposure of the field can be read", where=", ".join(members), todo="give others")
+
+
+def _placed(path: Path) -> Metadata | None:
+    """Metadata of an exposure that says where on the sky it is; None of another one."""
+    with contextlib.suppress(InputError):
+        meta = io.read_metadata(path)
+        return meta if {"wcsinfo.ra_ref", "wcsinfo.dec_ref"} <= set(meta) else None
+    return None
 
 
 def _connected(places: NDArray[np.float64]) -> NDArray[np.intp]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mirific import io
+from mirific.errors import InputError
 from mirific.execute import Executor, Threads
 from mirific.execute.memory import return_freed_memory
 from mirific.exposure import Cubes, Image, ImageSet, Metadata, Mosaic, StepRecord
@@ -19,8 +20,10 @@ from mirific.io.products import write_table
 from mirific.issues import Finding, Issue, Picture
 from mirific.pipeline.fields import touching
 from mirific.pipeline.flags import count_flags
-from mirific.pipeline.plan import MosaicPlan
+from mirific.pipeline.kept import digest, find_kept, keep, state_of
+from mirific.pipeline.plan import MosaicPlan, SetAside
 from mirific.pipeline.provenance import made_by
+from mirific.pipeline.setting_aside import tried
 from mirific.pipeline.settings import Settings
 from mirific.report import FlagCount
 from mirific.spool import Spool, SpooledImages
@@ -56,6 +59,8 @@ class MosaicJob:
         Threads of a step; by default all cores.
     resume : bool
         Keep a finished mosaic of the same inputs and settings.
+    states : mapping
+        Root of each exposure to what its cal file was made from; of those that are absent the file tells.
     """
 
     plan: MosaicPlan
@@ -65,11 +70,25 @@ class MosaicJob:
     output: Path
     workers: int | None = None
     resume: bool = False
+    states: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def run_key(self) -> str:
-        """What a mosaic must have been made from to be good for this job."""
-        return f"{self.settings.fingerprint()}:{','.join(self.plan.members)}"
+        """What a mosaic must have been made from to be good for this job: settings, software and its exposures.
+
+        Where mosaics share a grid, all exposures of the run count.
+        """
+        shared = self.settings.values.get("resample", {}).get("common_grid") is not None
+        roots = (*self.plan.members, *(sorted(self.images) if shared else ()))
+        states = [self.states.get(root) or state_of(self.images[root]) for root in roots]
+        return digest(self.settings, asdict(self.plan), states)
+
+    def without(self, set_aside: Iterable[SetAside]) -> MosaicJob:
+        """Return the same job without some of its exposures."""
+        unusable = {item.path for item in set_aside}
+        images = {root: path for root, path in self.images.items() if path not in unusable}
+        members = tuple(root for root in self.plan.members if root in images)
+        return replace(self, plan=replace(self.plan, members=members), images=images)
 
 
 @dataclass(frozen=True)
@@ -84,10 +103,14 @@ class MosaicResult:
     found, left : tuple of Finding
         Before and after the mitigations.
     picture : Picture, optional
-        The mosaic; None if a finished one was kept.
+        The mosaic.
     history : tuple of StepRecord
     flags : tuple of FlagCount
         Who set which flag in the exposures.
+    set_aside : tuple of SetAside
+        Exposures that could not be read.
+    resumed : bool
+        Whether a finished mosaic was kept.
     """
 
     root: str
@@ -97,6 +120,8 @@ class MosaicResult:
     picture: Picture | None = None
     history: tuple[StepRecord, ...] = ()
     flags: tuple[FlagCount, ...] = ()
+    set_aside: tuple[SetAside, ...] = ()
+    resumed: bool = False
 
 
 def combine(job: MosaicJob) -> MosaicResult:
@@ -107,18 +132,22 @@ def combine(job: MosaicJob) -> MosaicResult:
     MirificError
         If an image, a reference or the output cannot be used.
     """
-    finished = job.output / Name(job.plan.root, "i2d").file
-    if job.resume and finished.exists() and io.read_metadata(finished).get("mirific.run_key") == job.run_key:
-        return MosaicResult(job.plan.root, {"i2d": finished})
+    root, key, context = job.plan.root, job.run_key, job.references.context()
+    kept = find_kept(MosaicResult, root, "i2d", key, context, job.output) if job.resume else None
+    if kept is not None:
+        return kept
     with Threads(job.workers) as threads:
-        images = _followed(_read(job, threads), job)
+        read, set_aside = _read(job, threads)
+        job = job.without(set_aside)
+        images = _followed(read, job)
         handled, found, left = (images, (), ()) if job.settings.parity else _handle_issues(images, job, threads)
         return_freed_memory()
         made = _combined(handled, job, threads)
         return_freed_memory()
-        products, flags = _write(made, job, threads)
+        products, flags = _write(made, job, key, threads)
     seen = (*found, *made.found), (*left, *made.left)
-    return MosaicResult(job.plan.root, products, *seen, _picture(made.mosaic), made.mosaic.history, flags)
+    result = MosaicResult(root, products, *seen, _picture(made.mosaic), made.mosaic.history, flags, set_aside)
+    return keep(result, "i2d", key, context, job.output, made.intermediate)
 
 
 def _picture(mosaic: Mosaic) -> Picture:
@@ -129,21 +158,37 @@ def _picture(mosaic: Mosaic) -> Picture:
     return Picture(title, f"{exposures} exposures{sources}; {mosaic.meta['filename']}", data, mosaic.unit)
 
 
-def _read(job: MosaicJob, threads: Executor) -> ImageSet:
-    """Read the images, a few at a time, into a file without a name: memory is for those at work."""
+def _read(job: MosaicJob, threads: Executor) -> tuple[ImageSet, tuple[SetAside, ...]]:
+    """Read the images, a few at a time, into a file without a name: memory is for those at work.
+
+    Those that cannot be read are set aside.
+
+    Raises
+    ------
+    InputError
+        If that is so of all.
+    """
     name = Name(job.plan.root, "i2d").file
     table = {"asn.table_name": job.plan.association} if job.plan.association else {}
     overrides = dict(job.settings.metadata)
     paths = [job.images[root] for root in job.plan.members]
+    set_aside: list[SetAside] = []
 
     def begun(function: Callable[[Path], Any], paths: Iterable[Path]) -> Iterator[Any]:
-        results = threads.map(function, paths)
+        results = threads.map(lambda path: tried(function, path, path), paths)
         for module in _STEPS:  # while they are read
             import_module(module)
-        return results
+        for result in results:
+            if isinstance(result, SetAside):
+                set_aside.append(result)
+            else:
+                yield result
 
     images = SpooledImages.made(Spool(job.output), lambda path: io.read_image(path, overrides | table), paths, begun)
-    return ImageSet(images, Metadata({"filename": name, **table}))
+    if not images:
+        first = "".join(f" ({item.path.name}: {item.reason})" for item in set_aside[:1])
+        raise InputError(f"none of its exposures can be used{first}")
+    return ImageSet(images, Metadata({"filename": name, **table})), tuple(set_aside)
 
 
 def _configured(step: Step[Any], images: ImageSet, job: MosaicJob) -> Step[Any]:
@@ -194,12 +239,13 @@ def _detected(issue: Issue, images: ImageSet) -> tuple[Finding, ...]:
 
 @dataclass(frozen=True)
 class _Made:
-    """A mosaic with its catalogue, the findings of outlier detection, and the ``_crf`` files as they are written."""
+    """A mosaic with its catalogue, the findings of outlier detection, and the files that are written beside it."""
 
     mosaic: Mosaic
     members: Iterator[tuple[Path, tuple[FlagCount, ...]]]
     found: tuple[Finding, ...] = ()
     left: tuple[Finding, ...] = ()
+    intermediate: tuple[Path, ...] = ()
 
 
 def _combined(images: ImageSet, job: MosaicJob, threads: Executor) -> _Made:
@@ -210,25 +256,29 @@ def _combined(images: ImageSet, job: MosaicJob, threads: Executor) -> _Made:
     from mirific.image3 import OutlierDetection, SkyMatch, TweakReg
     from mirific.issues import ISSUES
 
-    def keep(product: Cubes) -> None:
-        io.write(product.with_meta(made_by(job.references)), job.output / product.meta["filename"])
+    intermediate: dict[Path, None] = {}
+
+    def write(product: Cubes) -> None:
+        path = job.output / product.meta["filename"]
+        intermediate[io.write(product.with_meta(made_by(job.references)), path)] = None
 
     parity = job.settings.parity
     for step in (TweakReg(parity=parity), SkyMatch(parity=parity, mapping=threads.map)):
         images = _configured(step, images, job).run(images, job.references)
     before = images
-    images = _configured(OutlierDetection(mapping=threads.map, keep=keep), images, job).run(images, job.references)
+    images = _configured(OutlierDetection(mapping=threads.map, keep=write), images, job).run(images, job.references)
     overflagging = next(issue for issue in ISSUES if issue.slug == "outlier-overflagging")
     if parity or overflagging.slug in job.settings.skip or overflagging.detect is None:
-        return _made(images, job, threads)
+        return replace(_made(images, job, threads), intermediate=tuple(intermediate))
     looking = threads.map(overflagging.detect, (images,))
-    made = _made(images, job, threads)
+    made = replace(_made(images, job, threads), intermediate=tuple(intermediate))
     found = next(looking)
     if overflagging.mitigation is None or not any(finding.present for finding in found):
         return replace(made, found=found, left=found)
     list(made.members)  # they are to be replaced
     images = _configured(overflagging.mitigation(), before, job).run(before, job.references)
-    return replace(_made(images, job, threads), found=found, left=overflagging.detect(images))
+    again = _made(images, job, threads)
+    return replace(again, found=found, left=overflagging.detect(images), intermediate=made.intermediate)
 
 
 def _made(images: ImageSet, job: MosaicJob, threads: Executor) -> _Made:
@@ -263,10 +313,10 @@ def _write_member(image: Image, job: MosaicJob) -> tuple[Path, tuple[FlagCount, 
     return io.write(named, job.output / name), count_flags(named)
 
 
-def _write(made: _Made, job: MosaicJob, threads: Executor) -> tuple[dict[str, Path], tuple[FlagCount, ...]]:
+def _write(made: _Made, job: MosaicJob, key: str, threads: Executor) -> tuple[dict[str, Path], tuple[FlagCount, ...]]:
     """Write catalogue, segments and mosaic under their standard names; count the flags of the members.
 
-    The mosaic appears last, when all else is there: it says that the job is done.
+    The mosaic appears last, when all else is there.
     """
     from mirific.image3.source_catalog import segmentation_map
 
@@ -279,7 +329,7 @@ def _write(made: _Made, job: MosaicJob, threads: Executor) -> tuple[dict[str, Pa
     if mosaic.catalog is not None:
         products["cat"] = write_table(mosaic.catalog, job.output / catalog)
     name = Name(job.plan.root, "i2d").file
-    marked = mosaic.with_meta({"filename": name, "mirific.run_key": job.run_key, **made_by(job.references)})
+    marked = mosaic.with_meta({"filename": name, "mirific.run_key": key, **made_by(job.references)})
     members: list[tuple[Path, tuple[FlagCount, ...]]] = []
 
     def finish() -> None:

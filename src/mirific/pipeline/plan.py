@@ -13,7 +13,7 @@ from mirific.io.associations import Association, Product, read_association
 from mirific.io.names import Name
 from mirific.io.peek import LEVELS, Peek, not_miri_imaging, peek
 
-__all__ = ["MosaicPlan", "Plan", "Source", "make_plan"]
+__all__ = ["MosaicPlan", "Plan", "SetAside", "Source", "make_plan"]
 
 log = logging.getLogger(__name__)
 
@@ -53,11 +53,20 @@ class MosaicPlan:
 
 
 @dataclass(frozen=True)
+class SetAside:
+    """A file that cannot be used, or a mosaic that cannot be made, and why; the rest goes on."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
 class Plan:
-    """All that a run is going to do."""
+    """All that a run is going to do, and what it cannot use."""
 
     sources: tuple[Source, ...]
     mosaics: tuple[MosaicPlan, ...]
+    set_aside: tuple[SetAside, ...] = ()
 
 
 def make_plan(

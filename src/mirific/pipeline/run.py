@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mirific.errors import InputError
 from mirific.execute import Executor, Serial, Threads, available_cores
 from mirific.execute.compiler import load_compiler
-from mirific.pipeline.exposures import ExposureJob, ExposureResult, begin, finish, reduce_exposure
-from mirific.pipeline.plan import Plan
+from mirific.io.names import Name
+from mirific.pipeline.exposures import Begun, ExposureJob, ExposureResult, begin, finish, reduce_exposure
+from mirific.pipeline.plan import Plan, SetAside
+from mirific.pipeline.setting_aside import check_enough, tried
 from mirific.pipeline.settings import Settings
 from mirific.step import References
 
 if TYPE_CHECKING:
-    from mirific.pipeline.mosaics import MosaicResult
+    from mirific.pipeline.mosaics import MosaicJob, MosaicResult
 
 __all__ = ["RunResult", "run_plan"]
 
 
 @dataclass(frozen=True)
 class RunResult:
-    """What became of a run: its exposures in order of time, its mosaics."""
+    """What became of a run: its exposures in order of time, its mosaics, and what was set aside of both."""
 
     exposures: tuple[ExposureResult, ...]
     mosaics: tuple[MosaicResult, ...]
+    set_aside: tuple[SetAside, ...] = ()
 
 
 def run_plan(
@@ -39,7 +43,7 @@ def run_plan(
     resume: bool = False,
     advance: Callable[[str], None] = lambda _: None,
 ) -> RunResult:
-    """Reduce all exposures, then make all mosaics.
+    """Reduce all exposures, then make all mosaics; what cannot be used is set aside.
 
     Parameters
     ----------
@@ -56,50 +60,89 @@ def run_plan(
 
     Raises
     ------
+    InputError
+        If more than half of the exposures cannot be used, or none of the mosaics can be made.
     MirificError
-        If an input, a reference or the output cannot be used.
+        If a parameter is unacceptable, CRDS does not answer, or the output cannot be written.
     """
+    total = len(plan.sources) + len(plan.set_aside)
+    check_enough(plan.set_aside, total)
     jobs = [ExposureJob(source, settings, references, output, workers, resume) for source in plan.sources]
     if any(source.level != "uncal" for source in plan.sources):
         load_compiler()
     exposures: list[ExposureResult] = []
-    for exposure in _reduced(jobs, executor, workers):
-        exposures.append(exposure)
-        advance(exposure.root)
+    set_aside = list(plan.set_aside)
+    for source, exposure in zip(plan.sources, _reduced(jobs, executor, workers), strict=True):
+        if isinstance(exposure, SetAside):
+            references.context()  # where CRDS does not answer at all, that is the reason
+            set_aside.append(exposure)
+            check_enough(set_aside, total)
+        else:
+            exposures.append(exposure)
+        advance(source.root)
     if settings.to != "i2d":
-        return RunResult(tuple(exposures), ())
-    from mirific.pipeline.mosaics import MosaicJob, combine
+        return RunResult(tuple(exposures), (), tuple(set_aside))
+    from mirific.pipeline.mosaics import MosaicJob
 
     images = {exposure.root: exposure.products["cal"] for exposure in exposures}
-    mosaic_jobs = [MosaicJob(item, images, settings, references, output, workers, resume) for item in plan.mosaics]
+    states = {exposure.root: exposure.state for exposure in exposures}
+    left = [replace(item, members=tuple(root for root in item.members if root in images)) for item in plan.mosaics]
+    mosaic_jobs = [MosaicJob(item, images, settings, references, output, workers, resume, states) for item in left]
     mosaics: list[MosaicResult] = []
-    for mosaic in executor.map(combine, mosaic_jobs):
-        mosaics.append(mosaic)
-        advance(mosaic.root)
-    return RunResult(tuple(exposures), tuple(mosaics))
+    failed: list[SetAside] = []
+    for item, mosaic in zip(left, executor.map(_combined, mosaic_jobs), strict=True):
+        if isinstance(mosaic, SetAside):
+            failed.append(mosaic)
+        else:
+            mosaics.append(mosaic)
+            set_aside.extend(one for one in mosaic.set_aside if one not in set_aside)
+        advance(item.root)
+    check_enough(set_aside, total)
+    if failed and not mosaics:
+        raise InputError(failed[0].reason, where=failed[0].path.name)
+    return RunResult(tuple(exposures), tuple(mosaics), (*set_aside, *failed))
 
 
 #: Exposures that are worked on at the same time by the threads of this process; each takes some 120 MB.
 _AT_ONCE = 4
 
 
-def _reduced(jobs: Sequence[ExposureJob], executor: Executor, workers: int | None) -> Iterator[ExposureResult]:
+def _reduced(
+    jobs: Sequence[ExposureJob], executor: Executor, workers: int | None
+) -> Iterator[ExposureResult | SetAside]:
     """Reduce exposures, several at a time where there are cores for it."""
     if not isinstance(executor, Serial) or len(jobs) < 2 or workers == 1:
-        yield from executor.map(reduce_exposure, jobs)
+        yield from executor.map(_whole, jobs)
     elif any(job.source.level == "uncal" for job in jobs):
         yield from _overlapping(jobs)
     else:
         with Threads(min(workers or available_cores(), _AT_ONCE)) as threads:
-            yield from threads.map(reduce_exposure, jobs)
+            yield from threads.map(_whole, jobs)
 
 
-def _overlapping(jobs: Sequence[ExposureJob]) -> Iterator[ExposureResult]:
+def _overlapping(jobs: Sequence[ExposureJob]) -> Iterator[ExposureResult | SetAside]:
     """Reduce exposures one after the other; each is written and calibrated while the next one is in stage 1."""
     with Threads(1) as thread:
-        under_way: Iterator[ExposureResult] = iter(())
+        under_way: Iterator[ExposureResult | SetAside] = iter(())
         for job in jobs:
-            begun = begin(job)
+            begun = tried(begin, job, job.source.path)
             yield from under_way  # no more than two are in memory
-            under_way = thread.map(finish, (begun,))
+            under_way = iter((begun,)) if isinstance(begun, SetAside) else thread.map(_finished, (begun,))
         yield from under_way
+
+
+def _whole(job: ExposureJob) -> ExposureResult | SetAside:
+    """An exposure from beginning to end, for any executor: what goes wrong with one must not lose the others."""
+    return tried(reduce_exposure, job, job.source.path)
+
+
+def _finished(begun: Begun) -> ExposureResult | SetAside:
+    """The rest of an exposure behind stage 1."""
+    return tried(finish, begun, begun.job.source.path)
+
+
+def _combined(job: MosaicJob) -> MosaicResult | SetAside:
+    """A mosaic, for any executor."""
+    from mirific.pipeline.mosaics import combine
+
+    return tried(combine, job, job.output / Name(job.plan.root, "i2d").file)

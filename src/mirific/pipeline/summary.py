@@ -12,7 +12,7 @@ from mirific.pipeline.provenance import versions
 from mirific.pipeline.run import RunResult
 from mirific.pipeline.settings import Settings
 from mirific.references.demo.mappings import CONTEXT as DEMONSTRATION
-from mirific.report import FlagCount, Product, Results, StepRow
+from mirific.report import FlagCount, Omission, Product, Results, StepRow
 
 __all__ = ["KINDS", "summarise"]
 
@@ -67,6 +67,7 @@ def summarise(result: RunResult, inputs: Iterable[Path], settings: Settings, con
         versions=versions(),
         settings=_in_words(settings),
         seconds=seconds,
+        set_aside=tuple(Omission(item.path.name, item.reason) for item in result.set_aside),
     )
 
 
@@ -101,14 +102,14 @@ def _references(steps: Iterable[StepRow]) -> Mapping[str, str]:
 
 def _products(result: RunResult) -> Iterable[Product]:
     for exposure in result.exposures:
-        yield from _listed(exposure.products, "kept from an earlier run" if exposure.resumed else "")
+        yield from _listed(exposure.products)
     for mosaic in result.mosaics:
-        yield from _listed(mosaic.products, "")
+        yield from _listed(mosaic.products)
 
 
-def _listed(products: Mapping[str, Path], note: str) -> Iterable[Product]:
+def _listed(products: Mapping[str, Path]) -> Iterable[Product]:
     for suffix, path in products.items():
-        yield Product(path.name, KINDS[suffix.split()[0]], note)
+        yield Product(path.name, KINDS[suffix.split()[0]])
 
 
 def _flags(result: RunResult) -> Iterable[FlagCount]:

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mirific.report.document import as_json
     from mirific.report.html import as_html
-    from mirific.report.results import Comparison, FlagCount, Product, Results, StepRow
+    from mirific.report.results import Comparison, FlagCount, Omission, Product, Results, StepRow
     from mirific.report.text import print_comparisons, print_text
 
 __all__ = [
     "Comparison",
     "FlagCount",
+    "Omission",
     "Product",
     "Results",
     "StepRow",
@@ -29,6 +30,7 @@ __all__ = [
 _HOMES = {
     "Comparison": "results",
     "FlagCount": "results",
+    "Omission": "results",
     "Product": "results",
     "Results": "results",
     "StepRow": "results",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import Any
 
 from mirific.report.results import Results
@@ -13,7 +14,10 @@ VERSION = "1.0"
 
 
 def as_json(results: Results) -> dict[str, Any]:
-    """Return ``{"version", "inputs", "findings"}``, and ``"left"`` where issues were mitigated."""
+    """Return ``{"version", "inputs", "findings"}``.
+
+    There is also ``"left"`` where issues were mitigated, and ``"set_aside"`` where something could not be used.
+    """
     tree: dict[str, Any] = {
         "version": VERSION,
         "inputs": list(results.inputs),
@@ -21,4 +25,6 @@ def as_json(results: Results) -> dict[str, Any]:
     }
     if results.left:
         tree["left"] = [finding.as_json() for finding in results.left]
+    if results.set_aside:
+        tree["set_aside"] = [asdict(item) for item in results.set_aside]
     return tree

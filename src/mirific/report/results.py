@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from mirific.issues import Finding, Picture
 
-__all__ = ["Comparison", "FlagCount", "Product", "Results", "StepRow"]
+__all__ = ["Comparison", "FlagCount", "Omission", "Product", "Results", "StepRow"]
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,14 @@ class Product:
     name: str
     kind: str
     note: str = ""
+
+
+@dataclass(frozen=True)
+class Omission:
+    """A file that could not be used, or a mosaic that could not be made, and why."""
+
+    file: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -86,6 +94,8 @@ class Results:
         Against the truth, where it is known.
     seconds : float
         Wall time of the whole, s.
+    set_aside : tuple of Omission
+        What the rest went on without.
     """
 
     title: str = "mirific"
@@ -103,6 +113,7 @@ class Results:
     settings: Mapping[str, str] = field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
     seconds: float = 0.0
+    set_aside: tuple[Omission, ...] = ()
 
     def after(self, finding: Finding) -> Finding | None:
         """The same look after mitigation: same issue, same file or group; None if there was none."""

@@ -1,0 +1,202 @@
+"""What a run leaves for one that resumes it: the part of the report of each exposure and mosaic, and how it was made.
+
+One hidden file for each, in the folder ``.mirific`` beside the products. It is written last: where it is, all products
+are whole; where it is missing, damaged or does not agree with them, they are made again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mirific.errors import InputError
+from mirific.exposure import StepRecord
+from mirific.io.drafts import clear_drafts
+from mirific.io.ownership import software
+from mirific.io.values import as_read, read_values, write_values
+from mirific.issues import Chart, Evidence, Finding, Picture, Rows
+from mirific.pipeline.plan import SetAside
+from mirific.pipeline.settings import Settings
+from mirific.report import FlagCount
+
+__all__ = ["clear_leftovers", "digest", "find_kept", "keep", "state_of"]
+
+#: Where the files are, below the folder of the products.
+_FOLDER = ".mirific"
+
+#: What results are made of.
+_KINDS = (StepRecord, FlagCount, Finding, Evidence, Picture, Chart, Rows, SetAside)
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class ProductState:
+    """A product as it was when it was made.
+
+    Parameters
+    ----------
+    name : str
+    size : int
+        Bytes.
+    time : int
+        Of its last change, ns.
+    checksum : int or None
+        CRC-32 of its content; None for what other exposures may replace.
+    """
+
+    name: str
+    size: int
+    time: int
+    checksum: int | None
+
+    @classmethod
+    def of(cls, path: Path, *, shared: bool) -> ProductState:
+        """Look at a product; ``shared`` if another exposure may replace it."""
+        status = path.stat()
+        return cls(path.name, status.st_size, status.st_mtime_ns, None if shared else _checksum(path))
+
+    def holds(self, folder: Path) -> bool:
+        """Whether the product is there and as it was; one that was touched or copied is read."""
+        path = folder / self.name
+        if not path.is_file() or self.checksum is None:
+            return path.is_file()
+        status = path.stat()
+        if status.st_size != self.size:
+            return False
+        return status.st_mtime_ns == self.time or _checksum(path) == self.checksum
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The content of a file: run key, CRDS context, the products, and the result by the names of its fields."""
+
+    key: str
+    context: str
+    products: tuple[ProductState, ...]
+    result: Mapping[str, Any]
+
+
+def _checksum(path: Path) -> int:
+    with path.open("rb") as stream:
+        if path.stat().st_size == 0:
+            return 0
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            return zlib.crc32(content)
+
+
+def state_of(path: Path) -> str:
+    """Identity of what a file holds: its name, size and time of last change.
+
+    Raises
+    ------
+    InputError
+        If it cannot be had.
+    """
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})", where=path, todo="check the path") from error
+    return f"{path.name}:{status.st_size}:{status.st_mtime_ns}"
+
+
+def digest(settings: Settings, *facts: object) -> str:
+    """Digest of the settings, the files that they name, the software, and further facts of what is made."""
+    files = [state_of(path) for path in _files_in(settings.values)]
+    text = json.dumps([settings.fingerprint(), files, software(), *facts], default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _files_in(values: Any) -> Iterator[Path]:
+    """Files that parameters name: catalogues, flats, references of one's own."""
+    if isinstance(values, Mapping):
+        values = [values[name] for name in sorted(values)]
+    if isinstance(values, list | tuple):
+        for value in values:
+            yield from _files_in(value)
+    elif isinstance(values, str) and 0 < len(values) < 4096 and "\0" not in values and Path(values).is_file():
+        yield Path(values)
+
+
+def keep(result: Result, last: str, key: str, context: str, folder: Path, others: Iterable[Path] = ()) -> Result:
+    """Keep a result beside its products, all of which are there.
+
+    Parameters
+    ----------
+    result : ExposureResult or MosaicResult
+    last : str
+        Suffix of its last product.
+    key, context : str
+        What it was made from, and by which references.
+    folder : Path
+        Of the products.
+    others : iterable of Path
+        Products that the result does not list.
+
+    Returns
+    -------
+    ExposureResult or MosaicResult
+        As :func:`find_kept` will give it, so that the reports of both are the same.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written.
+    """
+    fields = dict(vars(result))
+    root, products = fields["root"], fields["products"]
+    paths = dict.fromkeys((*products.values(), *others))
+    states = tuple(ProductState.of(path, shared=_is_shared(path, result)) for path in paths)
+    fields["products"] = {suffix: path.name for suffix, path in products.items()}
+    kinds = (*_KINDS, Kept, ProductState)
+    write_values(Kept(key, context, states, fields), _path(folder, root, last), kinds)
+    kept = as_read(fields, kinds)
+    return type(result)(**{**kept, "products": products})
+
+
+def _is_shared(path: Path, result: Any) -> bool:
+    """Whether the name of a product is not that of its exposure or mosaic, nor of a member."""
+    return not path.name.startswith(result.root) and not path.name.endswith("_crf.fits")
+
+
+def find_kept(kind: type[Result], root: str, last: str, key: str, context: str, folder: Path) -> Result | None:
+    """Find the result of a finished exposure or mosaic; None if it must be made.
+
+    Parameters
+    ----------
+    kind : type
+        ExposureResult or MosaicResult.
+    root, last : str
+        Root of the names of its products; suffix of the last one.
+    key, context : str
+        What it must have been made from, and by which references.
+    folder : Path
+        Of the products.
+    """
+    try:
+        kept = read_values(_path(folder, root, last), (*_KINDS, Kept, ProductState))
+        if not isinstance(kept, Kept) or (kept.key, kept.context) != (key, context):
+            return None
+        if not all(product.holds(folder) for product in kept.products):
+            return None
+        products = {suffix: folder / name for suffix, name in kept.result["products"].items()}
+        result = kind(**{**kept.result, "products": products})
+    except (InputError, OSError, TypeError, LookupError):  # missing, damaged, or of another release
+        return None
+    return replace(result, resumed=True)  # type: ignore[type-var] # both kinds are dataclasses
+
+
+def _path(folder: Path, root: str, last: str) -> Path:
+    return folder / _FOLDER / f"{root}_{last}.kept"
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Remove what killed runs left half-done among the products and beside them."""
+    for place in (folder, folder / _FOLDER):
+        clear_drafts(place)

@@ -1,0 +1,56 @@
+"""What concerns one exposure is set aside, what concerns all is raised."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mirific.errors import (
+    BrokenWcs,
+    InputError,
+    NotMiriImaging,
+    OutputError,
+    ParameterError,
+    ReferenceMissing,
+)
+from mirific.pipeline.plan import SetAside
+from mirific.pipeline.setting_aside import check_enough, tried
+
+PATH = Path("night/jw1_uncal.fits")
+
+
+def _raising(error):
+    def function(_):
+        raise error
+
+    return function
+
+
+@pytest.mark.parametrize("kind", [InputError, NotMiriImaging, BrokenWcs, ReferenceMissing])
+def test_what_concerns_one_exposure_is_its_reason(kind):
+    aside = tried(_raising(kind("damaged", where=PATH, todo="fetch it again")), 1, PATH)
+    assert aside == SetAside(PATH, "damaged; fetch it again")
+
+
+def test_the_reason_names_another_place():
+    aside = tried(_raising(ReferenceMissing("not in the cache", where="gain.fits")), 1, PATH)
+    assert aside.reason == "gain.fits: not in the cache"
+
+
+@pytest.mark.parametrize("kind", [OutputError, ParameterError, ZeroDivisionError, MemoryError])
+def test_what_concerns_all_is_raised(kind):
+    with pytest.raises(kind):
+        tried(_raising(kind("no room")), 1, PATH)
+
+
+@pytest.mark.parametrize(
+    ("bad", "total", "enough"), [(0, 0, True), (1, 2, True), (2, 4, True), (1, 1, False), (3, 4, False), (2, 3, False)]
+)
+def test_more_than_half_must_be_usable(bad, total, enough):
+    aside = [SetAside(PATH.with_name(f"jw{k}_uncal.fits"), "damaged") for k in range(bad)]
+    if enough:
+        check_enough(aside, total)
+        return
+    with pytest.raises(InputError, match=r"jw0_uncal.fits: .*damaged"):
+        check_enough(aside, total)
