@@ -15,7 +15,6 @@ from mirific.errors import InputError
 from mirific.execute import Threads
 from mirific.execute.compiler import load_compiler
 from mirific.exposure import Cubes, Image, StepRecord, Tree
-from mirific.io.names import Name
 from mirific.pipeline import singles
 from mirific.pipeline.flags import count_flags
 from mirific.pipeline.plan import Source
@@ -44,6 +43,12 @@ class ExposureJob:
         Threads of stage 1; by default all cores.
     resume : bool
         Keep finished products of the same input and settings.
+    backgrounds : tuple of Path
+        Rates of its dedicated background exposures.
+    only_rate : bool
+        Stop at the rate, which other exposures need as background.
+    rate : ExposureResult, optional
+        What stopping there made; the exposure goes on from it.
     """
 
     source: Source
@@ -52,6 +57,16 @@ class ExposureJob:
     output: Path
     workers: int | None = None
     resume: bool = False
+    backgrounds: tuple[Path, ...] = ()
+    only_rate: bool = False
+    rate: ExposureResult | None = None
+
+    @property
+    def last(self) -> str:
+        """Level at which it stops."""
+        if self.settings.to == "rate" or self.only_rate:
+            return "rate"
+        return "calints" if self.source.level == "rateints" else "cal"
 
     @property
     def run_key(self) -> str:
@@ -127,14 +142,17 @@ def begin(job: ExposureJob) -> Begun:
     MirificError
         If the input or a reference cannot be used.
     """
-    last = "rate" if job.settings.to == "rate" else "cal"
-    finished = job.output / Name(job.source.root, last).file
-    if job.source.level == last:
-        return Begun(job, None, ExposureResult(job.source.root, {last: job.source.path}), done=True)
+    last = job.last
+    finished = job.output / job.source.name(last).file
+    past = job.source.level == last or (last == "rate" and job.source.level != "uncal")
+    if past and (last == "rate" or job.source.integrations is None):
+        return Begun(job, None, ExposureResult(job.source.root, {job.source.level: job.source.path}), done=True)
     if job.resume and _is_finished(finished, job):
         return Begun(job, None, ExposureResult(job.source.root, {last: finished}, resumed=True), done=True)
     if job.source.level != "uncal":
         return Begun(job, None, ExposureResult(job.source.root, {}))
+    if job.rate is not None:
+        return Begun(job, None, replace(job.rate, resumed=False))
     start = time.perf_counter()
     rate = _detector1(job)
     return Begun(job, rate, ExposureResult(job.source.root, {}, seconds={"detector1": time.perf_counter() - start}))
@@ -151,12 +169,20 @@ def finish(begun: Begun) -> ExposureResult:
     if begun.done:
         return begun.result
     rate, job, result = begun.rate, begun.job, begun.result
-    if rate is None:
-        rate = io.read_image(job.source.path, dict(job.settings.metadata))
-    else:
+    if rate is not None:
         result = _with_rates(rate, job, result)
         rate = replace(rate, integrations=None, byproducts={})
-    return result if job.settings.to == "rate" else _image2(rate, job, result)
+    if job.last == "rate":
+        return result
+    integrations = result.products.get("rateints") if job.source.time_series else None
+    integrations = integrations or job.source.integrations
+    if job.source.level == "cal":
+        result = replace(result, products={"cal": job.source.path})
+    else:
+        path = result.products.get("rate", job.source.path)
+        rate = io.read_image(path, dict(job.settings.metadata)) if rate is None else rate
+        result = _image2(rate, job, result)
+    return result if integrations is None else _integrations(integrations, job, result)
 
 
 def _is_finished(path: Path, job: ExposureJob) -> bool:
@@ -199,7 +225,7 @@ def image2_steps(job: ExposureJob, image: Image) -> tuple[Any, ...]:
     """Steps of stage 2, with the parameters of CRDS and the user in force."""
     from mirific.image2 import AssignWcs, Background, FlatField, Photom
 
-    backgrounds = tuple(io.read_image(path) for path in job.source.backgrounds)
+    backgrounds = tuple(io.read_image(path) for path in job.backgrounds)
     steps = (
         Background(backgrounds=backgrounds, parity=job.settings.parity),
         AssignWcs(deferred=True),
@@ -209,16 +235,25 @@ def image2_steps(job: ExposureJob, image: Image) -> tuple[Any, ...]:
     return tuple(job.settings.configure(step, image.meta, job.references) for step in steps)
 
 
+def _integrations(path: Path, job: ExposureJob, result: ExposureResult) -> ExposureResult:
+    """Stage 2 for the rates of all integrations; writes calints."""
+    start = time.perf_counter()
+    rates = io.read_image(path, dict(job.settings.metadata))
+    written = _write(run_steps(image2_steps(job, rates), rates, job.references), "calints", job)
+    seconds = {**result.seconds, "calints": time.perf_counter() - start}
+    return replace(result, products={**result.products, "calints": written}, seconds=seconds)
+
+
 def _image2(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureResult:
-    """Stage 2; writes cal."""
+    """Stage 2; writes cal, or calints where the rates are those of integrations."""
     start = time.perf_counter()
     cal = run_steps(image2_steps(job, rate), rate, job.references)
     done = time.perf_counter()
     single: dict[str, Path] = {}
-    if singles.wanted(job.settings):
-        made = cal.with_meta({"filename": Name(job.source.root, "cal").file, **made_by(job.references)})
+    if singles.wanted(job.settings) and cal.data.ndim == 2:
+        made = cal.with_meta({"filename": job.source.name("cal").file, **made_by(job.references)})
         single["i2d"] = singles.write_single(made, job.settings, job.references, job.output)
-    products = {**result.products, "cal": _write(cal, "cal", job), **single}
+    products = {**result.products, job.last: _write(cal, job.last, job), **single}
     seconds = {**result.seconds, "image2": done - start, "write cal": time.perf_counter() - done}
     return replace(result, products=products, history=cal.history, seconds=seconds, flags=count_flags(cal))
 
@@ -228,7 +263,7 @@ def _write(
 ) -> Path:
     """Write a product under its standard name or its own, marked with what it was made from; see :func:`io.write`."""
     own = image.file if isinstance(image, Cubes) else ""
-    standard = Path(Name(job.source.root, suffix).file)
+    standard = Path(job.source.name(suffix).file)
     path = job.output / (own or standard.with_suffix(".asdf" if isinstance(image, Tree) else ".fits"))
     if own:
         _tell_replaced(path, job)

@@ -132,7 +132,8 @@ def _picture(mosaic: Mosaic) -> Picture:
 def _read(job: MosaicJob, threads: Executor) -> ImageSet:
     """Read the images, a few at a time, into a file without a name: memory is for those at work."""
     name = Name(job.plan.root, "i2d").file
-    table = {"asn.table_name": job.plan.association} if job.plan.association else {}
+    named = {"asn.table_name": job.plan.association, "asn.pool_name": job.plan.pool}
+    table = {key: value for key, value in named.items() if value}
     overrides = dict(job.settings.metadata)
     paths = [job.images[root] for root in job.plan.members]
 
@@ -211,7 +212,8 @@ def _combined(images: ImageSet, job: MosaicJob, threads: Executor) -> _Made:
     from mirific.issues import ISSUES
 
     def keep(product: Cubes) -> None:
-        io.write(product.with_meta(made_by(job.references)), job.output / product.meta["filename"])
+        name = replace(Name.parse(product.meta["filename"]), association=job.plan.identifier).file
+        io.write(product.with_meta({"filename": name, **made_by(job.references)}), job.output / name)
 
     parity = job.settings.parity
     for step in (TweakReg(parity=parity), SkyMatch(parity=parity, mapping=threads.map)):
@@ -257,9 +259,10 @@ def _catalogued(mosaic: Mosaic, job: MosaicJob) -> Mosaic:
 
 
 def _write_member(image: Image, job: MosaicJob) -> tuple[Path, tuple[FlagCount, ...]]:
-    """Write an image under its standard name; count its flags."""
-    name = Name.parse(image.name).with_suffix("crf").file
-    named = image.with_meta({"filename": name, **made_by(job.references)})
+    """Write an image under its standard name, which has the association; count its flags."""
+    name = Name(Name.parse(image.name).root, "crf", job.plan.identifier).file
+    asked = {"asn.table_name": job.plan.association, "asn.pool_name": job.plan.pool or None}
+    named = image.with_meta({"filename": name, **(asked if job.plan.association else {}), **made_by(job.references)})
     return io.write(named, job.output / name), count_flags(named)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +59,20 @@ def run_plan(
     MirificError
         If an input, a reference or the output cannot be used.
     """
-    jobs = [ExposureJob(source, settings, references, output, workers, resume) for source in plan.sources]
+    rates = {source.path: output / source.name("rate").file for source in plan.sources if source.level == "uncal"}
+    jobs = [
+        ExposureJob(
+            source,
+            settings,
+            references,
+            output,
+            workers,
+            resume,
+            tuple(rates.get(path, path) for path in source.backgrounds),
+        )
+        for source in plan.sources
+    ]
+    jobs = _with_backgrounds(jobs, executor, workers)
     if any(source.level != "uncal" for source in plan.sources):
         load_compiler()
     exposures: list[ExposureResult] = []
@@ -70,13 +83,23 @@ def run_plan(
         return RunResult(tuple(exposures), ())
     from mirific.pipeline.mosaics import MosaicJob, combine
 
-    images = {exposure.root: exposure.products["cal"] for exposure in exposures}
+    images = {exposure.root: exposure.products["cal"] for exposure in exposures if "cal" in exposure.products}
     mosaic_jobs = [MosaicJob(item, images, settings, references, output, workers, resume) for item in plan.mosaics]
     mosaics: list[MosaicResult] = []
     for mosaic in executor.map(combine, mosaic_jobs):
         mosaics.append(mosaic)
         advance(mosaic.root)
     return RunResult(tuple(exposures), tuple(mosaics))
+
+
+def _with_backgrounds(jobs: list[ExposureJob], executor: Executor, workers: int | None) -> list[ExposureJob]:
+    """Make the rates that other exposures need as background, so that all can go on in any order."""
+    needed = {path for job in jobs for path in job.source.backgrounds}
+    if jobs and jobs[0].settings.to == "rate":
+        return jobs
+    first = [replace(job, only_rate=True) for job in jobs if job.source.level == "uncal" and job.source.path in needed]
+    made = {rate.root: rate for rate in _reduced(first, executor, workers)}
+    return [replace(job, rate=made.get(job.source.root)) for job in jobs]
 
 
 #: Exposures that are worked on at the same time by the threads of this process; each takes some 120 MB.
@@ -87,7 +110,7 @@ def _reduced(jobs: Sequence[ExposureJob], executor: Executor, workers: int | Non
     """Reduce exposures, several at a time where there are cores for it."""
     if not isinstance(executor, Serial) or len(jobs) < 2 or workers == 1:
         yield from executor.map(reduce_exposure, jobs)
-    elif any(job.source.level == "uncal" for job in jobs):
+    elif any(job.source.level == "uncal" and job.rate is None for job in jobs):
         yield from _overlapping(jobs)
     else:
         with Threads(min(workers or available_cores(), _AT_ONCE)) as threads:
