@@ -6,16 +6,19 @@ from pathlib import Path
 
 __all__ = ["written_by_mirific"]
 
-_MARK = b"mirific"
+#: What tells it: the name of the software (CAL_VER of FITS files), or what only our JSON has.
+_MARKS = (b"mirific", b'"findings": [')
 
-#: What is looked at of a file, bytes: the primary header, or the head of a report.
+#: What is looked at of a FITS file, bytes: its primary header.
 _HEAD = 1 << 16
 
 
 def written_by_mirific(path: Path) -> bool:
     """Whether an existing file bears the mark of mirific; what cannot be read does not."""
+    size = _HEAD if path.name.endswith(".fits") else -1
     try:
         with path.open("rb") as stream:
-            return _MARK in stream.read(_HEAD)
+            content = stream.read(size)
     except OSError:
         return False
+    return any(mark in content for mark in _MARKS)

@@ -272,7 +272,8 @@ def _write(made: _Made, job: MosaicJob, threads: Executor) -> tuple[dict[str, Pa
     The mosaic appears last, when all else is there: it says that the job is done.
     """
     mosaic, products = made.mosaic, {}
-    segments = threads.map(lambda path: io.write_segmentation(mosaic, path), _path_of_segments(made, job))
+    signed = mosaic.with_meta(made_by(job.references))
+    segments = threads.map(lambda path: io.write_segmentation(signed, path), _path_of_segments(made, job))
     if mosaic.catalog is not None:
         products["cat"] = write_table(mosaic.catalog, job.output / f"{job.plan.root}_cat.ecsv")
     name = Name(job.plan.root, "i2d").file

@@ -25,6 +25,9 @@ _OPTIONAL = (
     (("emi_ref_waves",), "emicorr", "save_intermediate_results"),
 )
 
+#: Parameters that name a file to write.
+_WRITTEN = frozenset(("dark_output", "save_persistence"))
+
 #: Intermediate results of outlier detection.
 _INTERMEDIATE = ("outlier_i2d", "median", "blot")
 
@@ -42,8 +45,8 @@ def planned_products(plan: Plan, settings: Settings, output: Path) -> tuple[Path
 
 def files_of_settings(settings: Settings) -> tuple[Path, ...]:
     """Files that parameters name, such as a catalogue or a flat of the user's own."""
-    values = (value for step in settings.values.values() for value in step.values())
-    return tuple(Path(value) for value in values if isinstance(value, str) and value)
+    given = (item for step in settings.values.values() for item in step.items())
+    return tuple(Path(value) for name, value in given if name not in _WRITTEN and isinstance(value, str) and value)
 
 
 def _asked(settings: Settings, step: str, parameter: str) -> bool:
@@ -67,11 +70,8 @@ def _of_exposure(source: Source, settings: Settings) -> Iterator[str]:
         yield source.name("cal").file
         if singles.wanted(settings):
             yield source.name("i2d").file
-    if (
-        source.level == "rateints"
-        or source.integrations is not None
-        or (source.time_series and source.level == "uncal")
-    ):
+    of_raw = source.time_series and source.level == "uncal"
+    if of_raw or source.level == "rateints" or source.integrations is not None:
         yield source.name("calints").file
 
 
