@@ -161,11 +161,14 @@ def test_folders_are_searched_to_any_depth_but_not_products_and_hidden_ones(tmp_
     (tmp_path / "mast/c/loop").symlink_to(tmp_path / "mast")
     one = write(tmp_path / "mast/a/b", exposure(1))
     other = write(tmp_path / "mast/c", exposure(2))
-    write(tmp_path / "mast/out", exposure(3))
+    write(tmp_path / "mast/out", exposure(3, "rate"), CAL_VER="mirific 0.1.0 (jwst 3.0.0)")
     write(tmp_path / "mast/.hidden", exposure(4))
     plan = make_plan([tmp_path / "mast"], output=tmp_path / "mast/out")
     assert [source.path for source in plan.sources] == [one, other]
     assert len(make_plan([tmp_path / "mast"]).sources) == 3
+    theirs = write(tmp_path / "mast/out", exposure(5, "rate"), CAL_VER="3.0.0")
+    assert theirs in {source.path for source in make_plan([tmp_path / "mast"], output=tmp_path / "mast/out").sources}
+    theirs.unlink()
     assert len(make_plan([tmp_path / "mast/out"], output=tmp_path / "mast/out").sources) == 1
 
 

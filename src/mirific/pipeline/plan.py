@@ -14,6 +14,7 @@ from typing import Any
 from mirific.errors import InputError, MirificError, NotMiriImaging
 from mirific.io.associations import ENDINGS, Association, Product, read_association
 from mirific.io.names import Name, check_name, part_of_name
+from mirific.io.ownership import written_by_mirific
 from mirific.io.peek import LEVELS, Peek, not_miri_imaging, peek
 
 __all__ = ["MosaicPlan", "Plan", "SetAside", "Source", "make_plan"]
@@ -236,22 +237,29 @@ def _collect(inputs: list[Path], output: Path | None) -> _Collected:
 
 
 def _below(folder: Path, output: Path | None, refusals: dict[Path, MirificError]) -> Iterator[Path]:
-    """Files of a folder and those below it, in the order of their names; hidden ones and products are left out."""
+    """Files of a folder and those below it, in the order of their names.
+
+    Hidden ones are left out, and so are products of mirific in a folder for products that lies below.
+    """
 
     def refused(error: OSError) -> None:
         what = f"cannot be read ({error.strerror})"
         refusals[Path(error.filename)] = InputError(what, where=error.filename, todo="check its permissions")
 
-    own = os.path.realpath(output) if output is not None else None
+    products = None if output is None else Path(os.path.realpath(output))
+    below = products is not None and Path(os.path.realpath(folder)) in products.parents
     visited: set[str] = set()
     for place, folders, names in os.walk(folder, onerror=refused, followlinks=True):
-        visited.add(os.path.realpath(place))
+        real = Path(os.path.realpath(place))
+        visited.add(str(real))
         folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and (real := os.path.realpath(Path(place, name))) not in visited and real != own
+            name for name in folders if not name.startswith(".") and os.path.realpath(Path(place, name)) not in visited
         )
-        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+        of_products = below and (real == products or products in real.parents)
+        for name in sorted(names):
+            path = Path(place, name)
+            if not name.startswith(".") and not (of_products and _is_exposure(path) and written_by_mirific(path)):
+                yield path
 
 
 def _is_exposure(path: Path) -> bool:
