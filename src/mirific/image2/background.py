@@ -117,7 +117,7 @@ def mean_background(
     sigma, maxiters
         See :class:`Background`.
     use_flagged : bool
-        Also use pixels that are DO_NOT_USE but finite.
+        Also use pixels that are DO_NOT_USE but finite; of integrations, a pixel without any value counts as zero.
 
     Raises
     ------
@@ -154,7 +154,9 @@ def _combined(member: Image, sigma: float, maxiters: int | None, *, use_flagged:
     kernels.clipped_mean(stack, variances, sigma, -1 if maxiters is None else maxiters, mean, var_mean)
     level, var_poisson, var_rnoise = (plane.astype(np.float32) for plane in (mean, *var_mean))
     dq = np.bitwise_or.reduce(member.dq, axis=0)
-    if not use_flagged:
+    if use_flagged:
+        level[np.isnan(mean)] = 0  # as jwst 3.0 has it, where no integration has a value
+    else:
         unusable = np.isnan(mean)
         dq = (dq & ~np.uint32(DQ["DO_NOT_USE"])) | np.where(unusable, np.uint32(DQ["DO_NOT_USE"]), np.uint32(0))
     return replace(member, data=level, dq=dq, var_poisson=var_poisson, var_rnoise=var_rnoise)
