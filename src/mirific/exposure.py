@@ -172,10 +172,13 @@ class FlagProvenance:
     entries: Mapping[tuple[str, int], NDArray[np.uint8]] = field(default_factory=dict)
 
     def add(self, source: str, bit: int, where: NDArray[np.bool_]) -> FlagProvenance:
-        """Return a copy in which ``source`` also set ``bit`` at the True pixels of ``where`` (ny, nx)."""
+        """Return a copy in which ``source`` also set ``bit`` at the True pixels of ``where``.
+
+        Its shape is (ny, nx), or (nints, ny, nx) of integrations: what is flagged in any of them counts.
+        """
         if not where.any():
             return self
-        packed = np.packbits(where)
+        packed = np.packbits(where.any(axis=0) if where.ndim == 3 else where)
         before = self.entries.get((source, bit))
         merged = packed if before is None else before | packed
         return replace(self, entries={**self.entries, (source, bit): merged})

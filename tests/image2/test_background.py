@@ -142,3 +142,35 @@ def test_the_members_survive_a_change_of_parameters(rng):
     image = products.rate_image(products.Where(), rng)
     assert step.sigma == 5.0
     assert step.run(image, NONE).meta["cal_step.bkg_subtract"] == "COMPLETE"
+
+
+def _by_integration(image, rng):
+    """Three integrations of an exposure."""
+    cube = {name: np.stack([getattr(image, name)] * 3) for name in ("data", "err", "dq", "var_poisson", "var_rnoise")}
+    cube["data"] = cube["data"] + rng.normal(0, 1, cube["data"].shape).astype(np.float32)
+    return replace(image, **cube)
+
+
+@pytest.mark.oracle
+def test_parity_with_integrations_equals_jwst(rng):
+    from jwst.background.background_sub import background_sub
+
+    image, *members = (_by_integration(one, rng) for one in _exposures(rng, 4))
+    members[0].dq[1, 30, 30] |= DQ["JUMP_DET"]
+    ours = Background(parity=True, backgrounds=tuple(members)).run(image, NONE)
+    _, theirs = background_sub(to_model(image).copy(), [to_model(member) for member in members], 3.0, None)
+    np.testing.assert_allclose(ours.data, theirs.data, rtol=0, atol=8e-6, equal_nan=True)
+    np.testing.assert_array_equal(ours.dq, theirs.dq)
+    np.testing.assert_array_equal(ours.err, theirs.err)
+
+
+def test_an_integration_that_cannot_be_used_leaves_the_others(rng):
+    image, member = (_by_integration(one, rng) for one in _exposures(rng, 2))
+    member = replace(member, data=np.nan_to_num(member.data), dq=np.zeros_like(member.dq))
+    member.dq[0, 5, 5] = member.dq[:, 6, 6] = DQ["DO_NOT_USE"]
+    result = Background(backgrounds=(member,)).run(replace(image, dq=np.zeros_like(image.dq)), NONE)
+    expected = image.data[:, 5, 5] - member.data[1:, 5, 5].mean(dtype=np.float64)
+    np.testing.assert_allclose(result.data[:, 5, 5], expected, rtol=1e-5)
+    assert (result.dq[:, 6, 6] & DQ["DO_NOT_USE"] != 0).all()
+    assert (result.dq[:, 5, 5] == 0).all()
+    assert result.flags.count("bkg_subtract", DQ["DO_NOT_USE"]) == 1

@@ -167,3 +167,33 @@ def test_where_references_do_not_answer_at_all_that_is_the_reason(monkeypatch):
     monkeypatch.setattr(FixedReferences, "context", silent)
     with pytest.raises(ReferenceMissing, match="no server answers"):
         _night("abc", {"m": "abc"})
+
+
+@pytest.mark.parametrize("workers", [None, 1])
+def test_rates_of_backgrounds_are_made_before_what_needs_them(monkeypatch, workers):
+    """Two exposures that are the background of each other, and one that neither needs."""
+    jobs: list[ExposureJob] = []
+
+    def reduce(job: ExposureJob) -> ExposureResult:
+        jobs.append(job)
+        return ExposureResult(job.source.root, {"rate": Path("out") / f"{job.source.root}_rate.fits"})
+
+    monkeypatch.setattr(run, "reduce_exposure", reduce)
+    monkeypatch.setattr(run, "begin", lambda job: Begun(job, None, reduce(job)))
+    monkeypatch.setattr(run, "finish", lambda begun: begun.result)
+    backgrounds = {"a": "b", "b": "a", "c": None}
+    sources = [
+        Source(root, Path(f"{root}_uncal.fits"), "uncal", "F770W", (Path(f"{sky}_uncal.fits"),) if sky else ())
+        for root, sky in backgrounds.items()
+    ]
+    plan, told = Plan(tuple(sources), ()), list[str]()
+    given = Settings(to="cal"), FixedReferences({}), Path("out"), Serial()
+    result = run.run_plan(plan, *given, workers=workers, advance=told.append)
+    assert [exposure.root for exposure in result.exposures] == told == ["a", "b", "c"]
+    assert [(job.source.root, job.last) for job in jobs[:2]] == [("a", "rate"), ("b", "rate")]
+    assert [(job.source.root, job.last, job.rate is None) for job in jobs[2:]] == [
+        ("a", "cal", False),
+        ("b", "cal", False),
+        ("c", "cal", True),
+    ]
+    assert jobs[2].backgrounds == (Path("out/b_rate.fits"),)

@@ -11,6 +11,7 @@ from mirific.cli.options import progress
 from mirific.errors import InputError, MirificError
 from mirific.exposure import Image, Mosaic
 from mirific.io.products import write_json, write_text
+from mirific.io.protection import check_replaced
 from mirific.issues import Finding, diagnose
 
 __all__ = ["run_diagnose"]
@@ -22,6 +23,10 @@ def run_diagnose(files: list[Path], json_file: Path | None, html_file: Path | No
     """Diagnose products; exit code 0 nothing found, 1 findings, 2 a file could not be looked at."""
     from mirific import report
 
+    reports = [path for path in (json_file, html_file) if path is not None]
+    if len(reports) > len({path.resolve() for path in reports}):
+        raise InputError("both --json and --html", where=json_file, todo="give them names of their own")
+    check_replaced(reports, _expanded(files))
     exposures, refused = _read_all(files, quiet=quiet)
     if not exposures:
         raise refused[0]

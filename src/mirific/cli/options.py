@@ -63,7 +63,7 @@ def at_least_one(text: str) -> int:
 
 VERBOSE = Option(("--verbose", "-v"), "Say more; twice for the details.", {"action": "count", "default": 0})
 QUIET = Option(("--quiet", "-q"), "Say nothing but errors.", {"action": "store_true"})
-INPUTS = Option(("inputs",), "Files, folders or associations.", {"type": Path, "nargs": "+"})
+INPUTS = Option(("inputs",), "Files, folders (searched to any depth) or associations.", {"type": Path, "nargs": "+"})
 OUTPUT = Option(("--output", "-o"), "Folder for the products.", {"type": Path, "required": True, "metavar": "DIR"})
 REFERENCES = Option(
     ("--references",),

@@ -10,13 +10,14 @@ from pathlib import Path
 
 from mirific import report
 from mirific.cli.options import progress, say
-from mirific.errors import InputError, OutputError, ParameterError
+from mirific.errors import OutputError, ParameterError
 from mirific.execute import Cluster, Executor, Serial
-from mirific.io.names import Name
 from mirific.io.products import write_json, write_text
+from mirific.io.protection import check_replaced
 from mirific.issues import SLUGS
 from mirific.pipeline.kept import clear_leftovers
 from mirific.pipeline.plan import Plan, make_plan
+from mirific.pipeline.planned import files_of_settings, planned_products
 from mirific.pipeline.run import RunResult, run_plan
 from mirific.pipeline.settings import TARGETS, Settings, read_config
 from mirific.pipeline.steps import StepsByName
@@ -69,8 +70,8 @@ class Request:
 def run_request(request: Request, *, dry_run: bool, quiet: bool) -> int:
     """Run, write the report, and say where things are."""
     settings = request.settings()
-    plan = make_plan(request.inputs, settings.metadata)
-    _check_names(plan, request.output)
+    plan = make_plan(request.inputs, settings.metadata, output=request.output, to=settings.to)
+    _check_replaced(plan, settings, request)
     if dry_run:
         _print_plan(plan, settings, request.output)
         return 0
@@ -135,17 +136,10 @@ def _check_writable(folder: Path) -> None:
         raise OutputError("cannot be written to", where=folder, todo="choose another folder")
 
 
-def _check_names(plan: Plan, folder: Path) -> None:
-    """Refuse inputs that a product would replace."""
-    for source in plan.sources:
-        suffix = Name.parse(source.path).suffix
-        harmless = {"", "uncal", "ratefix", source.level}
-        if suffix not in harmless and folder.is_dir() and source.path.parent.samefile(folder):
-            raise InputError(
-                f"it has the name of a product that would replace it ({suffix}, its level is {source.level})",
-                where=source.path,
-                todo="choose another output folder",
-            )
+def _check_replaced(plan: Plan, settings: Settings, request: Request) -> None:
+    """Refuse a run one of whose products would replace an input, or a file that mirific did not write."""
+    read = [*plan.inputs, *files_of_settings(settings), *([request.config] if request.config else [])]
+    check_replaced(planned_products(plan, settings, request.output), read)
 
 
 def _print_plan(plan: Plan, settings: Settings, output: Path) -> None:

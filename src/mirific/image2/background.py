@@ -110,13 +110,14 @@ def mean_background(
     Parameters
     ----------
     members : tuple of Image
-        Background exposures (2-D count rates) of the same filter, on the same or a larger window.
+        Background exposures of the same filter, on the same or a larger window: count rates, or those of each
+        integration, of which the clipped mean is taken first, as ``jwst`` does.
     exposure : Image
         The exposure that they are for.
     sigma, maxiters
         See :class:`Background`.
     use_flagged : bool
-        Also use pixels that are DO_NOT_USE but finite.
+        Also use pixels that are DO_NOT_USE but finite; of integrations, a pixel without any value counts as zero.
 
     Raises
     ------
@@ -126,7 +127,8 @@ def mean_background(
     from mirific.image2 import kernels
 
     windows = [_window(member, exposure) for member in members]
-    cut = [(member, window) for member, window in zip(members, windows, strict=True)]
+    whole = [_combined(member, sigma, maxiters, use_flagged=use_flagged) for member in members]
+    cut = [(member, window) for member, window in zip(whole, windows, strict=True)]
     stack = np.stack([_values(member, window, use_flagged) for member, window in cut])
     variances = np.stack(
         [[plane[window] for plane in _variances(member)] for member, window in cut], axis=1, dtype=np.float64
@@ -146,7 +148,28 @@ def _variances(member: Image) -> tuple[NDArray[np.float32], NDArray[np.float32]]
     return member.var_poisson, member.var_rnoise
 
 
-def _values(member: Image, window: tuple[slice, slice], use_flagged: bool) -> NDArray[np.float64]:
+def _combined(member: Image, sigma: float, maxiters: int | None, *, use_flagged: bool) -> Image:
+    """A background exposure as one image: the clipped mean of its integrations, with the bits that any of them has."""
+    if member.data.ndim == 2:
+        return member
+    from mirific.image2 import kernels
+
+    everything = np.s_[:, :, :]
+    stack = _values(member, everything, use_flagged)
+    variances = np.stack(_variances(member)).astype(np.float64)
+    mean, var_mean = np.empty(stack.shape[1:]), np.empty((2, *stack.shape[1:]))
+    kernels.clipped_mean(stack, variances, sigma, -1 if maxiters is None else maxiters, mean, var_mean)
+    level, var_poisson, var_rnoise = (plane.astype(np.float32) for plane in (mean, *var_mean))
+    dq = np.bitwise_or.reduce(member.dq, axis=0)
+    if use_flagged:
+        level[np.isnan(mean)] = 0  # as jwst 3.0 has it, where no integration has a value
+    else:
+        unusable = np.isnan(mean)
+        dq = (dq & ~np.uint32(DQ["DO_NOT_USE"])) | np.where(unusable, np.uint32(DQ["DO_NOT_USE"]), np.uint32(0))
+    return replace(member, data=level, dq=dq, var_poisson=var_poisson, var_rnoise=var_rnoise)
+
+
+def _values(member: Image, window: tuple[slice, ...], use_flagged: bool) -> NDArray[np.float64]:
     values = member.data[window].astype(np.float64)
     values[~np.isfinite(values)] = np.nan
     if not use_flagged:
@@ -164,7 +187,8 @@ def _window(member: Image, exposure: Image) -> tuple[slice, slice]:
         )
     ny, nx = exposure.data.shape[-2:]
     y0, x0 = (_start(exposure, axis) - _start(member, axis) for axis in "yx")
-    if member.data.ndim != 2 or min(y0, x0) < 0 or y0 + ny > member.data.shape[0] or x0 + nx > member.data.shape[1]:
+    rows, columns = member.data.shape[-2:]
+    if min(y0, x0) < 0 or y0 + ny > rows or x0 + nx > columns:
         raise InputError(
             f"does not cover the subarray of {exposure.name}", where=member.name, todo="give a background that does"
         )

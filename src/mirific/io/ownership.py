@@ -14,7 +14,10 @@ from pathlib import Path
 from mirific.errors import OutputError
 from mirific.fits_files import UNREADABLE, read_primary
 
-__all__ = ["check_replaceable", "generator", "software", "written_by_mirific"]
+__all__ = ["HIDDEN", "check_replaceable", "generator", "software", "written_by_mirific"]
+
+#: Folder beside the products for what mirific keeps to itself; nobody else writes there.
+HIDDEN = ".mirific"
 
 #: Bytes at the beginning of a file in which a text or table names its maker.
 _HEAD = 1 << 16
@@ -45,6 +48,8 @@ def written_by_mirific(path: Path) -> bool:
     OSError
         If it cannot be read.
     """
+    if path.parent.name == HIDDEN:
+        return True
     with path.open("rb") as stream:
         head = stream.read(_HEAD)
     if not head.startswith(b"SIMPLE  ="):

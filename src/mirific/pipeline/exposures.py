@@ -15,7 +15,6 @@ from mirific.errors import InputError
 from mirific.execute import Threads
 from mirific.execute.compiler import load_compiler
 from mirific.exposure import Cubes, Image, StepRecord, Tree
-from mirific.io.names import Name
 from mirific.pipeline import singles
 from mirific.pipeline.flags import count_flags
 from mirific.pipeline.kept import digest, find_kept, keep, state_of
@@ -45,6 +44,12 @@ class ExposureJob:
         Threads of stage 1; by default all cores.
     resume : bool
         Keep finished products of the same input and settings.
+    backgrounds : tuple of Path
+        Rates of its dedicated background exposures.
+    only_rate : bool
+        Stop at the rate, which other exposures need as background.
+    rate : ExposureResult, optional
+        What stopping there made; the exposure goes on from it.
     """
 
     source: Source
@@ -53,6 +58,16 @@ class ExposureJob:
     output: Path
     workers: int | None = None
     resume: bool = False
+    backgrounds: tuple[Path, ...] = ()
+    only_rate: bool = False
+    rate: ExposureResult | None = None
+
+    @property
+    def last(self) -> str:
+        """Level at which it stops."""
+        if self.settings.to == "rate" or self.only_rate:
+            return "rate"
+        return "calints" if self.source.level == "rateints" else "cal"
 
     @property
     def run_key(self) -> str:
@@ -65,11 +80,6 @@ class ExposureJob:
         """
         backgrounds = [state_of(path) for path in self.source.backgrounds]
         return f"{digest(self.settings, backgrounds)}:{state_of(self.source.path)}"
-
-    @property
-    def last(self) -> str:
-        """Suffix of the last product."""
-        return "rate" if self.settings.to == "rate" else "cal"
 
 
 @dataclass(frozen=True)
@@ -142,17 +152,20 @@ def begin(job: ExposureJob) -> Begun:
     MirificError
         If the input or a reference cannot be used.
     """
-    root = job.source.root
-    if job.source.level == job.last:
-        given = ExposureResult(root, {job.last: job.source.path}, state=state_of(job.source.path))
+    root, last = job.source.root, job.last
+    past = job.source.level == last or (last == "rate" and job.source.level != "uncal")
+    if past and (last == "rate" or job.source.integrations is None):
+        given = ExposureResult(root, {job.source.level: job.source.path}, state=state_of(job.source.path))
         return Begun(job, None, given, done=True)
     key = job.run_key
     if job.resume:
-        kept = find_kept(ExposureResult, root, job.last, key, job.references.context(), job.output)
+        kept = find_kept(ExposureResult, root, last, key, job.references.context(), job.output)
         if kept is not None:
             return Begun(job, None, kept, done=True)
     if job.source.level != "uncal":
         return Begun(job, None, ExposureResult(root, {}, state=key))
+    if job.rate is not None:
+        return Begun(job, None, replace(job.rate, state=key, resumed=False))
     start = time.perf_counter()
     rate = _detector1(job)
     seconds = {"detector1": time.perf_counter() - start}
@@ -170,14 +183,25 @@ def finish(begun: Begun) -> ExposureResult:
     if begun.done:
         return begun.result
     rate, job, result = begun.rate, begun.job, begun.result
-    if rate is None:
-        rate = io.read_image(job.source.path, dict(job.settings.metadata))
-    else:
+    if rate is not None:
         result = _with_rates(rate, job, result)
         rate = replace(rate, integrations=None, byproducts={})
-    if job.settings.to != "rate":
-        result = _image2(rate, job, result)
+    if job.last != "rate":
+        result = _calibrated(rate, job, result)
     return keep(result, job.last, result.state, job.references.context(), job.output)
+
+
+def _calibrated(rate: Image | None, job: ExposureJob, result: ExposureResult) -> ExposureResult:
+    """Stage 2, for the rate and, in a time series, for those of the integrations."""
+    integrations = result.products.get("rateints") if job.source.time_series else None
+    integrations = integrations or job.source.integrations
+    if job.source.level == "cal":
+        result = replace(result, products={"cal": job.source.path})
+    else:
+        path = result.products.get("rate", job.source.path)
+        rate = io.read_image(path, dict(job.settings.metadata)) if rate is None else rate
+        result = _image2(rate, job, result)
+    return result if integrations is None else _integrations(integrations, job, result)
 
 
 def _detector1(job: ExposureJob) -> Image:
@@ -211,7 +235,7 @@ def image2_steps(job: ExposureJob, image: Image) -> tuple[Any, ...]:
     """Steps of stage 2, with the parameters of CRDS and the user in force."""
     from mirific.image2 import AssignWcs, Background, FlatField, Photom
 
-    backgrounds = tuple(io.read_image(path) for path in job.source.backgrounds)
+    backgrounds = tuple(io.read_image(path) for path in job.backgrounds)
     steps = (
         Background(backgrounds=backgrounds, parity=job.settings.parity),
         AssignWcs(deferred=True),
@@ -221,16 +245,25 @@ def image2_steps(job: ExposureJob, image: Image) -> tuple[Any, ...]:
     return tuple(job.settings.configure(step, image.meta, job.references) for step in steps)
 
 
+def _integrations(path: Path, job: ExposureJob, result: ExposureResult) -> ExposureResult:
+    """Stage 2 for the rates of all integrations; writes calints."""
+    start = time.perf_counter()
+    rates = io.read_image(path, dict(job.settings.metadata))
+    written = _write(run_steps(image2_steps(job, rates), rates, job.references), "calints", job, result.state)
+    seconds = {**result.seconds, "calints": time.perf_counter() - start}
+    return replace(result, products={**result.products, "calints": written}, seconds=seconds)
+
+
 def _image2(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureResult:
-    """Stage 2; writes cal."""
+    """Stage 2; writes cal, or calints where the rates are those of integrations."""
     start = time.perf_counter()
     cal = run_steps(image2_steps(job, rate), rate, job.references)
     done = time.perf_counter()
     single: dict[str, Path] = {}
-    if singles.wanted(job.settings):
-        made = cal.with_meta({"filename": Name(job.source.root, "cal").file, **made_by(job.references)})
+    if singles.wanted(job.settings) and cal.data.ndim == 2:
+        made = cal.with_meta({"filename": job.source.name("cal").file, **made_by(job.references)})
         single["i2d"] = singles.write_single(made, job.settings, job.references, job.output)
-    products = {**result.products, "cal": _write(cal, "cal", job, result.state), **single}
+    products = {**result.products, job.last: _write(cal, job.last, job, result.state), **single}
     seconds = {**result.seconds, "image2": done - start, "write cal": time.perf_counter() - done}
     return replace(result, products=products, history=cal.history, seconds=seconds, flags=count_flags(cal))
 
@@ -240,7 +273,7 @@ def _write(
 ) -> Path:
     """Write a product under its standard name or its own, marked with what it was made from; see :func:`io.write`."""
     own = image.file if isinstance(image, Cubes) else ""
-    standard = Path(Name(job.source.root, suffix).file)
+    standard = Path(job.source.name(suffix).file)
     path = job.output / (own or standard.with_suffix(".asdf" if isinstance(image, Tree) else ".fits"))
     if own:
         _tell_replaced(path, job)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from mirific.errors import InputError
 from mirific.exposure import StepRecord
 from mirific.io.drafts import clear_drafts
-from mirific.io.ownership import software
+from mirific.io.ownership import HIDDEN, software
 from mirific.io.values import as_read, read_values, write_values
 from mirific.issues import Chart, Evidence, Finding, Picture, Rows
 from mirific.pipeline.plan import SetAside
@@ -26,9 +26,6 @@ from mirific.pipeline.settings import Settings
 from mirific.report import FlagCount
 
 __all__ = ["clear_leftovers", "digest", "find_kept", "keep", "state_of"]
-
-#: Where the files are, below the folder of the products.
-_FOLDER = ".mirific"
 
 #: What results are made of.
 _KINDS = (StepRecord, FlagCount, Finding, Evidence, Picture, Chart, Rows, SetAside)
@@ -193,10 +190,10 @@ def find_kept(kind: type[Result], root: str, last: str, key: str, context: str, 
 
 
 def _path(folder: Path, root: str, last: str) -> Path:
-    return folder / _FOLDER / f"{root}_{last}.kept"
+    return folder / HIDDEN / f"{root}_{last}.kept"
 
 
 def clear_leftovers(folder: Path) -> None:
     """Remove what killed runs left half-done among the products and beside them."""
-    for place in (folder, folder / _FOLDER):
+    for place in (folder, folder / HIDDEN):
         clear_drafts(place)

@@ -169,7 +169,8 @@ def _read(job: MosaicJob, threads: Executor) -> tuple[ImageSet, tuple[SetAside, 
         If that is so of all.
     """
     name = Name(job.plan.root, "i2d").file
-    table = {"asn.table_name": job.plan.association} if job.plan.association else {}
+    named = {"asn.table_name": job.plan.association, "asn.pool_name": job.plan.pool}
+    table = {key: value for key, value in named.items() if value}
     overrides = dict(job.settings.metadata)
     paths = [job.images[root] for root in job.plan.members]
     set_aside: list[SetAside] = []
@@ -259,8 +260,9 @@ def _combined(images: ImageSet, job: MosaicJob, threads: Executor) -> _Made:
     intermediate: dict[Path, None] = {}
 
     def write(product: Cubes) -> None:
-        path = job.output / product.meta["filename"]
-        intermediate[io.write(product.with_meta(made_by(job.references)), path)] = None
+        name = replace(Name.parse(product.meta["filename"]), association=job.plan.identifier).file
+        path = job.output / name
+        intermediate[io.write(product.with_meta({"filename": name, **made_by(job.references)}), path)] = None
 
     parity = job.settings.parity
     for step in (TweakReg(parity=parity), SkyMatch(parity=parity, mapping=threads.map)):
@@ -307,9 +309,10 @@ def _catalogued(mosaic: Mosaic, job: MosaicJob) -> Mosaic:
 
 
 def _write_member(image: Image, job: MosaicJob) -> tuple[Path, tuple[FlagCount, ...]]:
-    """Write an image under its standard name; count its flags."""
-    name = Name.parse(image.name).with_suffix("crf").file
-    named = image.with_meta({"filename": name, **made_by(job.references)})
+    """Write an image under its standard name, which has the association; count its flags."""
+    name = Name(Name.parse(image.name).root, "crf", job.plan.identifier).file
+    asked = {"asn.table_name": job.plan.association, "asn.pool_name": job.plan.pool or None}
+    named = image.with_meta({"filename": name, **(asked if job.plan.association else {}), **made_by(job.references)})
     return io.write(named, job.output / name), count_flags(named)
 
 
@@ -321,9 +324,10 @@ def _write(made: _Made, job: MosaicJob, key: str, threads: Executor) -> tuple[di
     from mirific.image3.source_catalog import segmentation_map
 
     mosaic, products = made.mosaic, {}
+    signed = mosaic.with_meta(made_by(job.references))
     catalog = f"{job.plan.root}_cat.ecsv"
     segments = threads.map(
-        lambda path: io.write_segmentation(segmentation_map(mosaic, path.name, catalog), path),
+        lambda path: io.write_segmentation(segmentation_map(signed, path.name, catalog), path),
         _path_of_segments(made, job),
     )
     if mosaic.catalog is not None:

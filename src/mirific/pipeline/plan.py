@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import filecmp
 import logging
-from collections.abc import Callable, Iterable, Mapping
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mirific.errors import InputError, NotMiriImaging
-from mirific.io.associations import Association, Product, read_association
-from mirific.io.names import Name
+from mirific.errors import InputError, MirificError, NotMiriImaging
+from mirific.io.associations import ENDINGS, Association, Product, read_association
+from mirific.io.names import Name, check_name, part_of_name
 from mirific.io.peek import LEVELS, Peek, not_miri_imaging, peek
+from mirific.io.protection import is_ours
 
 __all__ = ["MosaicPlan", "Plan", "SetAside", "Source", "make_plan"]
 
@@ -28,12 +32,18 @@ class Source:
         Name of the exposure, without suffix.
     path : Path
         The file to start from.
-    level : {"uncal", "rate", "cal"}
+    level : {"uncal", "rate", "rateints", "cal"}
         Its level.
     filter : str
         ``FILTER``, empty if the header lacks it.
     backgrounds : tuple of Path
-        Rate files of its dedicated background exposures.
+        Files of its dedicated background exposures, as they are given: rates, or what this run makes them from.
+    product : str
+        Name of its calibrated products, where an association names them otherwise than the exposure.
+    integrations : Path, optional
+        Its count rates by integration (``_rateints``), where they were given beside it.
+    time_series : bool
+        Whether it is of a time series: its integrations are calibrated, and no mosaic is made of it.
     """
 
     root: str
@@ -41,15 +51,39 @@ class Source:
     level: str
     filter: str
     backgrounds: tuple[Path, ...] = ()
+    product: str = ""
+    integrations: Path | None = None
+    time_series: bool = False
+
+    def name(self, suffix: str) -> Name:
+        """Name of one of its products."""
+        calibrated = suffix in {"cal", "calints", "i2d"}
+        return Name(self.product if calibrated and self.product else self.root, suffix)
 
 
 @dataclass(frozen=True)
 class MosaicPlan:
-    """One mosaic to make: the root of its name and the roots of its exposures."""
+    """One mosaic to make.
+
+    Parameters
+    ----------
+    root : str
+        Root of its name.
+    members : tuple of str
+        Roots of its exposures.
+    association : str
+        Name of the file that asks for it (ASNTABLE); empty where none does.
+    identifier : str
+        ``asn_id`` of the association, a part of the names of ``_crf`` products.
+    pool : str
+        ``asn_pool`` of the association (ASNPOOL).
+    """
 
     root: str
     members: tuple[str, ...]
     association: str = ""
+    identifier: str = ""
+    pool: str = ""
 
 
 @dataclass(frozen=True)
@@ -62,165 +96,479 @@ class SetAside:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a run is going to do, and what it cannot use."""
+    """All that a run is going to do.
+
+    Parameters
+    ----------
+    sources : tuple of Source
+        Exposures in order of time.
+    mosaics : tuple of MosaicPlan
+    set_aside : tuple of SetAside
+        What was given, or asked for by an association, and cannot be used.
+    inputs : tuple of Path
+        Files that the user named and that are read: no product may replace them.
+    """
 
     sources: tuple[Source, ...]
     mosaics: tuple[MosaicPlan, ...]
     set_aside: tuple[SetAside, ...] = ()
+    inputs: tuple[Path, ...] = ()
 
 
 def make_plan(
     inputs: Iterable[Path],
     metadata: Mapping[str, Any] | None = None,
     *,
+    output: Path | None = None,
+    to: str = "i2d",
     progress: Callable[[str], None] = lambda _: None,
 ) -> Plan:
-    """Sort out files, folders and associations.
+    """Sort out files, folders (searched to any depth) and associations.
 
-    Of several levels of one exposure the rawest is taken. Where no association says otherwise, exposures of
-    one programme, target, filter and subarray make one mosaic. What a folder holds beside MIRI imaging, such as target
-    acquisitions and parallel exposures, is left out.
+    Of several levels of one exposure the rawest is taken. Members of associations are found by exposure among what is
+    given, else beside the association. Exposures that no association for stage 3 names make one mosaic for each
+    programme, target, filter and subarray. What a folder holds beside MIRI imaging, such as target acquisitions and
+    parallel exposures, is left out; what cannot be read is set aside.
 
     Parameters
     ----------
     inputs : iterable of Path
     metadata : mapping
         What the user sets in headers, such as ``{"exposure.type": "MIR_IMAGE"}``.
+    output : Path, optional
+        Folder of the products: below a folder of inputs it is not searched.
+    to : {"rate", "cal", "i2d"}
+        Level at which the run stops.
     progress : callable
         Told the name of each file.
 
     Raises
     ------
     InputError
-        If an input is missing or unusable, two are of one exposure and level, or there is nothing to do.
+        If an input is missing, an association cannot be followed, two files or products have one name, or more than
+        half of the exposures, or all, cannot be used.
     """
-    files, associations = _collect(list(inputs))
-    peeks: dict[str, Peek] = {}
-    for path, named in files.items():
-        progress(path.name)
-        seen = peek(path)
-        if seen.level != "i2d" and _is_wanted(seen, metadata, named=named):
-            _keep_rawest(peeks, Name.parse(path).root, seen)
-    if not peeks:
-        raise InputError("no exposures found", where=", ".join(map(str, inputs)), todo="give uncal, rate or cal files")
-    products = [(a, product) for a in associations for product in a.products]
-    backgrounds = _backgrounds(products)
-    sources = tuple(
-        Source(root, found.path, found.level, str(found.cards.get("FILTER", "")), backgrounds.get(root, ()))
-        for root, found in sorted(peeks.items(), key=lambda item: (_start(item[1]), item[0]))
-    )
-    mosaics = _asked_for(products, peeks) or _by_field(sources, peeks)
-    return Plan(sources, mosaics)
+    given = list(inputs)
+    collected = _collect(given, output)
+    exposures = _look(collected, metadata, progress)
+    associated = _Associated.of(collected.associations, exposures, to)
+    refusals = {**exposures.refusals, **associated.refusals}
+    _check_enough(given, associated.usable, refusals)
+    sources = tuple(_source(root, exposures, associated) for root in _in_order_of_time(associated.usable))
+    mosaics = _mosaics(associated, sources, associated.usable)
+    _check_twice(sources, mosaics)
+    read = [path for source in sources for path in (source.path, source.integrations) if path is not None]
+    tables = [association.path for association, _ in collected.associations]
+    named = [path for path, by_name in collected.files.items() if by_name]
+    set_aside = tuple(SetAside(path, error.what) for path, error in refusals.items())
+    return Plan(sources, mosaics, set_aside, tuple(dict.fromkeys((*read, *tables, *named))))
 
 
-def _keep_rawest(peeks: dict[str, Peek], root: str, seen: Peek) -> None:
-    before = peeks.get(root)
-    if before is None or LEVELS.index(seen.level) < LEVELS.index(before.level):
-        peeks[root] = seen
-    if before is None:
-        return
-    if before.level == seen.level and not before.path.samefile(seen.path):
-        raise InputError(f"the same exposure and level as {before.path}", where=seen.path, todo="give one of the two")
-    log.info("%s: several levels given, starting from %s", root, peeks[root].path.name)
+def _check_enough(given: Sequence[Path], usable: Mapping[str, Peek], refusals: Mapping[Path, MirificError]) -> None:
+    """Refuse to go on where no exposure, or less than half of them, can be used.
+
+    Raises
+    ------
+    InputError
+        With the first reason.
+    """
+    where = ", ".join(map(str, given))
+    errors = [error for path, error in refusals.items() if _root(path) not in usable and not isinstance(error, _Absent)]
+    exposures = [error for error in errors if Path(str(error.where)).suffix.lower() not in ENDINGS]
+    if not usable and len(errors) == 1:
+        raise errors[0]
+    if not usable and not errors:
+        raise InputError("no exposures found", where=where, todo="give uncal, rate or cal files")
+    if len(exposures) > len(usable):
+        total = len(exposures) + len(usable)
+        what = f"{len(exposures)} of {total} exposures cannot be used; the first: {exposures[0]}"
+        raise InputError(what, where=where)
+    if not usable:
+        raise InputError(f"no exposures found, and {errors[0]}", where=where)
 
 
-def _is_wanted(seen: Peek, metadata: Mapping[str, Any] | None, *, named: bool) -> bool:
-    """Whether a file is of MIRI imaging, as far as its primary header tells; one that the user named must be."""
-    if "INSTRUME" not in seen.cards:
-        return True  # who reads it knows more
-    cards = ("telescope", "TELESCOP"), ("instrument.name", "INSTRUME"), ("instrument.detector", "DETECTOR")
-    facts = {name: seen.cards.get(card) for name, card in (*cards, ("exposure.type", "EXP_TYPE"))}
-    refusal = not_miri_imaging(*({**facts, **(metadata or {})}[name] for name in facts))
-    if refusal and named:
-        raise NotMiriImaging(refusal, where=seen.path, todo="give MIRI imaging exposures")
-    if refusal:
-        log.warning("%s: left out, %s", seen.path, refusal)
-    return not refusal
+class _Absent(InputError):
+    """A member of an association that nobody gave."""
 
 
-def _start(seen: Peek) -> float:
-    """Start of an exposure, MJD; 0 where its header does not tell."""
-    start = seen.cards.get("EXPSTART")
-    return start if isinstance(start, (int, float)) else 0.0
+@dataclass(frozen=True)
+class _Collected:
+    """What there is to look at: files, and whether the user named them; associations, the same; what is wrong."""
+
+    files: dict[Path, bool]
+    associations: list[tuple[Association, bool]]
+    refusals: dict[Path, MirificError]
 
 
-def _collect(inputs: list[Path]) -> tuple[dict[Path, bool], list[Association]]:
-    """Expand folders and associations to the files to look at, each once, and whether the user named it."""
-    files: dict[Path, bool] = {}
-    associations = []
+def _collect(inputs: list[Path], output: Path | None) -> _Collected:
+    """Expand folders and associations to the files to look at, each once."""
+    collected = _Collected({}, [], {})
+    places: dict[tuple[str, str], Path] = {}
+    tables: dict[str, bool] = {}
+
+    def add(path: Path, named: bool) -> None:
+        place = places.setdefault((os.path.realpath(path), Name.parse(path).root), path)
+        collected.files[place] = named or collected.files.get(place, False)
+
     for given in inputs:
-        if not given.exists():
+        if not os.path.exists(given):
             raise InputError("no such file or folder", where=given, todo="check the path")
-        found = sorted(given.iterdir()) if given.is_dir() else [given]
-        for path in found:
-            if path.suffix == ".json" and (not given.is_dir() or path.name.endswith("_asn.json")):
-                associations.append(read_association(path))
-            elif not given.is_dir() or _is_exposure(path):
-                files[path] = not given.is_dir()
-    for association in associations:
-        files.update(dict.fromkeys(_present_members(association), True))
-    return files, associations
+        folder = given.is_dir()
+        for path in _below(given, output, collected.refusals) if folder else (given,):
+            if path.suffix.lower() not in ENDINGS:
+                if not folder or _is_exposure(path):
+                    add(path, not folder)
+            elif not folder or path.stem.endswith("_asn"):
+                tables[str(path)] = not folder or tables.get(str(path), False)
+    once = {os.path.realpath(path): (Path(path), named) for path, named in sorted(tables.items(), key=lambda t: t[1])}
+    for path, named in once.values():
+        try:
+            collected.associations.append((read_association(path), named))
+        except InputError as error:
+            if named:
+                raise
+            collected.refusals[path] = error
+    known = {Name.parse(path).root for path in collected.files}
+    for association, named in collected.associations:
+        for path in _beside(association, known, named):
+            add(path, named)
+    return collected
+
+
+def _below(folder: Path, output: Path | None, refusals: dict[Path, MirificError]) -> Iterator[Path]:
+    """Files of a folder and those below it, in the order of their names.
+
+    Hidden ones are left out, and so are products of mirific in a folder for products that lies below.
+    """
+
+    def refused(error: OSError) -> None:
+        what = f"cannot be read ({error.strerror})"
+        refusals[Path(error.filename)] = InputError(what, where=error.filename, todo="check its permissions")
+
+    products = None if output is None else Path(os.path.realpath(output))
+    below = products is not None and Path(os.path.realpath(folder)) in products.parents
+    visited: set[str] = set()
+    for place, folders, names in os.walk(folder, onerror=refused, followlinks=True):
+        real = Path(os.path.realpath(place))
+        visited.add(str(real))
+        folders[:] = sorted(
+            name for name in folders if not name.startswith(".") and os.path.realpath(Path(place, name)) not in visited
+        )
+        of_products = below and (real == products or products in real.parents)
+        for name in sorted(names):
+            path = Path(place, name)
+            if not name.startswith(".") and not (of_products and _is_exposure(path) and is_ours(path)):
+                yield path
 
 
 def _is_exposure(path: Path) -> bool:
-    return path.name.endswith((".fits", ".fits.gz")) and Name.parse(path).suffix in {"uncal", "rate", "ratefix", "cal"}
+    suffixes = {"uncal", "rate", "ratefix", "rateints", "cal"}
+    return path.name.endswith((".fits", ".fits.gz")) and Name.parse(path).suffix in suffixes
 
 
-def _present_members(association: Association) -> Iterable[Path]:
-    """Members as they are named, or an earlier level of the same exposure beside them."""
+def _beside(association: Association, known: set[str], named: bool) -> Iterator[Path]:
+    """Members that are not given: as they are named, or an earlier level of the same exposure beside them."""
     for product in association.products:
         for member in (*product.science, *product.background):
             name = Name.parse(member)
-            candidates = [member, *(member.parent / name.with_suffix(level).file for level in ("rate", "uncal"))]
-            found = next((path for path in candidates if path.exists()), None)
-            if found is None:
-                raise InputError(
-                    f"member {member.name} is not there", where=association.path, todo="put it beside the association"
-                )
-            yield found
+            if name.root in known:
+                continue
+            earlier = [member.parent / name.with_suffix(level).file for level in ("rate", "uncal")]
+            candidates = [path for file in (member, *earlier) for path in (file, file.with_name(f"{file.name}.gz"))]
+            found = next((path for path in candidates if os.path.exists(path)), None)
+            if found is not None:
+                yield found
+            elif named:
+                todo = "give it too, or put it beside the association"
+                raise InputError(f"member {member.name} is not there", where=association.path, todo=todo)
 
 
-def _backgrounds(products: list[tuple[Association, Product]]) -> dict[str, tuple[Path, ...]]:
-    """Background members by the root of the science exposure."""
-    return {
-        Name.parse(member).root: product.background
-        for association, product in products
-        if association.kind == "image2" and product.background
-        for member in product.science
-    }
+@dataclass(frozen=True)
+class _Exposures:
+    """What can be used: the file to start from by exposure, rates by integration beside it; and what cannot."""
+
+    peeks: dict[str, Peek]
+    integrations: dict[str, Peek]
+    refusals: dict[Path, MirificError]
 
 
-def _asked_for(products: list[tuple[Association, Product]], peeks: Mapping[str, Peek]) -> tuple[MosaicPlan, ...]:
-    """Mosaics as the level-3 associations define them."""
-    return tuple(
-        MosaicPlan(product.name, members, association.path.name)
-        for association, product in products
-        if association.kind == "image3"
-        and (members := tuple(root for m in product.science if (root := Name.parse(m).root) in peeks))
+def _look(collected: _Collected, metadata: Mapping[str, Any] | None, progress: Callable[[str], None]) -> _Exposures:
+    """Look at all files; of each exposure choose the one to start from."""
+    refusals = dict(collected.refusals)
+    levels: dict[str, dict[str, list[Peek]]] = {}
+    for path, named in collected.files.items():
+        progress(path.name)
+        try:
+            root = check_name(Name.parse(path).root, path)
+            seen = peek(path, metadata)
+        except InputError as error:
+            if isinstance(error, NotMiriImaging) and not named:
+                log.warning("%s: left out, %s", path, error.what)
+                continue
+            refusals[path] = error
+            continue
+        if _is_wanted(seen, named=named):
+            levels.setdefault(root, {}).setdefault(seen.level, []).append(seen)
+    peeks, integrations = dict[str, Peek](), dict[str, Peek]()
+    for root, found in levels.items():
+        level = next((level for level in LEVELS if level in found and level != "rateints"), "rateints")
+        peeks[root] = _only(found[level])
+        if "rateints" in found and level in {"rate", "cal"}:
+            integrations[root] = _only(found["rateints"])
+        if len(found) - (root in integrations) > 1:
+            log.info("%s: several levels given, starting from %s", root, peeks[root].path.name)
+    return _Exposures(peeks, integrations, refusals)
+
+
+def _is_wanted(seen: Peek, *, named: bool) -> bool:
+    """Whether something is made of a file, as far as its headers tell; one that the user named must be MIRI imaging."""
+    cards = ("TELESCOP", "INSTRUME", "DETECTOR", "EXP_TYPE")
+    refusal = "" if "INSTRUME" not in seen.cards else not_miri_imaging(*(seen.cards.get(card) for card in cards))
+    if refusal and named:
+        raise NotMiriImaging(refusal, where=seen.path, todo="give MIRI imaging exposures")
+    if seen.level in {"i2d", "calints"}:
+        refusal = refusal or f"nothing is made of {seen.level}"
+    if refusal:
+        log.warning("%s: left out, %s", seen.path, refusal)
+        return False
+    if seen.level == "rateints" and not named and not seen.is_time_series:
+        log.info("%s: left out, integrations are calibrated of time series only", seen.path)
+        return False
+    return True
+
+
+def _only(files: Sequence[Peek]) -> Peek:
+    """The file of an exposure and level: copies count once.
+
+    Raises
+    ------
+    InputError
+        If there are several that differ.
+    """
+    first, *others = files
+    for other in others:
+        if other.path.samefile(first.path):
+            continue
+        if not filecmp.cmp(first.path, other.path, shallow=False):
+            todo = "give one of the two"
+            raise InputError(f"the same exposure and level as {first.path}", where=other.path, todo=todo)
+        log.warning("%s: a copy of %s, counts once", other.path, first.path)
+    return first
+
+
+def _in_order_of_time(peeks: Mapping[str, Peek]) -> list[str]:
+    """Roots of exposures by the time at which they begin."""
+    starts = {root: seen.number("EXPSTART") for root, seen in peeks.items()}
+    return sorted(starts, key=lambda root: (starts[root], root))
+
+
+@dataclass(frozen=True)
+class _Associated:
+    """What associations say of the exposures.
+
+    Parameters
+    ----------
+    usable : dict
+        Exposures that can be reduced, by root.
+    backgrounds : dict
+        Roots of the background exposures, by that of the science exposure.
+    names : dict
+        Names of calibrated products, by exposure, where they are others than those of the exposures.
+    aside : set of str
+        Roots of exposures that are background and nothing else.
+    mosaics : list of (Association, Product)
+        Products of stage 3.
+    refusals : dict
+        Members that are not there, and exposures that cannot do without them.
+    """
+
+    usable: dict[str, Peek]
+    backgrounds: dict[str, tuple[str, ...]]
+    names: dict[str, str]
+    aside: set[str]
+    mosaics: list[tuple[Association, Product]]
+    refusals: dict[Path, MirificError]
+
+    @classmethod
+    def of(cls, associations: Sequence[tuple[Association, bool]], exposures: _Exposures, to: str) -> _Associated:
+        """Follow associations."""
+        peeks = exposures.peeks
+        made = cls(dict(peeks), {}, {}, set(), [], {})
+        known = {_root(path) for path in exposures.refusals} | peeks.keys()
+        for association, named in associations:
+            for product in association.products:
+                here = [root for member in product.science if (root := Name.parse(member).root) in peeks]
+                if association.stage == 0 or not here:
+                    what = "none of its exposures is here" if association.stage else f"it is for {association.kind}"
+                    level = logging.WARNING if named else logging.INFO
+                    log.log(level, "%s: product %s left out, %s", association.path, product.name, what)
+                    continue
+                for member in product.science:
+                    made._miss(association, member, known)
+                if association.stage == 3:
+                    made.mosaics.append((association, product))
+                else:
+                    made._follow_stage2(association, product, here, to, known)
+        products = [product for association, _ in associations for product in association.products]
+        science = {Name.parse(member).root for product in products for member in product.science}
+        made.aside.update(Name.parse(m).root for product in products for m in product.background)
+        made.aside.difference_update(science)
+        return made
+
+    def _miss(self, association: Association, member: Path, known: set[str]) -> None:
+        """Take note of a member that is not there."""
+        if _root(member) not in known and _root(member) not in map(_root, self.refusals):
+            what = f"not there, though {association.path.name} names it"
+            self.refusals[member] = _Absent(what, where=member)
+
+    def _follow_stage2(
+        self, association: Association, product: Product, here: list[str], to: str, known: set[str]
+    ) -> None:
+        """Names and backgrounds of one product."""
+        if len(product.science) > 1:
+            log.info("%s: exposures of product %s keep their names", association.path, product.name)
+        elif self.names.setdefault(here[0], product.name) != product.name:
+            what = f"{here[0]} is in two products, {self.names[here[0]]} and {product.name}"
+            raise InputError(what, where=association.path, todo="give one of the associations")
+        if not product.background or to == "rate":
+            return
+        for root in here:
+            if self.usable[root].level == "cal":
+                log.warning("%s: calibrated already, its backgrounds are not subtracted", self.usable[root].path)
+                continue
+            levels = {"uncal", "rate", "rateints"}
+            wanted = {Name.parse(member).root: member for member in product.background}
+            fit = [one for one in wanted if one in self.usable and self.usable[one].level in levels]
+            for one in wanted.keys() - fit:
+                self._miss(association, wanted[one], known)
+                log.warning("%s: background %s cannot be used", self.usable[root].path, wanted[one].name)
+            if fit:
+                self.backgrounds[root] = tuple(dict.fromkeys((*self.backgrounds.get(root, ()), *fit)))
+            else:
+                what = f"none of its backgrounds in {association.path.name} can be used"
+                self.refusals[self.usable[root].path] = InputError(what, where=self.usable[root].path)
+                del self.usable[root]
+
+
+def _root(path: Path) -> str:
+    return Name.parse(path).root
+
+
+def _source(root: str, exposures: _Exposures, associated: _Associated) -> Source:
+    """One exposure with all that is known of it."""
+    seen, beside = associated.usable[root], exposures.integrations.get(root)
+    name = associated.names.get(root, root)
+    return Source(
+        root,
+        seen.path,
+        seen.level,
+        seen.text("FILTER"),
+        tuple(exposures.peeks[one].path for one in associated.backgrounds.get(root, ())),
+        product="" if name == root or seen.level == "cal" else name,
+        integrations=None if beside is None else beside.path,
+        time_series=seen.is_time_series or (beside is not None and beside.is_time_series),
     )
 
 
-def _by_field(sources: tuple[Source, ...], peeks: Mapping[str, Peek]) -> tuple[MosaicPlan, ...]:
+def _mosaics(associated: _Associated, sources: Sequence[Source], peeks: Mapping[str, Peek]) -> tuple[MosaicPlan, ...]:
+    """Mosaics that associations ask for, and those of all other exposures; none of time series."""
+    for source in sources:
+        if source.time_series or source.level == "rateints":
+            log.warning("%s: no mosaic is made of it, its integrations are calibrated (time series)", source.path)
+    able = {source.root for source in sources if not source.time_series and source.level != "rateints"}
+    asked = _asked_for(associated.mosaics, able)
+    named = {_root(member) for _, product in associated.mosaics for member in product.science}
+    loose = [source.root for source in sources if source.root in able - named - associated.aside]
+    for root in sorted(able & (associated.aside - named)):
+        log.info("%s: background only, no mosaic is made of it", root)
+    if asked:
+        for root in loose:
+            log.info("%s: in no association for stage 3, goes into a mosaic of its field", root)
+    return (*asked, *_by_field(loose, peeks, {mosaic.root.casefold() for mosaic in asked}))
+
+
+def _asked_for(products: Sequence[tuple[Association, Product]], able: set[str]) -> tuple[MosaicPlan, ...]:
+    """Mosaics as associations define them.
+
+    Raises
+    ------
+    InputError
+        If two have one name and are not the same.
+    """
+    asked: dict[str, tuple[MosaicPlan, Association]] = {}
+    for association, product in products:
+        members = tuple(root for member in product.science if (root := _root(member)) in able)
+        table = association.path.name
+        plan = MosaicPlan(product.name, members, table, association.identifier, association.pool)
+        if not members or association.kind.endswith("tso3"):
+            log.warning("%s: no mosaic %s, it has no exposures for one", association.path, product.name)
+            continue
+        before, where = asked.setdefault(product.name.casefold(), (plan, association))
+        if before is plan:
+            continue
+        if (before.root, set(before.members), before.identifier) != (plan.root, set(members), plan.identifier):
+            what = f"product {product.name} is that of {where.path} too, with other exposures or asn_id"
+            raise InputError(what, where=association.path, todo="give the products names of their own")
+        log.warning("%s: product %s is that of %s, and counts once", association.path, product.name, where.path)
+    return tuple(plan for plan, _ in asked.values())
+
+
+def _by_field(roots: Sequence[str], peeks: Mapping[str, Peek], used: set[str]) -> tuple[MosaicPlan, ...]:
     """One mosaic for each programme, target, filter and subarray."""
     groups: dict[tuple[str, ...], list[str]] = {}
-    for source in sources:
-        cards = peeks[source.root].cards
-        key = tuple(str(cards.get(card, "")) for card in ("PROGRAM", "TARGPROP", "FILTER", "SUBARRAY"))
-        groups.setdefault(key, []).append(source.root)
+    for root in roots:
+        key = tuple(peeks[root].text(card) for card in ("PROGRAM", "TARGPROP", "FILTER", "SUBARRAY"))
+        groups.setdefault(key, []).append(root)
     targets = {target: k + 1 for k, target in enumerate(dict.fromkeys(key[1] for key in groups))}
-    return tuple(
-        MosaicPlan(
-            _field_name(key, targets[key[1]], {str(peeks[root].cards.get("OBSERVTN", "")) for root in roots}),
-            tuple(roots),
-        )
-        for key, roots in groups.items()
-    )
+    mosaics = []
+    for key, members in groups.items():
+        observations = {part_of_name(_observation(root, peeks[root])) for root in members}
+        names = _field_names(key, targets[key[1]], observations)
+        name = next(name for name in names if name.casefold() not in used)
+        used.add(name.casefold())
+        mosaics.append(MosaicPlan(name, tuple(members)))
+    return tuple(mosaics)
 
 
-def _field_name(key: tuple[str, ...], target: int, observations: set[str]) -> str:
-    """Root of a level-3 name, such as ``jw01040-o001_t001_miri_f770w``."""
-    program, _, filter_name, subarray = key
-    part = f"o{next(iter(observations))}" if len(observations) == 1 and "" not in observations else "c1001"
+def _observation(root: str, seen: Peek) -> str:
+    """Number of the observation: of the header, else of the name of the exposure; empty if neither has it."""
+    if seen.text("OBSERVTN"):
+        return seen.text("OBSERVTN")
+    named = re.match(r"jw\d{5}(\d{3})\d{3}_", root)
+    log.info("%s: OBSERVTN is absent%s", seen.path, f", {named[1]} by its name" if named else "")
+    return named[1] if named else ""
+
+
+def _field_names(key: tuple[str, ...], target: int, observations: set[str]) -> Iterator[str]:
+    """Roots of a level-3 name, such as ``jw01040-o001_t001_miri_f770w``, the first of which is the best."""
+    program, _, filter_name, subarray = map(part_of_name, key)
     optics = filter_name.lower() or "nofilter"
     window = "" if subarray in {"", "FULL"} else f"-{subarray.lower()}"
-    return f"jw{program or '00000'}-{part}_t{target:03d}_miri_{optics}{window}"
+    parts = [f"o{one}" for one in observations if one] if len(observations) == 1 else []
+    for part in (*parts, *(f"c{number}" for number in range(1001, 10000))):
+        yield f"jw{program or '00000'}-{part}_t{target:03d}_miri_{optics}{window}"
+
+
+def _check_twice(sources: Sequence[Source], mosaics: Sequence[MosaicPlan]) -> None:
+    """Refuse products of one name: one would replace the other.
+
+    Raises
+    ------
+    InputError
+        Naming them.
+    """
+    calibrated = {source.root: source.name("cal").root for source in sources}
+    makers: list[tuple[str, list[str]]] = [
+        (source.root, [source.name(suffix).file for suffix in ("rate", "cal")]) for source in sources
+    ]
+    for mosaic in mosaics:
+        crfs = [Name(calibrated[root], "crf", mosaic.identifier).file for root in mosaic.members]
+        makers.append((mosaic.root, [Name(mosaic.root, "i2d").file, *crfs]))
+    made: dict[str, str] = {}
+    for maker, files in makers:
+        for file in files:
+            if file.casefold() in made:
+                what = f"it would have the product {file}, and so would {made[file.casefold()]}"
+                todo = "give products names, and associations an asn_id, of their own"
+                raise InputError(what, where=maker, todo=todo)
+        made |= dict.fromkeys(map(str.casefold, files), maker)

@@ -67,7 +67,20 @@ def run_plan(
     """
     total = len(plan.sources) + len(plan.set_aside)
     check_enough(plan.set_aside, total)
-    jobs = [ExposureJob(source, settings, references, output, workers, resume) for source in plan.sources]
+    rates = {source.path: output / source.name("rate").file for source in plan.sources if source.level == "uncal"}
+    jobs = [
+        ExposureJob(
+            source,
+            settings,
+            references,
+            output,
+            workers,
+            resume,
+            tuple(rates.get(path, path) for path in source.backgrounds),
+        )
+        for source in plan.sources
+    ]
+    jobs = _with_backgrounds(jobs, executor, workers)
     if any(source.level != "uncal" for source in plan.sources):
         load_compiler()
     exposures: list[ExposureResult] = []
@@ -84,7 +97,7 @@ def run_plan(
         return RunResult(tuple(exposures), (), tuple(set_aside))
     from mirific.pipeline.mosaics import MosaicJob
 
-    images = {exposure.root: exposure.products["cal"] for exposure in exposures}
+    images = {exposure.root: exposure.products["cal"] for exposure in exposures if "cal" in exposure.products}
     states = {exposure.root: exposure.state for exposure in exposures}
     left = [replace(item, members=tuple(root for root in item.members if root in images)) for item in plan.mosaics]
     mosaic_jobs = [MosaicJob(item, images, settings, references, output, workers, resume, states) for item in left]
@@ -103,6 +116,25 @@ def run_plan(
     return RunResult(tuple(exposures), tuple(mosaics), (*set_aside, *failed))
 
 
+def _with_backgrounds(jobs: list[ExposureJob], executor: Executor, workers: int | None) -> list[ExposureJob]:
+    """Make the rates that other exposures need as background, so that all can go on in any order."""
+    needed = {path for job in jobs for path in job.source.backgrounds}
+    if jobs and jobs[0].settings.to == "rate":
+        return jobs
+    first = [replace(job, only_rate=True) for job in jobs if job.source.level == "uncal" and job.source.path in needed]
+    results = [*zip(first, _reduced(first, executor, workers), strict=True)]
+    made = {job.source.root: rate for job, rate in results if not isinstance(rate, SetAside)}
+    lost = {job.output / job.source.name("rate").file for job, rate in results if isinstance(rate, SetAside)}
+    return [
+        replace(
+            job,
+            rate=made.get(job.source.root),
+            backgrounds=tuple(path for path in job.backgrounds if path not in lost) or job.backgrounds,
+        )
+        for job in jobs
+    ]
+
+
 #: Exposures that are worked on at the same time by the threads of this process; each takes some 120 MB.
 _AT_ONCE = 4
 
@@ -113,7 +145,7 @@ def _reduced(
     """Reduce exposures, several at a time where there are cores for it."""
     if not isinstance(executor, Serial) or len(jobs) < 2 or workers == 1:
         yield from executor.map(_whole, jobs)
-    elif any(job.source.level == "uncal" for job in jobs):
+    elif any(job.source.level == "uncal" and job.rate is None for job in jobs):
         yield from _overlapping(jobs)
     else:
         with Threads(min(workers or available_cores(), _AT_ONCE)) as threads:

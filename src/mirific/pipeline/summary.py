@@ -29,6 +29,7 @@ KINDS = {
     "flicker_bkg": "background of each group, DN",
     "flicker_noise": "flicker noise of each group, DN",
     "cal": "calibrated image, MJy/sr",
+    "calints": "calibrated image of each integration, MJy/sr",
     "crf": "calibrated image with outliers flagged",
     "i2d": "mosaic, MJy/sr",
     "cat": "source catalogue",
