@@ -14,7 +14,9 @@ from mirific.cli.options import INPUTS, OUTPUT, QUIET, REFERENCES, VERBOSE, WORK
 
 __all__ = ["COMMANDS", "Command", "run_app"]
 
-ABOUT = "JWST MIRI imaging from raw ramps to mosaics; finds, shows, mitigates and verifies every known issue."
+ABOUT = """JWST MIRI imaging from raw ramps to mosaics.
+Of the thirteen known issues of MIRI imaging, five are looked for and mitigated today (showers, bad pixels,
+Lyot offset, tile misalignment, overflagging); the other eight are explained."""
 
 #: Exit code beside those of the commands: a reader that went away.
 _CLOSED = 1
@@ -165,10 +167,10 @@ COMMANDS = (
     ),
     Command(
         "diagnose",
-        "Look for the known issues; read-only. Exit 0: nothing found, 1: findings, 2: could not look.",
+        "Look for five of the known issues; read-only. Exit 0: nothing found, 1: findings, 2: could not look.",
         _diagnose,
         (
-            Option(("files",), "Products of any level.", {"type": Path, "nargs": "+"}),
+            Option(("files",), "Products (rate, cal, crf), or folders of them.", {"type": Path, "nargs": "+"}),
             Option(("--json",), "Write the findings here.", {"type": Path, "metavar": "FILE"}),
             Option(("--html",), "Write a page with pictures here.", {"type": Path, "metavar": "FILE"}),
             VERBOSE,

@@ -1,4 +1,4 @@
-"""Every known issue on every group of exposures: what ``mirific diagnose`` says."""
+"""The known issues on every group of exposures: what ``mirific diagnose`` says."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def _named(key: tuple[str, ...], members: tuple[Image | Mosaic, ...]) -> Exposur
 
 
 def diagnose(exposures: Sequence[Image | Mosaic], *, skip: Iterable[str] = ()) -> tuple[Finding, ...]:
-    """Look for every known issue in exposures and mosaics, which stay as they are.
+    """Look for the known issues in exposures and mosaics, which stay as they are.
 
     Parameters
     ----------
