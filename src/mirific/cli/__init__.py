@@ -7,13 +7,13 @@ interrupted (128 and the number of the signal).
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import io
 import os
 import signal
 import sys
 from typing import NoReturn
+
+from mirific.cli.streams import complain
 
 __all__ = ["main"]
 
@@ -29,13 +29,16 @@ _INTERRUPTED = 128
 
 
 def _set_up_process() -> None:
-    """Settle what belongs to a whole process, before libraries are loaded; a caller from Python keeps its own ways."""
+    """Settle what belongs to a whole process, before libraries are loaded; a caller from Python keeps its own ways.
+
+    Signals that are ignored stay so: ``nohup`` and shells that run something in the background ask for that.
+    """
+    from mirific.cli.streams import open_streams
     from mirific.execute.compiler import own_process
     from mirific.execute.memory import keep_freed_memory
 
+    open_streams()
     os.environ.update(_SERIAL | os.environ)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files can be any bytes
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupted)
@@ -60,10 +63,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         code = _outcome(arguments)
     except KeyboardInterrupt as stop:
-        sys.stderr.write("mirific: interrupted; finished products are whole, run --resume goes on from there\n")
+        complain("interrupted; finished products are whole, run --resume goes on from there")
         code = _INTERRUPTED + (stop.args[0] if stop.args else signal.SIGINT)
     except MemoryError:
-        sys.stderr.write("mirific: not enough memory; finished products are whole, --workers 1 needs less\n")
+        complain("not enough memory; finished products are whole, --workers 1 needs less")
         code = 2
     except OSError as error:
         _explain(error)
@@ -78,7 +81,7 @@ def _explain(error: OSError) -> None:
     from mirific.errors import OutputError
 
     where, todo = error.filename, "check disks and permissions, or see where with -vv"
-    sys.stderr.write(f"mirific: {OutputError(error.strerror or str(error), where=where, todo=todo)}\n")
+    complain(str(OutputError(error.strerror or str(error), where=where, todo=todo)))
     if "logging" in sys.modules:
         sys.modules["logging"].getLogger("mirific").debug("this is where", exc_info=error)
 
@@ -93,7 +96,7 @@ def _outcome(arguments: list[str] | None) -> int:
     try:
         return run_app(arguments)
     except MirificError as error:
-        sys.stderr.write(f"mirific: {error}\n")
+        complain(str(error))
         return 2
 
 
@@ -108,7 +111,6 @@ def _leave(code: int) -> NoReturn:
         end_clients(wait=False)
     if "logging" in sys.modules:
         sys.modules["logging"].shutdown()
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)
