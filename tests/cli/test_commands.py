@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -14,20 +13,7 @@ import pytest
 
 from mirific import io
 from mirific.cli import main
-
-
-def digest(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.fits"))}
-
-
-@pytest.fixture(scope="session")
-def reduced(raw, cache, tmp_path_factory):
-    """The programme, reduced in default mode."""
-    before = digest(raw)
-    folder = tmp_path_factory.mktemp("reduced")
-    assert main(["run", str(raw), "-o", str(folder), "--references", str(cache), "-q"]) == 0
-    assert digest(raw) == before, "inputs were modified"
-    return folder
+from tests.cli.conftest import digest
 
 
 def test_every_product_is_there_under_its_standard_name(reduced):

@@ -15,6 +15,7 @@ from mirific.io.names import Name
 from mirific.io.products import write_json, write_text
 from mirific.issues import SLUGS
 from mirific.pipeline.plan import Plan, make_plan
+from mirific.pipeline.room import check_room
 from mirific.pipeline.run import RunResult, run_plan
 from mirific.pipeline.settings import TARGETS, Settings, read_config
 from mirific.pipeline.steps import StepsByName
@@ -69,6 +70,8 @@ def run_request(request: Request, *, dry_run: bool, quiet: bool) -> int:
     if dry_run:
         _print_plan(plan, settings, request.output)
         return 0
+    if not request.scheduler:
+        check_room(plan, settings)
     _check_writable(request.output)
     references = Crds(path=request.references)
     start = time.perf_counter()

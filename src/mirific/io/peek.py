@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from mirific.errors import NotMiriImaging
 from mirific.io.fits_reading import open_fits
 
-__all__ = ["LEVELS", "Peek", "not_miri_imaging", "peek"]
+__all__ = ["LEVELS", "Peek", "Pointing", "not_miri_imaging", "peek", "pointing"]
 
 #: Levels of products in the order of the flow.
 LEVELS = ("uncal", "rate", "cal", "i2d")
@@ -66,6 +67,46 @@ def peek(path: Path) -> Peek:
     if level is None:
         raise NotMiriImaging("neither a ramp, a rate, a cal nor a mosaic", where=path, todo="give imaging products")
     return Peek(path, level, cards)
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """Where an exposure is on the sky, by its header.
+
+    Parameters
+    ----------
+    ra, dec : float
+        Of the reference point, degrees.
+    rotation : float
+        Position angle of the y axis of the array, degrees.
+    shape : tuple of int
+        (ny, nx) of the array.
+    """
+
+    ra: float
+    dec: float
+    rotation: float
+    shape: tuple[int, int]
+
+
+def pointing(path: Path) -> Pointing | None:
+    """Read where an exposure points to; None if its header does not say, its target moves, or the file is compressed.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    """
+    if path.suffix == ".gz":
+        return None  # it would be unpacked for that
+    file = open_fits(path)
+    header = file.headers["SCI"] if "SCI" in file else {}
+    cards = [header.get(card) for card in ("RA_REF", "DEC_REF", "ROLL_REF", "V3I_YANG", "VPARITY")]
+    values = [float(value) for value in cards if isinstance(value, (int, float)) and math.isfinite(value)]
+    if len(values) < len(cards) or file.headers["PRIMARY"].get("TARGTYPE") == "MOVING":
+        return None
+    ra, dec, roll, yangle, parity = values
+    return Pointing(ra, dec, roll - parity * yangle, (file.shape("SCI")[-2], file.shape("SCI")[-1]))
 
 
 def not_miri_imaging(telescope: Any, instrument: Any, detector: Any, kind: Any) -> str:
