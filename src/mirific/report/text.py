@@ -48,9 +48,12 @@ def print_text(results: Results) -> None:
     looked = [finding for finding in results.findings if finding.present is not None]
     if looked:
         console.print(_table(results, looked))
-    unseen = sorted({finding.issue for finding in results.findings if finding.present is None})
-    if unseen:
-        console.print(_plain(f"not looked for here: {', '.join(unseen)} (--json or --html say why)"), soft_wrap=True)
+    somewhere = {finding.issue for finding in looked}
+    unseen = {finding.issue for finding in results.findings if finding.present is None}
+    for words, issues in (("here", unseen - somewhere), ("in all files", unseen & somewhere)):
+        if issues:
+            said = f"not looked for {words}: {', '.join(sorted(issues))} (--json or --html say why)"
+            console.print(_plain(said), soft_wrap=True)
 
 
 def _table(results: Results, findings: list[Finding]) -> Table:
