@@ -155,6 +155,37 @@ def test_a_loop_needs_the_memory_of_one_image():
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 <= max(peak, before + 60)
 
 
+def mapped() -> int:
+    """Address space in use, bytes."""
+    with open("/proc/self/statm", encoding="ascii") as statm:
+        return int(statm.read().split()[0]) * resource.getpagesize()
+
+
+def test_address_space_is_for_those_in_use():
+    spool = Spool()
+    before = mapped()
+    blocks = [spool.store(np.full((1024, 1024), k, dtype=np.float32)) for k in range(40)]  # 160 MB
+    assert mapped() < before + 2**24
+    arrays = [spool.load(block) for block in blocks[:4]]
+    assert mapped() < before + 2**27
+    assert [float(a[3, 3]) for a in arrays] == [0.0, 1.0, 2.0, 3.0]
+    del arrays
+    assert all(float(spool.load(block)[-1, -1]) == k for k, block in enumerate(blocks))
+    assert mapped() < before + 2**24
+
+
+def test_an_array_that_is_larger_than_a_piece_has_one_of_its_own():
+    spool = Spool()
+    small = np.arange(5000, dtype=np.float32)
+    large = np.arange(2**24 + 9, dtype=np.float32)  # 64 MB and a little
+    blocks = [spool.store(array) for array in (small, large, small + 1)]
+    for block, array in zip(blocks, (small, large, small + 1), strict=True):
+        np.testing.assert_array_equal(spool.load(block), array)
+    part = np.empty(3, dtype=np.float32)
+    spool.read(blocks[1], 2**24, part)
+    assert list(part) == list(large[2**24 : 2**24 + 3])
+
+
 @pytest.mark.parametrize("shape", [(1, 1), (0, 5), (1024, 3)])
 def test_odd_shapes(shape):
     spool = Spool()

@@ -1,4 +1,4 @@
-"""mirific: JWST MIRI imaging from raw ramps to a mosaic, with every known issue handled on the way.
+"""mirific: JWST MIRI imaging from raw ramps to a mosaic, with known issues handled on the way.
 
 The map of the package, in the order in which data flow:
 

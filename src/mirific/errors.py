@@ -12,6 +12,9 @@
 
 Every one of them says *what* happened, *where*, and *what to do*, and keeps the three as attributes,
 so that the command line prints one line and a program can branch on the facts.
+
+Names of files and values of headers can hold anything: :func:`printable` is what every text goes through on its way
+to a terminal.
 """
 
 from __future__ import annotations
@@ -24,7 +27,22 @@ __all__ = [
     "OutputError",
     "ParameterError",
     "ReferenceMissing",
+    "printable",
 ]
+
+
+def printable(text: str) -> str:
+    r"""Return a text that does nothing to a terminal: what is not a printable character or a space is escaped.
+
+    Control characters (C0, C1, line breaks), those that turn the direction of writing, invisible ones, and bytes of
+    names that are no text are written as Python writes them in a string.
+
+    >>> printable("a\x1b[2Jb\u202egpj.exe")
+    'a\\x1b[2Jb\\u202egpj.exe'
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
 
 
 class MirificError(Exception):
@@ -49,7 +67,7 @@ class MirificError(Exception):
     def __str__(self) -> str:
         place = f"{self.where}: " if self.where is not None else ""
         advice = f"; {self.todo}" if self.todo else ""
-        return " ".join(f"{place}{self.what}{advice}".split())
+        return printable(" ".join(f"{place}{self.what}{advice}".split()))
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.what, self.where, self.todo))

@@ -3,10 +3,12 @@
 A :class:`Spool` is made of files without a name that vanish with their last user. :class:`SpooledImages` stands in for
 a tuple of images: an image that is asked for is a map of a file. Only the pages that are touched cost memory, and
 they are given back when nobody refers to its arrays any more, so that a loop over the images needs the memory of one.
+A piece of a file is mapped as long as an array in it is in use: address space, too, is for those at work.
 """
 
 from __future__ import annotations
 
+import errno
 import math
 import mmap
 import os
@@ -16,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar, overload
-from weakref import finalize, ref
+from weakref import WeakValueDictionary, finalize, ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +33,8 @@ Item = TypeVar("Item")
 _ARRAYS = ("data", "err", "dq", "var_poisson", "var_rnoise", "var_flat", "area")
 
 
-#: Size of a file, which is mapped as a whole, bytes.
-_PIECE = 2**30
+#: Size of a piece of a file, which is mapped as a whole, bytes; an array that is larger gets a piece of its own size.
+_PIECE = 2**26
 
 
 def write_whole(descriptor: int, values: NDArray[Any], place: int) -> None:
@@ -66,31 +68,57 @@ class _Block:
 class _Loaded:
     """Owner of the memory of an array; its pages are given back when the array is gone."""
 
-    def __init__(self, spool: Spool, block: _Block) -> None:
-        self.spool, self.block = spool, block
-        address = spool.address(block)
+    def __init__(self, spool: Spool, block: _Block, piece: _Mapped) -> None:
+        self.spool, self.block, self.piece = spool, block, piece
         self.__array_interface__ = {
-            "data": (address, False),
+            "data": (piece.address + block.start, False),
             "shape": block.shape,
             "typestr": block.dtype.str,
             "version": 3,
         }
 
     def __del__(self) -> None:
-        self.spool.forget(self.block)
+        self.piece.forget(self.block)
 
 
-class _Piece:
-    """An unnamed file and its map; what is not written takes no space."""
+class _Unnamed:
+    """An open file that no folder lists; what is not written of it takes no space."""
 
     def __init__(self, folder: Path | None) -> None:
         file = tempfile.TemporaryFile(prefix=".mirific-", dir=folder)  # noqa: SIM115 # open as long as this is
-        self.file = file.fileno()
+        self.descriptor = file.fileno()
         finalize(self, file.close)
-        os.ftruncate(self.file, _PIECE)
-        self.map = mmap.mmap(self.file, _PIECE, access=mmap.ACCESS_COPY)
-        self.address = np.frombuffer(self.map, dtype=np.uint8).ctypes.data
-        self.end = 0
+        self.size = 0
+
+
+class _Piece:
+    """A part of an unnamed file, from ``start`` on; ``end`` is where its free rest begins, from there."""
+
+    def __init__(self, file: _Unnamed, size: int) -> None:
+        self.file, self.start, self.size, self.end = file, file.size, size, 0
+        file.size += size
+        os.ftruncate(file.descriptor, file.size)
+
+
+class _Mapped:
+    """A map of a piece, which goes with the last array in it."""
+
+    def __init__(self, piece: _Piece) -> None:
+        self._map = mmap.mmap(piece.file.descriptor, piece.size, access=mmap.ACCESS_COPY, offset=piece.start)
+        self.address = np.frombuffer(self._map, dtype=np.uint8).ctypes.data
+
+    def forget(self, block: _Block) -> None:
+        """Give back the memory of a block; the file keeps it."""
+        self._map.madvise(mmap.MADV_DONTNEED, block.start, block.size)
+
+
+def _mapped(piece: _Piece) -> _Mapped:
+    try:
+        return _Mapped(piece)
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError(f"no room for a map of {piece.size} bytes") from error
+        raise
 
 
 class Spool:
@@ -106,6 +134,7 @@ class Spool:
         self._folder = folder
         self._pieces: list[_Piece] = []
         self._in_use: dict[int, int] = {}
+        self._mapped: WeakValueDictionary[int, _Mapped] = WeakValueDictionary()
         self._free: dict[int, list[tuple[int, int]]] = {}
         self._lock = threading.RLock()
 
@@ -118,34 +147,29 @@ class Spool:
         size = -(-max(values.nbytes, 1) // mmap.PAGESIZE) * mmap.PAGESIZE
         piece, start = self._place(size)
         if values.nbytes:
-            write_whole(self._pieces[piece].file, values, start)
+            write_whole(self._pieces[piece].file.descriptor, values, self._pieces[piece].start + start)
         block = _Block(piece, start, size, array.shape, values.dtype)
         finalize(block, self._release, size, piece, start)
         return block
 
     def _place(self, size: int) -> tuple[int, int]:
         """Piece and offset in it of a free place."""
-        if size > _PIECE:
-            raise OutputError(f"an array of {size} bytes", where="spool", todo="use smaller mosaics")
         with self._lock:
             places = self._free.get(size)
             if places:
                 return places.pop()
-            number = self._own()
-            if self._pieces[number].end + size > _PIECE:
-                number = self._grow()
+            number = self._in_use.get(threading.get_ident())
+            if number is None or self._pieces[number].end + size > self._pieces[number].size:
+                number = self._grow(max(size, _PIECE))
             self._pieces[number].end += size
             return number, self._pieces[number].end - size
 
-    def _own(self) -> int:
-        """The piece that this thread fills."""
+    def _grow(self, size: int) -> int:
+        """Begin a piece for this thread, in its file."""
         thread = threading.get_ident()
-        return self._in_use[thread] if thread in self._in_use else self._grow()
-
-    def _grow(self) -> int:
-        """Begin a piece for this thread."""
-        self._pieces.append(_Piece(self._folder))
-        self._in_use[threading.get_ident()] = len(self._pieces) - 1
+        file = self._pieces[self._in_use[thread]].file if thread in self._in_use else _Unnamed(self._folder)
+        self._pieces.append(_Piece(file, size))
+        self._in_use[thread] = len(self._pieces) - 1
         return len(self._pieces) - 1
 
     def _release(self, size: int, piece: int, start: int) -> None:
@@ -154,7 +178,9 @@ class Spool:
 
     def load(self, block: _Block) -> NDArray[Any]:
         """Give an array whose memory is a map of the file; changes to it are lost when it is."""
-        return np.asarray(_Loaded(self, block)) if 0 not in block.shape else np.empty(block.shape, block.dtype)
+        if 0 in block.shape:
+            return np.empty(block.shape, block.dtype)
+        return np.asarray(_Loaded(self, block, self.mapped(block)))
 
     def read(self, block: _Block, row: int, out: NDArray[Any]) -> None:
         """Copy what a block holds from a row (of its first axis) on.
@@ -166,17 +192,24 @@ class Spool:
             Filled to its end.
         """
         line = block.size_of_row
-        place = block.start + row * line
-        if out.size and os.preadv(self._pieces[block.piece].file, [out.data.cast("B")], place) != out.nbytes:
+        piece = self._pieces[block.piece]
+        place = piece.start + block.start + row * line
+        if out.size and os.preadv(piece.file.descriptor, [out.data.cast("B")], place) != out.nbytes:
             raise OutputError("the temporary file was cut short", where="spool", todo="check the disk and run it again")
 
-    def address(self, block: _Block) -> int:
-        """Where a block is mapped."""
-        return self._pieces[block.piece].address + block.start
+    def mapped(self, block: _Block) -> _Mapped:
+        """The map that a block lies in.
 
-    def forget(self, block: _Block) -> None:
-        """Give back the memory of a block; the file keeps it."""
-        self._pieces[block.piece].map.madvise(mmap.MADV_DONTNEED, block.start, block.size)
+        Raises
+        ------
+        MemoryError
+            If there is no address space for it.
+        """
+        with self._lock:
+            known = self._mapped.get(block.piece)
+            if known is None:
+                known = self._mapped[block.piece] = _mapped(self._pieces[block.piece])
+            return known
 
     def _block_of(self, array: NDArray[Any]) -> _Block | None:
         """The block that an array was loaded from as a whole."""

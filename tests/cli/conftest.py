@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -26,4 +27,19 @@ def raw(tmp_path_factory: pytest.TempPathFactory) -> Path:
     effects = ["effects.tile-misalignment.offset=1.0", "seed=3"]
     assignments = [word for name in (*sizes, *effects) for word in ("--set", name)]
     assert main(["simulate", "-o", str(folder), "-q", *assignments]) == 0
+    return folder
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """Digests of the FITS files of a folder."""
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.glob("*.fits"))}
+
+
+@pytest.fixture(scope="session")
+def reduced(raw: Path, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programme, reduced in default mode."""
+    before = digest(raw)
+    folder = tmp_path_factory.mktemp("reduced")
+    assert main(["run", str(raw), "-o", str(folder), "--references", str(cache), "-q"]) == 0
+    assert digest(raw) == before, "inputs were modified"
     return folder

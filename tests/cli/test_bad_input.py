@@ -175,7 +175,9 @@ def test_what_the_system_refuses_is_said(capsys, monkeypatch):
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_who_is_told_to_end_tidies_up(tmp_path, number, code):
     script = f"""
-import os, time
+import os, signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests may ignore it, and SIGHUP
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 from mirific.cli import app, main
 from mirific.io.products import staged
 from pathlib import Path
@@ -195,6 +197,25 @@ main()
     assert result.stderr.startswith("mirific: interrupted; ")
     assert len(result.stderr.splitlines()) == 1
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_what_who_started_it_ignores_does_not_end_it(number):
+    """As ``nohup``, and shells that run something in the background, ask for."""
+    script = f"""
+import os, signal
+signal.signal({number.value}, signal.SIG_IGN)
+from mirific.cli import app, main
+
+def run_app(_):
+    os.kill(os.getpid(), {number.value})
+    return 0
+
+app.run_app = run_app
+main()
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=50)
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 @pytest.mark.realdata

@@ -4,8 +4,11 @@ import itertools
 import os
 import pickle
 import shutil
+import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +17,8 @@ import pytest
 from mirific.errors import InputError, ReferenceMissing
 from mirific.instrument.filters import FILTERS
 from mirific.instrument.subarrays import IMAGING, SUBARRAYS
-from mirific.references import Crds, FixedReferences
-from mirific.references.crds_process import ClientProcess, Refused, client_process
+from mirific.references import Crds, FixedReferences, crds_process
+from mirific.references.crds_process import ClientProcess, Refused, Silent, client_process
 from mirific.references.demo.mappings import CONTEXT
 
 from .conftest import exposure
@@ -240,3 +243,60 @@ def test_answers_come_to_those_who_asked(crds):
     with pytest.raises(Refused):
         second()
     assert first() == CONTEXT
+
+
+@pytest.fixture
+def impatient(crds, monkeypatch):
+    """A client of its own that is given up after two seconds, and stands up to what is done to it."""
+    monkeypatch.setattr(crds_process, "PATIENCE", 2.0)
+    monkeypatch.setenv("CRDS_TEST", "impatient")
+    client = client_process(crds.environment())
+    assert client.ask("context", given=None) == CONTEXT
+    yield client
+    client.end()
+
+
+def test_a_client_that_was_stopped_is_an_error_after_a_stated_time(crds, impatient):
+    os.kill(impatient._process.pid, signal.SIGSTOP)
+    start = time.monotonic()
+    with pytest.raises(ReferenceMissing, match=r"gave no sign of life for 2 s; see whether it was stopped"):
+        Crds(path=crds._path).open(exposure(), ("gain",))
+    assert 1.5 < time.monotonic() - start < 10
+    assert not impatient.alive or impatient._process.wait(5)
+
+
+def test_a_client_that_is_stopped_while_all_is_expected_of_it(crds, impatient):
+    hasty = Crds(path=crds._path)
+    os.kill(impatient._process.pid, signal.SIGSTOP)
+    hasty.expect(exposure(), ("gain",), ())
+    with pytest.raises(ReferenceMissing, match="no sign of life"):
+        hasty.open(exposure(), ("gain",))
+
+
+def test_questions_that_a_stopped_client_does_not_read_wait_no_longer(impatient):
+    os.kill(impatient._process.pid, signal.SIGSTOP)
+    with pytest.raises(Silent):
+        impatient.put("context", given="x" * 1_000_000)  # more than a pipe holds
+
+
+def test_a_client_that_works_for_long_is_waited_for(impatient, monkeypatch):
+    """It goes on after less than it is given, as one that waits for the network gives signs of life."""
+    os.kill(impatient._process.pid, signal.SIGSTOP)
+    threading.Timer(1.2, os.kill, (impatient._process.pid, signal.SIGCONT)).start()
+    assert impatient.ask("context", given=None) == CONTEXT
+
+
+def test_signs_of_life_are_no_answers(crds, monkeypatch):
+    monkeypatch.setattr(crds_process, "PATIENCE", 4 * crds_process._SIGN)
+    monkeypatch.setenv("CRDS_TEST", "signs")
+    client = client_process(crds.environment())
+    client.ask("context", given=None)
+    time.sleep(1.5 * crds_process._SIGN)
+    assert client.ask("context", given=None) == CONTEXT
+    client.end()
+
+
+def test_long_questions_and_answers_pass(crds):
+    client = client_process(crds.environment())
+    with pytest.raises(Refused, match="x" * 1000):
+        client.ask("context", given="x" * 300_000)

@@ -178,3 +178,68 @@ def test_evidence_that_findings_share_is_drawn_once():
 
     assert pages(2.0, 2.0, 2.0) == 1
     assert pages(2.0, 2.5) == 2
+
+
+#: What a file or a header may be called by somebody who means harm, or by accident.
+HOSTILE = "a\x1b[2J\x07\x9b31m\u202egpj\n[bold red]x[/] :boom: <script>alert(1)</script>\udcff_cal.fits"
+
+
+@pytest.fixture
+def hostile(results):
+    from dataclasses import replace
+
+    table = Rows(HOSTILE, (HOSTILE,), ((HOSTILE,),))
+    chart = Chart(
+        HOSTILE, HOSTILE, (1.0, 2.0), (3.0, 4.0), HOSTILE, HOSTILE, labels=(HOSTILE,) * 2, levels={HOSTILE: 3.5}
+    )
+    picture = replace(results.pictures[0], title=HOSTILE, caption=HOSTILE, unit=HOSTILE)
+    finding = replace(
+        results.findings[0],
+        file=HOSTILE,
+        exposures=(HOSTILE,),
+        unit=HOSTILE,
+        where=HOSTILE,
+        action=HOSTILE,
+        reason=HOSTILE,
+        evidence=Evidence((picture,), (chart,), (table,), {HOSTILE: HOSTILE}),
+    )
+    return Results(
+        title=HOSTILE,
+        findings=(finding, replace(finding, present=None)),
+        left=(finding,),
+        inputs=(HOSTILE,),
+        products=(Product(HOSTILE, HOSTILE, HOSTILE),),
+        pictures=(picture,),
+        steps=(StepRow(HOSTILE, HOSTILE, HOSTILE, 0.1, {HOSTILE: HOSTILE}, {HOSTILE: HOSTILE}, HOSTILE),),
+        flags=(FlagCount(HOSTILE, HOSTILE, HOSTILE, 7, 0.1),),
+        references={HOSTILE: HOSTILE},
+        context=HOSTILE,
+        versions={HOSTILE: HOSTILE},
+        settings={HOSTILE: HOSTILE},
+        comparisons=(Comparison(HOSTILE, HOSTILE, HOSTILE, HOSTILE, True),),
+    )
+
+
+def test_hostile_names_are_text_on_the_page(hostile):
+    page = report.as_html(hostile)
+    assert "alert(1)" in page
+    assert "<script" not in page
+    outline = Outline()
+    outline.feed(page)
+    assert outline.open == []
+
+
+def test_hostile_names_are_text_in_json(hostile):
+    written = json.dumps(report.as_json(hostile), allow_nan=False)
+    assert written.isprintable()
+    assert json.loads(written)["findings"][0]["file"] == HOSTILE
+
+
+def test_hostile_names_do_nothing_to_a_terminal(hostile, capsys):
+    report.print_text(hostile)
+    report.print_comparisons(hostile.comparisons)
+    text = capsys.readouterr().out
+    assert all(line.isprintable() for line in text.split("\n"))
+    joined = "".join(line.strip("│┃ ") for line in text.split("\n"))
+    assert "[bold red]" in joined
+    assert ":boom:" in joined

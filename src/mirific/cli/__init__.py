@@ -7,14 +7,14 @@ Exit codes: 0 all is done (of ``diagnose``: nothing found), 1 findings (``diagno
 
 from __future__ import annotations
 
-import contextlib
 import gc
-import io
 import os
 import signal
 import sys
 from collections.abc import Mapping
 from typing import NoReturn
+
+from mirific.cli.streams import complain
 
 __all__ = ["main"]
 
@@ -37,13 +37,16 @@ _NEEDS_LESS = dict.fromkeys(("run", "demo"), "finished products are whole, --wor
 
 
 def _set_up_process() -> None:
-    """Settle what belongs to a whole process, before libraries are loaded; a caller from Python keeps its own ways."""
+    """Settle what belongs to a whole process, before libraries are loaded; a caller from Python keeps its own ways.
+
+    Signals that are ignored stay so: ``nohup`` and shells that run something in the background ask for that.
+    """
+    from mirific.cli.streams import open_streams
     from mirific.execute.compiler import own_process
     from mirific.execute.memory import keep_freed_memory
 
+    open_streams()
     os.environ.update(_SERIAL | os.environ)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # names of files can be any bytes
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupted)
@@ -68,10 +71,10 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         code = _outcome(arguments)
     except KeyboardInterrupt as stop:
-        sys.stderr.write(f"mirific: interrupted; {_advice(arguments, _GOES_ON)}\n")
+        complain(f"interrupted; {_advice(arguments, _GOES_ON)}")
         code = _INTERRUPTED + (stop.args[0] if stop.args else signal.SIGINT)
     except MemoryError:
-        sys.stderr.write(f"mirific: not enough memory; {_advice(arguments, _NEEDS_LESS)}\n")
+        complain(f"not enough memory; {_advice(arguments, _NEEDS_LESS)}")
         code = 2
     except OSError as error:
         _explain(error)
@@ -92,7 +95,7 @@ def _explain(error: OSError) -> None:
     from mirific.errors import OutputError
 
     where, todo = error.filename, "check disks and permissions, or see where with -vv"
-    sys.stderr.write(f"mirific: {OutputError(error.strerror or str(error), where=where, todo=todo)}\n")
+    complain(str(OutputError(error.strerror or str(error), where=where, todo=todo)))
     if "logging" in sys.modules:
         sys.modules["logging"].getLogger("mirific").debug("this is where", exc_info=error)
 
@@ -107,7 +110,7 @@ def _outcome(arguments: list[str] | None) -> int:
     try:
         return run_app(arguments)
     except MirificError as error:
-        sys.stderr.write(f"mirific: {error}\n")
+        complain(str(error))
         return 2
 
 
@@ -122,7 +125,6 @@ def _leave(code: int) -> NoReturn:
         end_clients(wait=False)
     if "logging" in sys.modules:
         sys.modules["logging"].shutdown()
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    sys.stdout.flush()
+    sys.stderr.flush()
     os._exit(code)

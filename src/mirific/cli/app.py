@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from mirific.cli.options import INPUTS, OUTPUT, QUIET, REFERENCES, VERBOSE, WORKERS, Option, say, set_up_logging
+from mirific.cli.streams import refused
+from mirific.errors import OutputError, printable
 
 __all__ = ["COMMANDS", "Command", "run_app"]
 
-ABOUT = "JWST MIRI imaging from raw ramps to mosaics; finds, shows, mitigates and verifies every known issue."
-
-#: Exit code beside those of the commands: a reader that went away.
-_CLOSED = 1
+ABOUT = """JWST MIRI imaging from raw ramps to mosaics.
+Of the thirteen known issues of MIRI imaging, five are looked for and mitigated today (showers, bad pixels,
+Lyot offset, tile misalignment, overflagging); the other eight are explained."""
 
 
 def _demo(given: Namespace) -> int:
@@ -86,6 +87,14 @@ def _cache_build(given: Namespace) -> int:
     return run_cache_build(given.directory, tuple(given.filter), tuple(given.subarray), given.seed, quiet=given.quiet)
 
 
+class Parser(ArgumentParser):
+    """A parser whose complaints do nothing to a terminal: what it complains of may be the name of a file."""
+
+    def error(self, message: str) -> NoReturn:
+        """Complain, and end with exit code 2."""
+        super().error(printable(message))
+
+
 @dataclass(frozen=True)
 class Command:
     """A command.
@@ -99,16 +108,19 @@ class Command:
     function : callable
         Does it; takes the values of its options and returns the exit code.
     options : tuple of Option
+    tells : bool
+        Whether what it prints is all that it is for.
     """
 
     name: str
     help: str
     function: Callable[[Namespace], int]
     options: tuple[Option, ...]
+    tells: bool = False
 
     def parser(self) -> ArgumentParser:
         """Parser of what follows its name."""
-        parser = ArgumentParser(f"mirific {self.name}", description=self.help, allow_abbrev=False)
+        parser = Parser(f"mirific {self.name}", description=self.help, allow_abbrev=False)
         for option in self.options:
             parser.add_argument(*option.names, help=option.help, **option.settings)
         return parser
@@ -118,7 +130,8 @@ class Command:
         given = self.parser().parse_intermixed_args(arguments)
         if "verbose" in given:
             set_up_logging(given.verbose, given.quiet)
-        return self.function(given)
+        code = self.function(given)
+        return _told(code) if self.tells else code
 
 
 _FLAG = {"action": "store_true"}
@@ -165,10 +178,10 @@ COMMANDS = (
     ),
     Command(
         "diagnose",
-        "Look for the known issues; read-only. Exit 0: nothing found, 1: findings, 2: could not look.",
+        "Look for five of the known issues; read-only. Exit 0: nothing found, 1: findings, 2: could not look.",
         _diagnose,
         (
-            Option(("files",), "Products of any level.", {"type": Path, "nargs": "+"}),
+            Option(("files",), "Products (rate, cal, crf), or folders of them.", {"type": Path, "nargs": "+"}),
             Option(("--json",), "Write the findings here.", {"type": Path, "metavar": "FILE"}),
             Option(("--html",), "Write a page with pictures here.", {"type": Path, "metavar": "FILE"}),
             VERBOSE,
@@ -180,6 +193,7 @@ COMMANDS = (
         "Explain the known issues: all as a table, or one in full.",
         _explain,
         (Option(("issue",), "Name or code of an issue; none for all.", {"nargs": "?"}),),
+        tells=True,
     ),
     Command(
         "simulate",
@@ -194,7 +208,7 @@ COMMANDS = (
             QUIET,
         ),
     ),
-    Command("doctor", "Say what would stop a run: versions, CRDS, memory, cores.", _doctor, (REFERENCES,)),
+    Command("doctor", "Say what would stop a run: versions, CRDS, memory, cores.", _doctor, (REFERENCES,), tells=True),
     Command(
         "cache build",
         "Write a genuine CRDS cache of demonstration references (assumed numbers, not flight calibration).",
@@ -223,11 +237,21 @@ def run_app(arguments: list[str] | None = None) -> int:
     try:
         return _dispatch(words)
     except SystemExit as end:
-        return end.code if isinstance(end.code, int) else 0
-    except BrokenPipeError:
-        # Who read our output has gone: what is still in the buffer must not be tried again at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return _CLOSED
+        return end.code if isinstance(end.code, int) and end.code else _told(0)
+
+
+def _told(code: int) -> int:
+    """Exit code of what was for the sake of its words, which must have found a place; a reader may leave early.
+
+    Raises
+    ------
+    OutputError
+        If the system refused to take them.
+    """
+    reason = refused()
+    if reason:
+        raise OutputError(f"cannot be written ({reason})", where="standard output", todo="give it another place")
+    return code
 
 
 def _dispatch(words: list[str]) -> int:
@@ -244,7 +268,7 @@ def _without_command(words: list[str]) -> int:
     first = words[0] if words else ""
     group = [command for command in COMMANDS if command.name.startswith(f"{first} ")]
     listed = "\n".join(f"  {command.name:<12} {command.help}" for command in group or COMMANDS)
-    parser = ArgumentParser(
+    parser = Parser(
         "mirific",
         usage="mirific COMMAND [ARGUMENTS]",
         description=f"{ABOUT}\n\ncommands:\n{listed}",
@@ -258,7 +282,7 @@ def _without_command(words: list[str]) -> int:
         from mirific import __version__
 
         say(f"mirific {__version__}")
-        return 0
+        return _told(0)
     if rest:
         parser.error(f"no such command: {' '.join([first, *rest] if group else rest[:1])}")
     parser.print_help()

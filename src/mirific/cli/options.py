@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator, Mapping
@@ -9,6 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from mirific.errors import printable
 
 __all__ = [
     "INPUTS",
@@ -75,16 +79,27 @@ WORKERS = Option(("--workers",), "Threads; by default all cores.", {"type": at_l
 
 def say(text: str) -> None:
     """Write a line to the standard output."""
-    sys.stdout.write(f"{text}\n")
+    sys.stdout.write(f"{printable(text)}\n")
+
+
+class _Line(logging.Formatter):
+    """A message as one line that does nothing to a terminal; a traceback, which only -vv shows, as several."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - as logging calls it
+        """Escape what a terminal would obey."""
+        record.message = printable(re.sub(r"\s*\n\s*", " ", record.message.strip()))
+        return super().formatMessage(record)
+
+    def formatException(self, *args: Any) -> str:  # noqa: N802 - as logging calls it
+        """Escape it line by line."""
+        return "\n".join(map(printable, super().formatException(*args).splitlines()))
 
 
 def set_up_logging(verbose: int, quiet: bool) -> None:
     """Send our warnings (with -v more) to the terminal, one line each; other packages speak from -vv on."""
-    import logging
-
     level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("mirific: %(message)s"))
+    handler.setFormatter(_Line("mirific: %(message)s"))
     speaker = logging.getLogger("mirific" if verbose < 2 else None)
     speaker.handlers[:] = [handler]
     logging.getLogger().addHandler(logging.NullHandler())
@@ -96,17 +111,17 @@ def set_up_logging(verbose: int, quiet: bool) -> None:
 @contextmanager
 def progress(title: str, total: int, *, quiet: bool) -> Iterator[Callable[[str], None]]:
     """Show a bar on a terminal, nothing in a pipe; the value is called with the name of each finished item."""
-    if quiet or not sys.stderr.isatty():
+    if quiet or sys.stderr is None or not sys.stderr.isatty():
         yield lambda _: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(title, total=total)
 
         def advance(name: str) -> None:
-            bar.update(task, advance=1, description=f"{title} {name}")
+            bar.update(task, advance=1, description=f"{title} {printable(name)}")
 
         yield advance

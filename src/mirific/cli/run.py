@@ -18,6 +18,7 @@ from mirific.issues import SLUGS
 from mirific.pipeline.kept import clear_leftovers
 from mirific.pipeline.plan import Plan, make_plan
 from mirific.pipeline.planned import files_of_settings, planned_products
+from mirific.pipeline.room import check_room
 from mirific.pipeline.run import RunResult, run_plan
 from mirific.pipeline.settings import TARGETS, Settings, read_config
 from mirific.pipeline.steps import StepsByName
@@ -75,6 +76,8 @@ def run_request(request: Request, *, dry_run: bool, quiet: bool) -> int:
     if dry_run:
         _print_plan(plan, settings, request.output)
         return 0
+    if not request.scheduler:
+        check_room(plan, settings)
     _check_writable(request.output)
     clear_leftovers(request.output)
     references = Crds(path=request.references)

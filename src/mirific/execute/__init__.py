@@ -8,6 +8,7 @@ a pool in the same way).
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
@@ -15,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from mirific.errors import InputError
 
-__all__ = ["Cluster", "Executor", "Serial", "Threads", "available_cores"]
+__all__ = ["PATIENCE", "Cluster", "Executor", "Serial", "Threads", "available_cores"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -87,6 +88,10 @@ class Threads:
         self._pool.shutdown(cancel_futures=True)
 
 
+#: How long a cluster may be without workers, or its scheduler not to be reached, s.
+PATIENCE = 60.0
+
+
 class Cluster:
     """Workers of a Dask scheduler.
 
@@ -94,6 +99,8 @@ class Cluster:
     ----------
     address : str
         Of the scheduler, such as ``tcp://host:8786``.
+    patience : float, optional
+        How long it may have no workers, or not be reached, s; by default :data:`PATIENCE`.
 
     Raises
     ------
@@ -101,8 +108,13 @@ class Cluster:
         If Dask is not installed or nobody answers at the address.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, patience: float | None = None) -> None:
+        self._address, self._patience = address, PATIENCE if patience is None else patience
         try:
+            import dask.config
+
+            if "logging" not in dask.config.config:
+                dask.config.set({"logging": {"distributed": "critical"}})  # what goes wrong, we say
             from distributed import Client
         except ImportError as error:
             raise InputError(
@@ -114,12 +126,63 @@ class Cluster:
             raise InputError("no Dask scheduler answers", where=address, todo="start one, or check it") from error
 
     def map(self, function: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-        """Apply ``function`` to the items on the cluster; functions and items must be picklable."""
+        """Apply ``function`` to the items on the cluster; functions and items must be picklable.
+
+        Raises
+        ------
+        InputError
+            If there are no workers, or the scheduler cannot be reached, for too long; or if an item kills its workers.
+        """
         futures = self._client.map(function, list(items), pure=False)
-        return (future.result() for future in futures)
+        return map(self._result, futures)
+
+    def _result(self, future: Any) -> Any:
+        """Wait for a result, as long as there is somebody who works on it."""
+        from concurrent.futures import CancelledError
+
+        from distributed import KilledWorker
+
+        silent, look = 0.0, self._patience / 20
+        try:
+            while not self._is_done(future, look):
+                start = time.monotonic()
+                # The time is cut into pieces, so that a program that was itself stopped does not blame others for it.
+                silent = 0.0 if self._has_workers(look) else silent + look + min(time.monotonic() - start, look)
+                if silent >= self._patience:
+                    raise InputError(
+                        f"no workers, or not to be reached, for {self._patience:g} s",
+                        where=self._address,
+                        todo="start workers, or another scheduler, and run it again with --resume",
+                    )
+            return future.result()
+        except KilledWorker as error:
+            what = "several workers died of one exposure or mosaic, of memory most likely"
+            raise InputError(what, where=self._address, todo="give the workers more memory") from error
+        except CancelledError as error:
+            todo = "start another one, and run it again with --resume"
+            raise InputError("the Dask scheduler has gone", where=self._address, todo=todo) from error
+
+    def _is_done(self, future: Any, seconds: float) -> bool:
+        """Whether a result is there, or is within some time."""
+        from distributed import wait
+
+        try:
+            wait(future, timeout=seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    def _has_workers(self, seconds: float) -> bool:
+        """Whether the scheduler can be reached, and has workers."""
+        if self._client.status != "running":
+            return False
+        try:
+            return bool(self._client.sync(self._client.scheduler.ncores, callback_timeout=seconds))
+        except OSError:  # that it took too long is one
+            return False
 
     def __enter__(self) -> Cluster:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._client.close()
+        self._client.close(timeout=2)

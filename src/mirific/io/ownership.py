@@ -41,24 +41,17 @@ def software() -> str:
 
 
 def written_by_mirific(path: Path) -> bool:
-    """Whether mirific wrote the file, and nobody else since.
-
-    Raises
-    ------
-    OSError
-        If it cannot be read.
-    """
+    """Whether mirific wrote a file, and nobody else since; one that cannot be read is somebody else's."""
     if path.parent.name == HIDDEN:
         return True
-    with path.open("rb") as stream:
-        head = stream.read(_HEAD)
-    if not head.startswith(b"SIMPLE  ="):
-        return _NAMED.search(head) is not None
     try:
-        maker = read_primary(path).get("CAL_VER", "")
+        with path.open("rb") as stream:
+            head = stream.read(_HEAD)
+        if not head.startswith(b"SIMPLE  ="):
+            return _NAMED.search(head) is not None
+        return str(read_primary(path).get("CAL_VER", "")).startswith("mirific ")
     except UNREADABLE:
         return False
-    return str(maker).startswith("mirific ")
 
 
 def check_replaceable(path: Path) -> None:
@@ -73,10 +66,6 @@ def check_replaceable(path: Path) -> None:
         return
     if path.is_dir():
         raise OutputError("a folder has the name of a file to be written", where=path, todo="choose another folder")
-    try:
-        ours = path.exists() and written_by_mirific(path)
-    except OSError as error:
-        raise OutputError(f"cannot be replaced ({error.strerror})", where=path, todo="choose another folder") from error
-    if not ours:
+    if not written_by_mirific(path):
         what = "this file is there already, and mirific did not write it"
         raise OutputError(what, where=path, todo="move it away or choose another folder")

@@ -12,7 +12,7 @@ from typing import Any
 from mirific.errors import InputError, NotMiriImaging
 from mirific.io.fits_reading import open_fits
 
-__all__ = ["LEVELS", "Peek", "not_miri_imaging", "peek"]
+__all__ = ["LEVELS", "Peek", "Pointing", "not_miri_imaging", "peek", "pointing"]
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +115,46 @@ def peek(path: Path, metadata: Mapping[str, Any] | None = None) -> Peek:
         if value is not None and not (number and least <= value <= largest):
             raise InputError(f"{card} is {value!a}", where=path, todo=f"set it with --set meta.{name}=...")
     return Peek(path, level, cards)
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """Where an exposure is on the sky, by its header.
+
+    Parameters
+    ----------
+    ra, dec : float
+        Of the reference point, degrees.
+    rotation : float
+        Position angle of the y axis of the array, degrees.
+    shape : tuple of int
+        (ny, nx) of the array.
+    """
+
+    ra: float
+    dec: float
+    rotation: float
+    shape: tuple[int, int]
+
+
+def pointing(path: Path) -> Pointing | None:
+    """Read where an exposure points to; None if its header does not say, its target moves, or the file is compressed.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+    """
+    if path.suffix == ".gz":
+        return None  # it would be unpacked for that
+    file = open_fits(path)
+    header = file.headers["SCI"] if "SCI" in file else {}
+    cards = [header.get(card) for card in ("RA_REF", "DEC_REF", "ROLL_REF", "V3I_YANG", "VPARITY")]
+    values = [float(value) for value in cards if isinstance(value, (int, float)) and math.isfinite(value)]
+    if len(values) < len(cards) or file.headers["PRIMARY"].get("TARGTYPE") == "MOVING":
+        return None
+    ra, dec, roll, yangle, parity = values
+    return Pointing(ra, dec, roll - parity * yangle, (file.shape("SCI")[-2], file.shape("SCI")[-1]))
 
 
 def not_miri_imaging(telescope: Any, instrument: Any, detector: Any, kind: Any) -> str:

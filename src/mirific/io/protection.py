@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from mirific.errors import InputError, OutputError
-from mirific.io.ownership import written_by_mirific
+from mirific.errors import InputError
+from mirific.io.ownership import check_replaceable
 
-__all__ = ["check_replaced", "is_ours"]
+__all__ = ["check_replaced"]
 
 
 def check_replaced(products: Iterable[Path], inputs: Iterable[Path]) -> None:
@@ -27,7 +27,7 @@ def check_replaced(products: Iterable[Path], inputs: Iterable[Path]) -> None:
     InputError
         Naming the first one.
     OutputError
-        If a folder has the name of a product.
+        If a folder has the name of a product, or mirific did not write the file that has it.
     """
     taken = {place: path for path in inputs if (place := _place(path)) is not None}
     for product in products:
@@ -38,22 +38,7 @@ def check_replaced(products: Iterable[Path], inputs: Iterable[Path]) -> None:
                 where=taken[place],
                 todo="choose another place for the products",
             )
-        if product.is_dir():
-            raise OutputError("cannot be written (a folder has its name)", where=product, todo="move it away")
-        if place is not None and not is_ours(product):
-            raise InputError(
-                "it is there already, and mirific did not write it",
-                where=product,
-                todo="choose another place for the products, or move it away",
-            )
-
-
-def is_ours(path: Path) -> bool:
-    """Whether mirific wrote a file; one that cannot be read is somebody else's."""
-    try:
-        return written_by_mirific(path)
-    except OSError:
-        return False
+        check_replaceable(product)
 
 
 def _place(path: Path) -> tuple[int, int] | None:

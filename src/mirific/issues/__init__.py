@@ -1,4 +1,4 @@
-"""The known issues of MIRI imaging, one file each: explained, looked for, shown, mitigated, verified.
+"""The known issues of MIRI imaging, one file each: all explained, five of them looked for, shown, mitigated, verified.
 
 ========================  ====================================================================
 :mod:`.finding`           what a look at the data gives: :class:`Finding` and its evidence

@@ -1,11 +1,11 @@
-"""Every known issue on every group of exposures: what ``mirific diagnose`` says."""
+"""The known issues on every group of exposures: what ``mirific diagnose`` says."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from mirific.errors import BrokenWcs
+from mirific.errors import MirificError
 from mirific.exposure import Image, ImageSet, Metadata, Mosaic
 from mirific.issues.finding import Finding
 from mirific.issues.known_issue import Issue
@@ -23,7 +23,7 @@ class ExposureGroup:
     label : str
         Name in the findings.
     level : str
-        Product suffix: "rate", "cal", "crf", "i2d".
+        Product suffix: "rate", "cal", "crf", "i2d"; "rateints", "calints", "crfints" of a cube of integrations.
     exposures : tuple of Image or Mosaic
     """
 
@@ -38,14 +38,15 @@ class ExposureGroup:
 
 
 def level_of(exposure: Image | Mosaic) -> str:
-    """Product level, from what the pipeline steps did to it; "rate", "cal", "crf" or "i2d"."""
+    """Product level, from what the pipeline steps did to it, as in :class:`ExposureGroup`."""
     if isinstance(exposure, Mosaic):
         return "i2d"
     done = exposure.meta.get
+    integrations = "ints" if exposure.data.ndim == 3 else ""
     if done("cal_step.outlier_detection") == "COMPLETE":
-        return "crf"
+        return f"crf{integrations}"
     photometric = done("cal_step.photom") == "COMPLETE" or exposure.unit.startswith("MJy")
-    return "cal" if photometric else "rate"
+    return f"cal{integrations}" if photometric else f"rate{integrations}"
 
 
 def group_exposures(exposures: Iterable[Image | Mosaic]) -> tuple[ExposureGroup, ...]:
@@ -76,7 +77,7 @@ def _named(key: tuple[str, ...], members: tuple[Image | Mosaic, ...]) -> Exposur
 
 
 def diagnose(exposures: Sequence[Image | Mosaic], *, skip: Iterable[str] = ()) -> tuple[Finding, ...]:
-    """Look for every known issue in exposures and mosaics, which stay as they are.
+    """Look for the known issues in exposures and mosaics, which stay as they are.
 
     Parameters
     ----------
@@ -107,5 +108,5 @@ def _look(issue: Issue, group: ExposureGroup) -> tuple[Finding, ...]:
     images = tuple(e for e in group.exposures if isinstance(e, Image))
     try:
         return issue.detect(ImageSet(images, Metadata({"filename": group.label})))
-    except BrokenWcs as error:
+    except MirificError as error:
         return (issue.not_looked(group.label, group.names, str(error)),)

@@ -17,9 +17,9 @@ rows and columns, or to subtract a median background that contains the same stra
 
 What mirific does, and how safe it is
 -------------------------------------
-mirific explains it. A profile built from the stack of dithers, subtracted along the edges, is foreseen; trimming only
-what cannot be modelled. A median background (`mirific background`) removes it today where no extended source fills
-the field.
+mirific explains it, and does nothing about it yet. A profile built from the stack of dithers, subtracted along the
+edges, is foreseen; trimming only what cannot be modelled. Dedicated background exposures that an association names are
+subtracted, and take the stray light with them.
 """
 
 from __future__ import annotations

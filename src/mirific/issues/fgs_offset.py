@@ -19,8 +19,9 @@ Those who need exact placement use target acquisition, which does not depend on 
 
 What mirific does, and how safe it is
 -------------------------------------
-mirific explains it. `mirific wcs measure --catalog` measures the absolute shift and `mirific wcs shift` corrects it,
-in copies. A shift of the world coordinates touches no pixel value.
+mirific explains it. The tweakreg step of `mirific run` aligns a set to an absolute catalogue, as officially
+(tweakreg.abs_refcat), and so takes the offset out together with all others. A shift of the world coordinates touches
+no pixel value.
 """
 
 from __future__ import annotations

@@ -23,9 +23,9 @@ subtract the median of the dithers.
 
 What mirific does, and how safe it is
 -------------------------------------
-mirific explains it. Masking by region (`mirific mask`) and a median background (`mirific background`) are the
-article's own workarounds, and both leave the input files alone. A mask is safe where dithers fill the place;
-subtracting a median is safe only where the dithers are larger than the sources.
+mirific explains it, and does nothing about it by itself yet. The flagging step is there as officially, and off; a mask
+of one's own is given to stage 1 as dq_init.user_supplied_dq. A mask is safe where dithers fill the place; subtracting
+a median, which mirific does not do yet, is safe only where the dithers are larger than the sources.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ is to build a median sky from the science exposures and to subtract it, if there
 
 What mirific does, and how safe it is
 -------------------------------------
-mirific explains it. `mirific background build` makes the median sky from dedicated or science exposures and `mirific
-background subtract` subtracts it from copies. It is safe when the dithers exceed 1.5 FWHM and when no extended source
-fills the field; otherwise it removes part of the source.
+mirific explains it. `mirific run` subtracts dedicated background exposures if an association names them, as officially.
+It does not build a median sky from the science exposures yet. That is safe when the dithers exceed 1.5 FWHM and when no
+extended source fills the field; otherwise it removes part of the source.
 """
 
 from __future__ import annotations

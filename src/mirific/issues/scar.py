@@ -22,9 +22,10 @@ the mosaic, and to mask the scratch and its stripes by hand.
 
 What mirific does, and how safe it is
 -------------------------------------
-mirific explains it. A mask of the scratch and of its stripes, a stripe model scaled to the background, and a warning
-with the position and flux of a source on the scratch are foreseen; a region file and `mirific mask` do the first by
-hand. A mask is safe as long as another dither covers the place.
+mirific explains it, and does nothing about it yet. A mask of the scratch and of its stripes, a stripe model scaled to
+the background, and a warning with the position and flux of a source on the scratch are foreseen. Today a mask of one's
+own does the first by hand: it is given to stage 1 as dq_init.user_supplied_dq. A mask is safe as long as another
+dither covers the place.
 """
 
 from __future__ import annotations

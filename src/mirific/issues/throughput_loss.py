@@ -20,8 +20,8 @@ new context.
 
 What mirific does, and how safe it is
 -------------------------------------
-mirific explains it, and its photom step applies the same terms. `mirific photom` compares a product with the table,
-and scales a copy once and only once: the record in the header makes a second application refuse.
+mirific explains it, and its photom step applies the same terms, once. It does not check or mend products that were made
+elsewhere; `mirific run` on the count rates (_rate) with a new CRDS context gives right fluxes.
 """
 
 from __future__ import annotations

@@ -170,8 +170,8 @@ def _group_finding(alignment: Alignment, group: int, names: tuple[str, ...], evi
     if present and len(alignment.reference_of(group)) < 2:
         reason += "; of two visits that differ, the larger or else the earlier one is taken as right"
     action = (
-        "the step tile-misalignment, or `mirific wcs shift` with --dra "
-        f"{-shift[0]:+.3f} --ddec {-shift[1]:+.3f}, moves all its exposures together; check against a catalogue"
+        "the step tile-misalignment of `mirific run` moves all its exposures together, "
+        f"by {-shift[0]:+.3f} arcsec east and {-shift[1]:+.3f} north; check against a catalogue"
     )
     return Finding(
         _SLUG, "", item.label, members, present, length, "arcsec", sigma, _THRESHOLD,

@@ -18,8 +18,8 @@ median background, built from dedicated background exposures or from the science
 
 What mirific does, and how safe it is
 -------------------------------------
-mirific explains it. The median background of `mirific background` is the article's workaround, with sources masked
-and each exposure left out of its own background. It is safe where the dithers are at least 1.5 FWHM and no extended
+mirific explains it. Dedicated background exposures that an association names are subtracted, as officially; a median
+background of the science exposures is not made yet. It is safe where the dithers are at least 1.5 FWHM and no extended
 source fills the field.
 """
 

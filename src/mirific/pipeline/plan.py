@@ -14,8 +14,8 @@ from typing import Any
 from mirific.errors import InputError, MirificError, NotMiriImaging
 from mirific.io.associations import ENDINGS, Association, Product, read_association
 from mirific.io.names import Name, check_name, part_of_name
+from mirific.io.ownership import written_by_mirific
 from mirific.io.peek import LEVELS, Peek, not_miri_imaging, peek
-from mirific.io.protection import is_ours
 
 __all__ = ["MosaicPlan", "Plan", "SetAside", "Source", "make_plan"]
 
@@ -257,7 +257,7 @@ def _below(folder: Path, output: Path | None, refusals: dict[Path, MirificError]
         of_products = below and (real == products or products in real.parents)
         for name in sorted(names):
             path = Path(place, name)
-            if not name.startswith(".") and not (of_products and _is_exposure(path) and is_ours(path)):
+            if not name.startswith(".") and not (of_products and _is_exposure(path) and written_by_mirific(path)):
                 yield path
 
 

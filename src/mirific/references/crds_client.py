@@ -16,7 +16,7 @@ from typing import Any
 
 from mirific.errors import ReferenceMissing
 from mirific.exposure import Metadata
-from mirific.references.crds_process import NO_SERVER, Refused, client_process, crds_environment
+from mirific.references.crds_process import NO_SERVER, Refused, Silent, client_process, crds_environment
 from mirific.references.files import ReferenceFile, Window, window_of
 
 __all__ = ["Crds"]
@@ -133,7 +133,10 @@ class Crds:
         new = [kind for kind in kinds if kind not in self._chosen.get(facts, {})]
         if new and facts not in self._expected:
             client = client_process(self.environment())
-            self._expected[facts] = client.put("choose", given=self._given, parameters=_asked(meta), types=new)
+            asked = _asked(meta)
+            self._expected[facts] = _awaited(
+                lambda: client.put("choose", given=self._given, parameters=asked, types=new)
+            )
 
     def _facts(self, meta: Mapping[str, Any]) -> _Facts:
         """What CRDS may choose by; that of the last exposure is kept, as each is asked for often."""
@@ -151,7 +154,7 @@ class Crds:
         if answer is not None:
             # What is refused here is asked for again, one by one, by those who want it.
             with contextlib.suppress(Refused):
-                found = answer()
+                found = _awaited(answer)
                 chosen.update(found["names"])
                 self._paths.update(
                     {found["names"][kind]: path for kind, path in found["paths"].items() if os.path.isfile(path)}
@@ -259,7 +262,8 @@ class Crds:
     def _ask(self, what: str, question: str, **arguments: Any) -> Any:
         """Ask the client, and turn its refusal into an error of ours."""
         try:
-            return client_process(self.environment()).ask(question, given=self._given, **arguments)
+            client = client_process(self.environment())
+            return _awaited(lambda: client.ask(question, given=self._given, **arguments))
         except Refused as refusal:
             raise self._failure(what, str(refusal)) from refusal
 
@@ -270,6 +274,14 @@ class Crds:
             where=place,
             todo="check CRDS_CONTEXT, CRDS_PATH, CRDS_SERVER_URL and the network",
         )
+
+
+def _awaited(answer: Callable[[], Any]) -> Any:
+    """Wait for an answer; that of a client that was stopped does not come."""
+    try:
+        return answer()
+    except Silent as silence:
+        raise ReferenceMissing(str(silence), todo="see whether it was stopped, and run it again") from silence
 
 
 def _asked(meta: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ to itself what it prints, how it leaves a process that finds no server, and the 
 
 Questions and answers are JSON objects: ``{"ask": NAME, **arguments}`` is answered by ``{"answer": ...}``, or by
 ``{"error": REASON}`` where the client refuses. Answers come in the order of the questions, of which more than one
-can be under way.
+can be under way. In between the client gives a sign of life, an empty line, every few seconds: an answer may take as
+long as a reference takes to be fetched, but a client that is silent for :data:`PATIENCE` was stopped, and is given up.
 """
 
 from __future__ import annotations
@@ -18,10 +19,12 @@ import functools
 import gc
 import json
 import os
+import select
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any
@@ -30,8 +33,10 @@ from mirific.errors import InputError, ReferenceMissing
 
 __all__ = [
     "NO_SERVER",
+    "PATIENCE",
     "ClientProcess",
     "Refused",
+    "Silent",
     "answer_questions",
     "client_process",
     "crds_environment",
@@ -41,6 +46,12 @@ __all__ = [
 
 #: A server name that tells the client not to try (``crds: crds/client/proxy.py``).
 NO_SERVER = "https://jwst-serverless-mode.stsci.edu"
+
+#: How long a client may give no sign of life, s.
+PATIENCE = 60.0
+
+#: How often it gives one, s.
+_SIGN = 5.0
 
 #: Processes that are kept; each is for one environment, and a run needs one.
 _KEPT = 2
@@ -101,6 +112,10 @@ class Refused(Exception):
     """The client cannot answer; the message is its reason."""
 
 
+class Silent(Exception):
+    """The client gives no sign of life; the message says for how long."""
+
+
 class ClientProcess:
     """A client that was started in an environment, and is asked from any thread.
 
@@ -108,12 +123,16 @@ class ClientProcess:
     ----------
     environment : mapping of str to str
         All of its environment variables; the client heeds those that begin with ``CRDS``.
+    patience : float, optional
+        How long it may give no sign of life, s; by default :data:`PATIENCE`.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], patience: float | None = None) -> None:
+        self._patience = PATIENCE if patience is None else patience
+        self._lines: list[bytes] = []
         self._lock = threading.Lock()
         self._asked, self._answered = 0, 0
-        self._replies: dict[int, str] = {}
+        self._replies: dict[int, bytes] = {}
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
             [sys.executable, "-m", __spec__.name],
@@ -121,8 +140,8 @@ class ClientProcess:
             stdout=subprocess.PIPE,
             stderr=self._complaints,
             env=dict(environment),
-            text=True,
         )
+        os.set_blocking(_stream(self._process.stdin).fileno(), False)  # a client that was stopped does not read
 
     def ask(self, question: str, **arguments: Any) -> Any:
         """Ask, and wait for the answer.
@@ -138,25 +157,66 @@ class ClientProcess:
         ------
         Refused
             If the client has no answer, or is gone.
+        Silent
+            If it gives no sign of life.
         """
         return self.put(question, **arguments)()
 
     def put(self, question: str, **arguments: Any) -> Callable[[], Any]:
         """Ask as :meth:`ask` does, and go on: what is returned waits for the answer when it is called."""
-        stdin = _stream(self._process.stdin)
+        line = json.dumps({"ask": question, **arguments}).encode() + b"\n"
         with self._lock, contextlib.suppress(BrokenPipeError):
             number, self._asked = self._asked, self._asked + 1
-            if not stdin.closed:
-                stdin.write(json.dumps({"ask": question, **arguments}) + "\n")
-                stdin.flush()
+            if not _stream(self._process.stdin).closed:
+                self._send(line)
         return functools.partial(self._answer, number)
+
+    def _send(self, line: bytes) -> None:
+        """Write a line; what does not fit into the pipe waits until the client reads."""
+        pipe = _stream(self._process.stdin).fileno()
+        rest = memoryview(line)
+        while rest:
+            self._wait_for(pipe, select.POLLOUT)
+            with contextlib.suppress(BlockingIOError):
+                rest = rest[os.write(pipe, rest) :]
+
+    def _read_line(self) -> bytes:
+        """Next line that is no sign of life; empty at the end of all."""
+        pipe = _stream(self._process.stdout).fileno()
+        while not self._lines or not self._lines[0].endswith(b"\n"):
+            self._wait_for(pipe, select.POLLIN)
+            piece = os.read(pipe, 2**16)
+            if not piece:
+                return b""
+            whole = b"".join([*self._lines, piece]).splitlines(keepends=True)
+            self._lines = [line for line in whole if line != b"\n"]
+        return self._lines.pop(0)
+
+    def _wait_for(self, pipe: int, event: int) -> None:
+        """Wait until a pipe can be read or written.
+
+        The wait is cut into pieces, so that a program that was itself stopped does not blame the client for it.
+
+        Raises
+        ------
+        Silent
+            If the patience is at its end; the client is ended.
+        """
+        poll = select.poll()
+        poll.register(pipe, event)
+        pieces = 20
+        for _ in range(pieces):
+            if poll.poll(1000 * self._patience / pieces):
+                return
+        self._process.kill()
+        raise Silent(f"the CRDS client (process {self._process.pid}) gave no sign of life for {self._patience:g} s")
 
     def _answer(self, number: int) -> Any:
         """Answer to a question; those to earlier ones are kept for who waits for them."""
         stdout = _stream(self._process.stdout)
         with self._lock:
             while number not in self._replies:
-                self._replies[self._answered] = "" if stdout.closed else stdout.readline()
+                self._replies[self._answered] = b"" if stdout.closed else self._read_line()
                 self._answered += 1
             line = self._replies.pop(number)
         if not line:
@@ -300,8 +360,9 @@ def load_client() -> None:
 def answer_questions() -> None:
     """Answer the questions that come in, until no more can come."""
     gc.disable()  # the imports leave no garbage, and the answers little
-    replies = os.fdopen(os.dup(sys.stdout.fileno()), "w")
+    replies = os.dup(sys.stdout.fileno())
     sys.stdout = sys.stderr
+    threading.Thread(target=_live, args=(replies,), daemon=True).start()
     import logging
 
     load_client()
@@ -312,8 +373,27 @@ def answer_questions() -> None:
         api.set_crds_server(NO_SERVER)
     for line in sys.stdin:
         question = json.loads(line)
-        replies.write(json.dumps(_reply(question.pop("ask"), question)) + "\n")
-        replies.flush()
+        _tell(replies, json.dumps(_reply(question.pop("ask"), question)))
+
+
+#: One line at a time.
+_TELLING = threading.Lock()
+
+
+def _tell(replies: int, line: str) -> None:
+    """Write a line to who asked."""
+    rest = memoryview(f"{line}\n".encode())
+    with _TELLING:
+        while rest:
+            rest = rest[os.write(replies, rest) :]
+
+
+def _live(replies: int) -> None:
+    """Give signs of life, as long as somebody takes them."""
+    with contextlib.suppress(BrokenPipeError):
+        while True:
+            time.sleep(_SIGN)
+            _tell(replies, "")
 
 
 def _reply(question: str, arguments: dict[str, Any]) -> dict[str, Any]:
