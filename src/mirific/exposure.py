@@ -368,9 +368,8 @@ class Image(_Carrier):
         JWST DQ bits.
     var_poisson, var_rnoise, var_flat : float32 arrays
         Variances, in the unit squared; ``var_flat`` from flat_field on.
-    wcs : gwcs.WCS or mirific.asdf_files.chains.StoredWcs, optional
-        Detector (0-based x, y) to ICRS degrees; from assign_wcs on. Those read from a file are evaluated without
-        ``gwcs``, and ``wcs.gwcs()`` makes the object of it.
+    wcs : gwcs.WCS, optional
+        Detector (0-based x, y) to ICRS degrees; from assign_wcs on.
     area : float32 array, optional
         Pixel area relative to the nominal one; from photom on.
     integrations : Image, optional
@@ -449,7 +448,7 @@ class Mosaic(_Carrier):
     dq : uint32 array, shape (ny, nx), optional
         DQ bits of all pixels that contributed; where resample was asked for them.
     var_poisson, var_rnoise, var_flat : float32 arrays, shape (ny, nx), MJy²/sr²
-    wcs : gwcs.WCS or mirific.asdf_files.chains.StoredWcs
+    wcs : gwcs.WCS
         Mosaic (0-based x, y) to ICRS degrees.
     catalog : mirific.io.column_table.ColumnTable or astropy.table.Table, optional
         Sources; from source_catalog on. ``catalog.as_table()`` makes a table of astropy.

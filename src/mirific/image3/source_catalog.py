@@ -64,7 +64,7 @@ class SourceCatalog(Step[Mosaic]):
                 f"encircled energies {percent} do not rise", where=self.name, todo="give them in order"
             )
         apertures = _apertures(references["apcorr"].table("APCORR"), exposure, percent)
-        vega = _vega(references["abvegaoffset"].tree()["abvega_offset"], exposure)
+        vega = _vega(references["abvegaoffset"].entry("abvega_offset"), exposure)
         if isinstance(apertures, str) or vega is None:
             return NotApplicable(apertures if isinstance(apertures, str) else "no AB-Vega offset for this filter")
         return self._catalogued(exposure, apertures, vega)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mirific.asdf_files import load_in_background
 from mirific.execute import Executor, Serial, Threads, available_cores
 from mirific.execute.compiler import load_compiler
 from mirific.pipeline.exposures import ExposureJob, ExposureResult, begin, finish, reduce_exposure
@@ -62,6 +63,8 @@ def run_plan(
     jobs = [ExposureJob(source, settings, references, output, workers, resume) for source in plan.sources]
     if any(source.level != "uncal" for source in plan.sources):
         load_compiler()
+        if settings.to != "rate":
+            load_in_background()
     exposures: list[ExposureResult] = []
     for exposure in _reduced(jobs, executor, workers):
         exposures.append(exposure)

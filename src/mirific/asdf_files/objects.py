@@ -1,0 +1,174 @@
+"""ASDF files with objects in them, such as transforms and world coordinates, read and written by ``asdf`` and ``gwcs``.
+
+Whatever a file holds, reading it ends in its contents or a ``ValueError``: this is the one place where the many ways
+are known in which ``asdf`` and the makers of its objects say that a file is damaged.
+"""
+
+from __future__ import annotations
+
+import io
+import logging
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from mirific.asdf_files.document import text_of
+
+if TYPE_CHECKING:
+    from gwcs import WCS
+
+__all__ = ["AT_WORK", "load_in_background", "read_objects", "world_coordinates", "write_objects"]
+
+log = logging.getLogger(__name__)
+
+#: Held by who makes or reads transforms: polynomials of ``astropy.modeling`` add to what is common to their class while
+#: they are made, and Python has one list of warnings for all threads.
+AT_WORK = threading.RLock()
+
+#: What ``asdf``, ``gwcs``, ``astropy`` and ``numpy`` raise for files that are damaged, or made to do harm.
+_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NameError,
+    OSError,
+    ReferenceError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    struct.error,
+    yaml.YAMLError,
+    zlib.error,
+)
+
+
+@cache
+def _asdf() -> Any:
+    """The package with its lists of schemas and extensions made; else each temporary configuration makes its own."""
+    import asdf
+    import gwcs.fitswcs  # noqa: F401 - what files of JWST hold
+
+    config = asdf.get_config()
+    with _compiled_yaml():
+        config.resource_manager, config.extensions  # noqa: B018 - asking for them makes them
+    return asdf
+
+
+@contextmanager
+def _compiled_yaml() -> Iterator[None]:
+    """Let ``yaml.safe_load`` use libyaml, for the manifests of the extensions: 0.7 s less; the same result."""
+    usual = yaml.SafeLoader
+    yaml.SafeLoader = yaml.CSafeLoader
+    try:
+        yield
+    finally:
+        yaml.SafeLoader = usual
+
+
+def _load() -> None:
+    with AT_WORK:
+        _asdf()
+
+
+@cache
+def load_in_background() -> threading.Thread:
+    """Load ``asdf`` and ``gwcs`` in a thread, once: that takes a second, in which others can work."""
+    thread = threading.Thread(target=_load, name="load gwcs")
+    thread.start()
+    return thread
+
+
+@contextmanager
+def _quietly(what: str) -> Iterator[Any]:
+    """Give ``asdf`` to one thread at a time; its warnings go to the log."""
+    with AT_WORK:
+        asdf = _asdf()
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield asdf
+    for warning in caught:
+        log.debug("%s: %s", what, warning.message)
+
+
+def read_objects(content: bytes) -> dict[str, Any]:
+    """Read an ASDF file.
+
+    Parameters
+    ----------
+    content : bytes
+        The whole file.
+
+    Raises
+    ------
+    ValueError
+        If it is not ASDF, or damaged.
+    """
+    text_of(content)
+    with _quietly("reading ASDF") as asdf, asdf.config_context() as config:
+        config.validate_on_read = False  # what is wrong shows when objects are made; it takes three times as long
+        try:
+            with asdf.open(io.BytesIO(content), lazy_load=False, memmap=False) as opened:
+                return dict(opened.tree)
+        except _FAULTS as error:
+            raise ValueError(f"damaged ASDF: {error}") from error
+
+
+def write_objects(tree: Mapping[str, Any]) -> bytes:
+    """Make an ASDF file."""
+    content = io.BytesIO()
+    with _quietly("writing ASDF") as asdf:
+        asdf.AsdfFile(dict(tree)).write_to(content)
+    return content.getvalue()
+
+
+def world_coordinates(thing: Any) -> WCS:
+    """Whatever was read, if it is world coordinates of an image that can be evaluated.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    from gwcs import WCS
+    from gwcs.coordinate_frames import CelestialFrame
+
+    if not isinstance(thing, WCS):
+        raise ValueError("no world coordinates")
+    with _quietly("world coordinates"):
+        try:
+            celestial = isinstance(thing.output_frame, CelestialFrame)
+            if (thing.pixel_n_dim, thing.world_n_dim) != (2, 2) or not celestial:
+                raise ValueError("world coordinates that do not lead from a plane to the sky")
+            _check_values(thing)
+        except _FAULTS as error:
+            raise ValueError(f"world coordinates that cannot be evaluated: {error}") from error
+    return thing
+
+
+def _check_values(wcs: WCS) -> None:
+    """Go to the sky and back from the middle of the bounding box.
+
+    Raises
+    ------
+    ValueError
+        If that leads nowhere.
+    """
+    import numpy as np
+
+    box = wcs.bounding_box  # the first question warns of boxes of old files, whose order is unknown
+    limits = ((0.0, 1.0), (0.0, 1.0)) if box is None else box.bounding_box(order="F")
+    if not all(low < high for low, high in limits):
+        raise ValueError(f"a bounding box {limits}")
+    sky = wcs(*(0.5 * (low + high) for low, high in limits), with_bounding_box=False)
+    if not np.isfinite([*sky, *wcs.invert(*sky, with_bounding_box=False)]).all():
+        raise ValueError("coordinates that are not finite")
