@@ -31,7 +31,10 @@ _FIXED = struct.Struct(">I4sQQQ16s")
 
 #: Longest text (bytes), most values in it with all repetitions written out, and deepest nesting that are read: many
 #: times those of any product or reference.
-_LONGEST, _MOST, _DEEPEST = 8 * 2**20, 1_000_000, 200
+_LONGEST, _MOST, _DEEPEST = 4 * 2**20, 200_000, 200
+
+#: An integer (YAML 1.1) that is no number of axes of a transform, of which ``astropy.modeling`` makes as many names.
+_INTEGER = re.compile(r"[-+]?(0b[01_]+|0x[\da-fA-F_]+|[\d_]{6,}|[1-9][\d_]*(:[0-5]?\d)+)")
 
 #: Types of numbers that blocks hold.
 _NUMBERS = frozenset({"float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))})
@@ -164,7 +167,8 @@ _Loader.add_multi_constructor(None, _tagged)  # None: of any tag
 def text_of(content: bytes) -> tuple[bytes, bytes]:
     """Text of an ASDF file, and what follows it, once it is known that whoever reads the text comes to an end.
 
-    A few lines of YAML can stand for more values than any memory holds: an alias repeats what has aliases in it.
+    A few lines of YAML can stand for more values than any memory holds: an alias repeats what has aliases in it, and a
+    transform can have any number of axes.
 
     Raises
     ------
@@ -184,25 +188,58 @@ def text_of(content: bytes) -> tuple[bytes, bytes]:
     return text, content[end.end() :]
 
 
+@dataclass
+class _Part:
+    """What a part of a text holds: number of values, repeated ones included, and whether a long integer is among them.
+
+    In objects, such as transforms, there must be none.
+    """
+
+    size: int = 0
+    long: bool = False
+    anchor: str | None = None
+    of_object: bool = False
+
+    def add(self, other: _Part) -> None:
+        """Count what another part holds.
+
+        Raises
+        ------
+        ValueError
+            If that is too much.
+        """
+        self.size += other.size
+        self.long |= other.long
+        if self.size >= _MOST:
+            raise ValueError("an ASDF text of more values than any file of JWST")
+        if self.long and self.of_object:
+            raise ValueError("a transform with too large an integer")
+
+
 def _check_size(text: bytes) -> None:
     """Count the values of a text, those that are repeated as often as they are, without making any of them."""
-    open_sizes, open_anchors = [0], [""]
-    sizes: dict[str, int] = {}
+    parts = [_Part()]
+    known: dict[str | None, _Part] = {}
     for event in yaml.parse(text, yaml.CSafeLoader):
-        if isinstance(event, yaml.CollectionStartEvent):
-            open_sizes.append(1)
-            open_anchors.append(event.anchor or "")
+        if isinstance(event, yaml.ScalarEvent):
+            number = event.implicit[0] or event.tag == "tag:yaml.org,2002:int"
+            known[event.anchor] = _Part(1, number and _INTEGER.fullmatch(event.value) is not None)
+            parts[-1].add(known[event.anchor])
+        elif isinstance(event, yaml.CollectionStartEvent):
+            parts.append(_Part(1, False, event.anchor, parts[-1].of_object or _is_of_object(event.tag)))
         elif isinstance(event, yaml.CollectionEndEvent):
-            size = open_sizes.pop()
-            sizes[open_anchors.pop()] = size
-            open_sizes[-1] += size
-        elif isinstance(event, yaml.ScalarEvent):
-            sizes[event.anchor or ""] = 1
-            open_sizes[-1] += 1
+            closed = parts.pop()
+            known[closed.anchor] = closed
+            parts[-1].add(closed)
         elif isinstance(event, yaml.AliasEvent):
-            open_sizes[-1] += sizes.get(event.anchor, _MOST)  # not closed yet: it holds itself
-        if open_sizes[-1] >= _MOST or len(open_sizes) > _DEEPEST:
-            raise ValueError("an ASDF text that holds itself, or more values than any file of JWST")
+            parts[-1].add(known.get(event.anchor, _Part(_MOST)))  # not closed yet: it holds itself
+        if len(parts) > _DEEPEST:
+            raise ValueError("an ASDF text of more levels than any file of JWST")
+
+
+def _is_of_object(tag: str | None) -> bool:
+    """Whether a tag is that of a transform or of coordinates, or of the frames in these."""
+    return tag is not None and not tag.startswith((f"{_PREFIX}core/", "tag:yaml.org,"))
 
 
 def read_document(content: bytes) -> Document:

@@ -40,7 +40,6 @@ _FAULTS = (
     EOFError,
     LookupError,
     MemoryError,
-    NameError,
     OSError,
     ReferenceError,
     RuntimeError,
@@ -89,15 +88,21 @@ def load_in_background() -> threading.Thread:
 
 
 @contextmanager
-def _quietly(what: str) -> Iterator[Any]:
-    """Give ``asdf`` to one thread at a time; its warnings go to the log."""
+def _at_work(task: str) -> Iterator[Any]:
+    """Give ``asdf`` to one thread at a time; its warnings go to the log; what it refuses is a ``ValueError``."""
     with AT_WORK:
         asdf = _asdf()
+        from gwcs.wcs import NoConvergence
+
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            yield asdf
+            try:
+                yield asdf
+            except (*_FAULTS, asdf.ValidationError, NoConvergence) as error:
+                reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+                raise ValueError(f"{task}: {reason}") from error
     for warning in caught:
-        log.debug("%s: %s", what, warning.message)
+        log.debug("%s: %s", task, warning.message)
 
 
 def read_objects(content: bytes) -> dict[str, Any]:
@@ -114,19 +119,22 @@ def read_objects(content: bytes) -> dict[str, Any]:
         If it is not ASDF, or damaged.
     """
     text_of(content)
-    with _quietly("reading ASDF") as asdf, asdf.config_context() as config:
+    with _at_work("reading ASDF") as asdf, asdf.config_context() as config:
         config.validate_on_read = False  # what is wrong shows when objects are made; it takes three times as long
-        try:
-            with asdf.open(io.BytesIO(content), lazy_load=False, memmap=False) as opened:
-                return dict(opened.tree)
-        except _FAULTS as error:
-            raise ValueError(f"damaged ASDF: {error}") from error
+        with asdf.open(io.BytesIO(content), lazy_load=False, memmap=False) as opened:
+            return dict(opened.tree)
 
 
 def write_objects(tree: Mapping[str, Any]) -> bytes:
-    """Make an ASDF file."""
+    """Make an ASDF file.
+
+    Raises
+    ------
+    ValueError
+        If ``asdf`` cannot describe what is in the tree.
+    """
     content = io.BytesIO()
-    with _quietly("writing ASDF") as asdf:
+    with _at_work("writing ASDF") as asdf:
         asdf.AsdfFile(dict(tree)).write_to(content)
     return content.getvalue()
 
@@ -139,19 +147,15 @@ def world_coordinates(thing: Any) -> WCS:
     ValueError
         If it is not.
     """
-    from gwcs import WCS
-    from gwcs.coordinate_frames import CelestialFrame
+    with _at_work("world coordinates"):
+        from gwcs import WCS
+        from gwcs.coordinate_frames import CelestialFrame
 
-    if not isinstance(thing, WCS):
-        raise ValueError("no world coordinates")
-    with _quietly("world coordinates"):
-        try:
-            celestial = isinstance(thing.output_frame, CelestialFrame)
-            if (thing.pixel_n_dim, thing.world_n_dim) != (2, 2) or not celestial:
-                raise ValueError("world coordinates that do not lead from a plane to the sky")
-            _check_values(thing)
-        except _FAULTS as error:
-            raise ValueError(f"world coordinates that cannot be evaluated: {error}") from error
+        if not isinstance(thing, WCS):
+            raise ValueError("there are none")
+        if (thing.pixel_n_dim, thing.world_n_dim) != (2, 2) or not isinstance(thing.output_frame, CelestialFrame):
+            raise ValueError("they do not lead from a plane to the sky")
+        _check_values(thing)
     return thing
 
 
@@ -168,7 +172,7 @@ def _check_values(wcs: WCS) -> None:
     box = wcs.bounding_box  # the first question warns of boxes of old files, whose order is unknown
     limits = ((0.0, 1.0), (0.0, 1.0)) if box is None else box.bounding_box(order="F")
     if not all(low < high for low, high in limits):
-        raise ValueError(f"a bounding box {limits}")
+        raise ValueError(f"the bounding box is {limits}")
     sky = wcs(*(0.5 * (low + high) for low, high in limits), with_bounding_box=False)
     if not np.isfinite([*sky, *wcs.invert(*sky, with_bounding_box=False)]).all():
-        raise ValueError("coordinates that are not finite")
+        raise ValueError("they are not finite")

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from mirific.asdf_files import plain, read_document, read_objects, world_coordinates, write_document, write_objects
+from mirific.errors import BrokenWcs
 
 if TYPE_CHECKING:
     from gwcs import WCS
@@ -48,5 +49,19 @@ def asdf_wcs(content: bytes) -> WCS | None:
 
 
 def asdf_bytes(meta: Mapping[str, Any], wcs: WCS | None = None) -> bytes:
-    """Make an ASDF file of a tree of plain metadata and world coordinates."""
-    return write_document({"meta": meta}) if wcs is None else write_objects({"meta": {**meta, "wcs": wcs}})
+    """Make an ASDF file of a tree of plain metadata and world coordinates.
+
+    Raises
+    ------
+    BrokenWcs
+        If ``asdf`` cannot describe the world coordinates.
+    """
+    if wcs is None:
+        return write_document({"meta": meta})
+    try:
+        return write_objects({"meta": {**meta, "wcs": wcs}})
+    except ValueError as error:
+        todo = "run assign_wcs anew"
+        raise BrokenWcs(
+            f"the coordinates cannot be written ({error})", where=meta.get("filename"), todo=todo
+        ) from error
