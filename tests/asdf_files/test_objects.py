@@ -58,6 +58,14 @@ def test_arrays_outlive_the_file():
     assert found["model"](3.0) == 7.0
 
 
+def test_arrays_of_a_product_are_in_other_extensions(references, rng):
+    wcs = AssignWcs().run(products.rate_image(products.Where("SUB64"), rng), references).wcs
+    numbers = b"data: !core/ndarray-1.1.0 {source: 'fits:SCI,1', datatype: float32, byteorder: big, shape: [2, 2]}"
+    content = asdf_bytes({}, wcs).replace(b"\nmeta:", b"\n" + numbers + b"\nmeta:")
+    assert numbers in content
+    assert asdf_wcs(content)(3.0, 4.0) == wcs(3.0, 4.0)
+
+
 @pytest.fixture(scope="module")
 def content(references):
     image = products.rate_image(products.Where("SUB64"), np.random.default_rng(0))

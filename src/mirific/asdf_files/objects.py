@@ -105,13 +105,16 @@ def _at_work(task: str) -> Iterator[Any]:
         log.debug("%s: %s", task, warning.message)
 
 
-def read_objects(content: bytes) -> dict[str, Any]:
+def read_objects(content: bytes, *, arrays: bool = True) -> dict[str, Any]:
     """Read an ASDF file.
 
     Parameters
     ----------
     content : bytes
         The whole file.
+    arrays : bool
+        Load the arrays that are no part of an object; those of the ASDF extension of a product are elsewhere, in its
+        other extensions.
 
     Raises
     ------
@@ -121,7 +124,7 @@ def read_objects(content: bytes) -> dict[str, Any]:
     text_of(content)
     with _at_work("reading ASDF") as asdf, asdf.config_context() as config:
         config.validate_on_read = False  # what is wrong shows when objects are made; it takes three times as long
-        with asdf.open(io.BytesIO(content), lazy_load=False, memmap=False) as opened:
+        with asdf.open(io.BytesIO(content), lazy_load=not arrays, memmap=False) as opened:
             return dict(opened.tree)
 
 

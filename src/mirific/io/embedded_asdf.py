@@ -42,7 +42,7 @@ def asdf_metadata(content: bytes) -> Mapping[str, Any]:
 def asdf_wcs(content: bytes) -> WCS | None:
     """World coordinates of an ASDF file; None if it has none, or damaged ones."""
     try:
-        return world_coordinates(read_objects(content)["meta"]["wcs"])
+        return world_coordinates(read_objects(content, arrays=False)["meta"]["wcs"])
     except (ValueError, LookupError, TypeError) as reason:
         log.debug("no world coordinates: %s", reason)
         return None
