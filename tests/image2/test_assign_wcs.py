@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from astropy import wcs as fits_wcs
 from astropy.io import fits
+from astropy.modeling import models
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -168,6 +169,36 @@ def test_a_filter_without_offset_is_refused(references, rng):
     image = products.rate_image(products.Where(filter="F770W"), rng).with_meta({"instrument.filter": "F1065C"})
     with pytest.raises(ReferenceMissing, match="F1065C"):
         AssignWcs().run(image, references)
+
+
+@pytest.mark.parametrize(
+    ("kind", "tree"),
+    [
+        ("distortion", {"model": None}),
+        ("distortion", {"model": models.Shift(1.0)}),
+        ("distortion", {"model": models.Shift(np.nan) & models.Shift(1.0)}),
+        ("distortion", {"models": 1}),
+        ("filteroffset", {"filters": None}),
+        ("filteroffset", {"filters": [1]}),
+        ("filteroffset", {"filters": [{"filter": "F770W"}]}),
+        ("filteroffset", {"filters": [{"filter": "F770W", "column_offset": "x", "row_offset": 1.0}]}),
+    ],
+)
+def test_references_of_other_things_are_refused(reference_paths, rng, tmp_path, kind, tree):
+    asdf.AsdfFile(tree).write_to(tmp_path / "odd.asdf")
+    references = FixedReferences({**reference_paths, kind: tmp_path / "odd.asdf"})
+    with pytest.raises(ReferenceMissing, match=f"odd|{kind}"):
+        AssignWcs().run(products.rate_image(products.Where(filter="F770W"), rng), references)
+
+
+@pytest.mark.parametrize("name", ["column_offset", "row_offset"])
+def test_coordinates_that_are_not_finite_are_refused(reference_paths, rng, tmp_path, name):
+    offsets = {"filter": "F770W", "column_offset": 0.0, "row_offset": 0.0, name: np.nan}
+    asdf.AsdfFile({"filters": [offsets]}).write_to(tmp_path / "odd.asdf")
+    references = FixedReferences({**reference_paths, "filteroffset": tmp_path / "odd.asdf"})
+    for approximate in (True, False):
+        with pytest.raises(BrokenWcs, match="finite"):
+            AssignWcs(sip_approx=approximate).run(products.rate_image(products.Where(filter="F770W"), rng), references)
 
 
 @pytest.mark.realdata

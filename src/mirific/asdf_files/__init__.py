@@ -7,7 +7,13 @@ values (:mod:`~mirific.asdf_files.document`). Everything else is for the librari
 from __future__ import annotations
 
 from mirific.asdf_files.document import Document, Tagged, Unsupported, plain, read_document, write_document
-from mirific.asdf_files.objects import load_in_background, read_objects, world_coordinates, write_objects
+from mirific.asdf_files.objects import (
+    load_in_background,
+    plane_transform,
+    read_objects,
+    world_coordinates,
+    write_objects,
+)
 
 __all__ = [
     "Document",
@@ -15,6 +21,7 @@ __all__ = [
     "Unsupported",
     "load_in_background",
     "plain",
+    "plane_transform",
     "read_document",
     "read_objects",
     "world_coordinates",

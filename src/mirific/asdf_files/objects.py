@@ -17,14 +17,16 @@ from contextlib import contextmanager
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import yaml
 
 from mirific.asdf_files.document import text_of
 
 if TYPE_CHECKING:
+    from astropy.modeling import Model
     from gwcs import WCS
 
-__all__ = ["AT_WORK", "load_in_background", "read_objects", "world_coordinates", "write_objects"]
+__all__ = ["AT_WORK", "load_in_background", "plane_transform", "read_objects", "world_coordinates", "write_objects"]
 
 log = logging.getLogger(__name__)
 
@@ -142,6 +144,24 @@ def write_objects(tree: Mapping[str, Any]) -> bytes:
     return content.getvalue()
 
 
+def plane_transform(thing: Any) -> Model:
+    """Whatever was read, if it is a transform of a plane that can be evaluated.
+
+    Raises
+    ------
+    ValueError
+        If it is not.
+    """
+    with _at_work("a transform of a plane"):
+        from astropy.modeling import Model
+
+        if not isinstance(thing, Model) or (thing.n_inputs, thing.n_outputs) != (2, 2):
+            raise ValueError("there is none")
+        if not np.isfinite(thing(1.0, 1.0)).all():
+            raise ValueError("it is not finite")
+    return thing
+
+
 def world_coordinates(thing: Any) -> WCS:
     """Whatever was read, if it is world coordinates of an image that can be evaluated.
 
@@ -170,8 +190,6 @@ def _check_values(wcs: WCS) -> None:
     ValueError
         If that leads nowhere.
     """
-    import numpy as np
-
     box = wcs.bounding_box  # the first question warns of boxes of old files, whose order is unknown
     limits = ((0.0, 1.0), (0.0, 1.0)) if box is None else box.bounding_box(order="F")
     if not all(low < high for low, high in limits):

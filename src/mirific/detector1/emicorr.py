@@ -232,8 +232,13 @@ class EmiCorr(BandStep):
         if self.user_supplied_reffile is None and references["emicorr"] is None:
             return no_reference("emicorr")
         tree = references["emicorr"].plain_tree() if self.user_supplied_reffile is None else self._users_tree()
-        case = tree.get("subarray_cases", {}).get(_case_name(exposure, speed)) or {}
-        frequencies = tuple(_frequency(tree, name) for name in _names(case, exposure, speed))
+        try:
+            case = tree.get("subarray_cases", {}).get(_case_name(exposure, speed)) or {}
+            frequencies = tuple(_frequency(tree, name) for name in _names(case, exposure, speed))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ReferenceMissing(
+                f"no reference of waves ({error!r})", where="emicorr", todo="fetch it again, or give another one"
+            ) from error
         return self._constants(exposure, (case.get("rowclocks"), case.get("frameclocks")), frequencies)
 
     def _users_tree(self) -> Mapping[str, Any]:

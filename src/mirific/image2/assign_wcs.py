@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mirific.asdf_files.objects import AT_WORK
+from mirific.asdf_files.objects import AT_WORK, plane_transform
 from mirific.errors import BrokenWcs, ReferenceMissing
 from mirific.exposure import Image, Metadata
 from mirific.image2.sip import USUAL, SipFit, fit_keywords
@@ -102,12 +102,14 @@ def build_wcs(meta: Metadata, shape: tuple[int, ...], distortion: Model, offsets
     BrokenWcs
         If the header lacks the pointing.
     ReferenceMissing
-        If the distortion is no transform of a plane, or there is no offset for the filter.
+        If the distortion is no transform of a plane that can be evaluated, or there is no offset for the filter.
     """
     import gwcs
 
-    if (getattr(distortion, "n_inputs", None), getattr(distortion, "n_outputs", None)) != (2, 2):
-        raise ReferenceMissing("no transform of a plane", where="distortion", todo="fetch the reference again")
+    try:
+        plane_transform(distortion)
+    except ValueError as error:
+        raise ReferenceMissing(str(error), where="distortion", todo="fetch the reference again") from error
     with AT_WORK:
         steps = [
             (_plane("detector", ("x", "y"), "pixel"), _detector_transform(meta, shape, distortion, offsets)),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mirific.errors import ParameterError
+from mirific.errors import ParameterError, ReferenceMissing
 from mirific.exposure import Mosaic
 from mirific.step import NotApplicable, Step, param
 
@@ -113,8 +113,13 @@ def _apertures(rows: Any, mosaic: Mosaic, percent: tuple[int, int, int]) -> Aper
 
 def _vega(table: Any, mosaic: Mosaic) -> np.float32 | None:
     """AB minus Vega magnitude of the filter; None if it has none."""
-    own = np.flatnonzero(np.asarray(table["filter"], dtype=str) == str(mosaic.meta.get("instrument.filter", "")))
-    return np.float32(table["abvega_offset"][own[0]]) if own.size == 1 else None
+    try:
+        own = np.flatnonzero(np.asarray(table["filter"], dtype=str) == str(mosaic.meta.get("instrument.filter", "")))
+        return np.float32(table["abvega_offset"][own[0]]) if own.size == 1 else None
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise ReferenceMissing(
+            f"no table of AB-Vega offsets ({error!r})", where="abvegaoffset", todo="fetch the reference again"
+        ) from error
 
 
 def _provenance(apertures: Apertures, vega: np.float32) -> dict[str, Any]:
