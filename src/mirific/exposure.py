@@ -401,9 +401,8 @@ class Image(_Carrier):
     var_poisson, var_rnoise, var_flat : float32 arrays or None
         Variances, in the unit squared; ``var_flat`` from flat_field on. None: the product does not say it, which is
         not the same as zero. Sums of variances leave it out, weights fall back to the exposure time.
-    wcs : gwcs.WCS or mirific.asdf_files.chains.StoredWcs, optional
-        Detector (0-based x, y) to ICRS degrees; from assign_wcs on. Those read from a file are evaluated without
-        ``gwcs``, and ``wcs.gwcs()`` makes the object of it.
+    wcs : gwcs.WCS, optional
+        Detector (0-based x, y) to ICRS degrees; from assign_wcs on.
     area : float32 array, optional
         Pixel area relative to the nominal one; from photom on.
     integrations : Image, optional
@@ -486,7 +485,7 @@ class Mosaic(_Carrier):
         DQ bits of all pixels that contributed; where resample was asked for them.
     var_poisson, var_rnoise, var_flat : float32 arrays, shape (ny, nx), that unit squared
         NaN where no exposure says.
-    wcs : gwcs.WCS or mirific.asdf_files.chains.StoredWcs
+    wcs : gwcs.WCS
         Mosaic (0-based x, y) to ICRS degrees.
     catalog : astropy.table.QTable, optional
         Sources, a row each; from source_catalog on.

@@ -1,10 +1,12 @@
-"""FITS keywords fitted to world coordinates, against ``gwcs`` and hand-made cases."""
+"""FITS keywords fitted to world coordinates, against hand-made cases."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 from astropy import coordinates, units
+from astropy import wcs as fits_wcs
+from astropy.io import fits
 from astropy.modeling import bind_bounding_box, models
 from gwcs import WCS
 from gwcs import coordinate_frames as frames
@@ -14,10 +16,6 @@ from mirific.image2.sip import SipFit, fit_keywords
 
 SHAPE = (60, 80)
 SCALE = 0.11 / 3600
-
-#: Keywords whose values are measured.
-NUMBERS = {f"{kind}_{i}_{j}" for kind in ("a", "b", "ap", "bp") for i in range(6) for j in range(6)}
-NUMBERS |= {"cd1_1", "cd1_2", "cd2_1", "cd2_2", "crval1", "crval2", "sipmxerr", "sipiverr"}
 
 
 def _wcs(distortion=None, dec=-5.0):
@@ -48,26 +46,33 @@ def test_a_tangent_plane_needs_no_polynomials(dec):
     assert (cards["crpix1"], cards["crpix2"]) == (40.5, 30.5)
 
 
-@pytest.mark.parametrize("sip", [SipFit(), SipFit(degree=2, inv_degree=3), SipFit(max_pix_error=1e-4, npoints=9)])
 @pytest.mark.parametrize("crpix", [None, (10.0, 50.0)])
-@pytest.mark.filterwarnings("ignore:Failed to achieve requested SIP", "ignore:Double sampling check")
-def test_fits_are_those_of_gwcs(sip, crpix):
+@pytest.mark.parametrize("sip", [SipFit(), SipFit(degree=3, inv_degree=3), SipFit(max_pix_error=1e-4, npoints=9)])
+def test_keywords_lead_where_the_coordinates_lead(sip, crpix):
+    """In both directions, evaluated by ``astropy.wcs``, and to the accuracy that is asked for."""
     wcs = _wcs(_bent())
-    degrees = range(1, 6)
-    header = wcs.to_fits_sip(
-        max_pix_error=sip.max_pix_error,
-        degree=sip.degree or degrees,
-        max_inv_pix_error=sip.max_inv_pix_error,
-        inv_degree=sip.inv_degree or degrees,
-        npoints=sip.npoints,
-        crpix=crpix,
-    )
-    expected = {name.lower(): value for name, value in header.items() if not name.startswith("NAXIS")}
     cards = fit_keywords(wcs, SHAPE, sip, crpix).cards
-    assert set(cards) == set(expected)
-    assert {name for name, value in cards.items() if value != expected[name]} <= NUMBERS | {"latpole"}
-    for name in NUMBERS & set(cards):
-        assert cards[name] == pytest.approx(expected[name], rel=1e-4, abs=1e-9 if "err" in name else 1e-11), name
+    keywords = fits_wcs.WCS(fits.Header(dict(cards)))
+    x, y = np.meshgrid(np.linspace(-0.5, SHAPE[1] - 0.5, 17), np.linspace(-0.5, SHAPE[0] - 0.5, 15))
+    there = wcs(x, y)
+    ra, dec = keywords.all_pix2world(x, y, 0)
+    apart = np.hypot((ra - there[0]) * np.cos(np.radians(there[1])), dec - there[1]) / SCALE
+    assert apart.max() < 1.05 * max(cards["sipmxerr"], 1e-6) < 1.05 * sip.max_pix_error
+    assert (cards["crpix1"], cards["crpix2"]) == (crpix or (40.5, 30.5))
+    reference = np.array([[cards["crpix1"]], [cards["crpix2"]]])
+    u, v = np.stack(keywords.wcs_world2pix(*there, 1)).reshape(2, -1) - reference
+    powers = [(i, j) for i in range(10) for j in range(10) if f"ap_{i}_{j}" in cards]
+    steps = [sum(cards[f"{name}_{i}_{j}"] * u**i * v**j for i, j in powers) for name in ("ap", "bp")]
+    back = np.stack([u, v]) + steps + reference - 1
+    assert np.abs(back - [x.ravel(), y.ravel()]).max() < 1.05 * cards["sipiverr"] + 1e-6
+
+
+def test_an_accuracy_that_is_out_of_reach_is_no_error():
+    """A ripple of 0.2 pixel; the best polynomials say what they leave."""
+    ripple = models.Sine1D(0.2, 0.1) + models.Polynomial1D(1, c1=1.0)
+    cards = fit_keywords(_wcs(ripple & models.Identity(1)), SHAPE, SipFit(max_inv_pix_error=0)).cards
+    assert 0.1 < cards["sipmxerr"] < 0.5
+    assert "ap_order" not in cards
 
 
 def test_the_error_is_what_is_left():

@@ -218,7 +218,7 @@ def test_the_level_of_skymatch_is_subtracted_once(aligned, none):
 
 def test_one_grid_for_several_mosaics(aligned, none, tmp_path):
     first = Resample(rotation=10.0).run(aligned, none)
-    asdf.AsdfFile({"wcs": first.wcs.gwcs(), "array_shape": first.data.shape}).write_to(tmp_path / "grid.asdf")
+    asdf.AsdfFile({"wcs": first.wcs, "array_shape": first.data.shape}).write_to(tmp_path / "grid.asdf")
     part = aligned.with_images(aligned.images[:2])
     second = Resample(output_wcs=str(tmp_path / "grid.asdf")).run(part, none)
     assert second.data.shape == first.data.shape

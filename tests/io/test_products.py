@@ -12,9 +12,11 @@ from astropy.io import fits
 from jwst import datamodels
 
 from mirific import io
+from mirific.asdf_files import write_objects
 from mirific.errors import InputError, MirificError, NotMiriImaging, OutputError
 from mirific.exposure import DQ, Image, Mosaic, Ramp, StepRecord
 from mirific.io.plane_spool import PlaneSpool
+from tests.asdf_files.test_document import HARMFUL
 from tests.test_exposure import make_image
 
 MIRI = {
@@ -309,3 +311,36 @@ def test_what_waits_on_disk_is_written_like_what_is_in_memory(rate, tmp_path):
 
 def test_metadata_are_read_without_pixels(rate, tmp_path):
     assert io.read_metadata(io.write(rate, tmp_path / "jw1_rate.fits"))["instrument.filter"] == "F770W"
+
+
+_META = [
+    {"meta": None},
+    {"meta": [1, 2]},
+    {"meta": {"wcs": 3}},
+    {"meta": {"wcs": {"steps": [1]}, "exposure": "x"}},
+    {"meta": {"instrument": [{"filter": 1.5}], "exposure": {"nints": {"a": None}}, "wcsinfo": np.nan}},
+    {"meta": {"cal_step": {"assign_wcs": ["COMPLETE"]}, "filename": 7, "mirific": {"run_key": True}}},
+    {},
+]
+
+
+@pytest.mark.parametrize(
+    "content", [*HARMFUL.values(), *map(write_objects, _META)], ids=[*HARMFUL, *map(str, range(7))]
+)
+@pytest.mark.parametrize("status", ["COMPLETE", None])
+def test_any_asdf_extension_is_read_or_refused_in_one_line(rate, tmp_path, content, status):
+    path = io.write(rate.with_meta({"cal_step.assign_wcs": status}), tmp_path / "jw1_cal.fits")
+    with fits.open(path) as hdus:
+        numbers = np.frombuffer(content, dtype=np.uint8)
+        column = fits.Column("ASDF_METADATA", f"{numbers.size}B", array=numbers[None])
+        hdus["ASDF"] = fits.BinTableHDU.from_columns([column], name="ASDF")
+        hdus.writeto(tmp_path / "jw2_cal.fits")
+    if status:
+        with pytest.raises(InputError) as caught:
+            io.read(tmp_path / "jw2_cal.fits")
+        assert "\n" not in str(caught.value)
+        return
+    try:
+        assert io.read(tmp_path / "jw2_cal.fits").wcs is None
+    except InputError as error:
+        assert "jw2_cal.fits" in str(error)  # noqa: PT017 - either may be

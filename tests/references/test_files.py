@@ -4,11 +4,14 @@ import gzip
 import os
 import pickle
 
+import asdf
 import numpy as np
 import pytest
 from astropy.io import fits
+from astropy.modeling.models import Shift
 from astropy.table import Table
 
+from mirific.asdf_files import write_document
 from mirific.errors import ReferenceMissing
 from mirific.exposure import DQ
 from mirific.references import FixedReferences, ReferenceFile
@@ -235,3 +238,30 @@ def test_fixed_references_miss_what_was_not_given(tmp_path):
         references.open({}, ("gain",))
     with pytest.raises(ReferenceMissing, match="does not exist"):
         references.open({}, ("dark",))
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"", "cannot be read"),
+        (b"#ASDF 1.0.0\n--- {model: !transform/no\n...\n", "cannot be read"),
+        (b"#ASDF 1.0.0\n--- &a {model: *a}\n...\n", "cannot be read"),
+        (write_document({"modell": 1}), "model"),
+    ],
+    ids=["empty", "damaged", "itself", "other"],
+)
+def test_damaged_trees_are_refused(content, what, tmp_path):
+    (tmp_path / "distortion.asdf").write_bytes(content)
+    reference = ReferenceFile(str(tmp_path / "distortion.asdf"))
+    with pytest.raises(ReferenceMissing, match=what) as caught:
+        reference.entry("model")
+    assert str(caught.value).startswith(reference.path)
+
+
+def test_plain_trees_with_objects_are_read_by_asdf(tmp_path):
+    tree = {"numbers": np.arange(3.0), "model": Shift(1.0), "packed": np.arange(1000.0)}
+    for k, options in enumerate(({}, {"all_array_compression": "zlib"})):
+        asdf.AsdfFile(tree).write_to(tmp_path / f"{k}.asdf", **options)
+        found = ReferenceFile(str(tmp_path / f"{k}.asdf")).plain_tree()
+        assert found["model"](1.0) == 2.0
+        assert np.asarray(found["packed"]).sum() == 499500.0

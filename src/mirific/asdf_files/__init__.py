@@ -1,14 +1,30 @@
-"""ASDF files read and written without ``asdf``: plain metadata, transforms and world coordinates.
+"""ASDF files: plain values by a reader of our own, transforms and world coordinates by ``asdf`` and ``gwcs``.
 
-Loading the extensions and schemas of ``asdf`` takes half a second, a file of world coordinates 30 ms more. What MIRI
-imaging needs of ASDF is little: a text in YAML (:mod:`~mirific.asdf_files.document`), a dozen transforms of
-``astropy.modeling`` (:mod:`~mirific.asdf_files.transforms`) and a chain of them in ``gwcs``
-(:mod:`~mirific.asdf_files.coordinates`). Whatever else a file holds raises :class:`Unsupported`, and the caller turns
-to ``asdf``.
+Loading ``asdf`` and ``gwcs`` takes more than a second, which stage 1 does not spend: parameters and metadata are plain
+values (:mod:`~mirific.asdf_files.document`). Everything else is for the libraries (:mod:`~mirific.asdf_files.objects`).
 """
 
 from __future__ import annotations
 
 from mirific.asdf_files.document import Document, Tagged, Unsupported, plain, read_document, write_document
+from mirific.asdf_files.objects import (
+    load_in_background,
+    plane_transform,
+    read_objects,
+    world_coordinates,
+    write_objects,
+)
 
-__all__ = ["Document", "Tagged", "Unsupported", "plain", "read_document", "write_document"]
+__all__ = [
+    "Document",
+    "Tagged",
+    "Unsupported",
+    "load_in_background",
+    "plain",
+    "plane_transform",
+    "read_document",
+    "read_objects",
+    "world_coordinates",
+    "write_document",
+    "write_objects",
+]

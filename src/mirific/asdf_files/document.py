@@ -1,12 +1,14 @@
-"""An ASDF file as it lies on disk: YAML text with tags, then blocks of numbers.
+"""An ASDF file of plain values as it lies on disk: YAML text, then blocks of numbers.
 
-See the ASDF standard 1.6.0, "Low-level file layout".
+See the ASDF standard 1.6.0, "Low-level file layout". Stage 1 reads such files (parameters, waves, the metadata of
+products) and writes them; loading ``asdf`` for that would take longer than its steps take for an exposure.
 """
 
 from __future__ import annotations
 
 import json
 import math
+import re
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,15 +19,25 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-__all__ = ["Document", "Tagged", "Unsupported", "array_node", "plain", "read_document", "write_document"]
+__all__ = ["Document", "Tagged", "Unsupported", "plain", "read_document", "text_of", "write_document"]
 
 _PREFIX = "tag:stsci.edu:asdf/"
 _HEAD = f"#ASDF 1.0.0\n#ASDF_STANDARD 1.6.0\n%YAML 1.1\n%TAG ! {_PREFIX}\n--- !core/asdf-1.1.0"
-_END = b"\n..."
+_END = re.compile(rb"\r?\n\.\.\.(\r?\n|$)")
 _MAGIC = b"\xd3BLK"
 
 #: Length of the fixed part of the header of a block, after the magic and the length of the header itself.
 _FIXED = struct.Struct(">I4sQQQ16s")
+
+#: Longest text (bytes), most values in it with all repetitions written out, and deepest nesting that are read: many
+#: times those of any product or reference.
+_LONGEST, _MOST, _DEEPEST = 4 * 2**20, 200_000, 200
+
+#: An integer (YAML 1.1) that is no number of axes of a transform, of which ``astropy.modeling`` makes as many names.
+_INTEGER = re.compile(r"[-+]?(0b[01_]+|0x[\da-fA-F_]+|[\d_]{6,}|[1-9][\d_]*(:[0-5]?\d)+)")
+
+#: Types of numbers that blocks hold.
+_NUMBERS = frozenset({"float32", "float64", *(f"{sign}int{bits}" for sign in ("", "u") for bits in (8, 16, 32, 64))})
 
 
 class Unsupported(ValueError):
@@ -39,7 +51,7 @@ class Tagged:
     Parameters
     ----------
     tag : str
-        Such as ``tag:stsci.edu:asdf/transform/shift-1.4.0``.
+        Such as ``tag:stsci.edu:asdf/core/ndarray-1.1.0``.
     value : dict, list or str
         What the node is made of.
     """
@@ -49,7 +61,7 @@ class Tagged:
 
     @property
     def kind(self) -> str:
-        """The tag without authority and version: ``asdf/transform/shift``."""
+        """The tag without authority and version: ``asdf/core/ndarray``."""
         return self.tag.rpartition(":")[2].rpartition("-")[0]
 
 
@@ -72,68 +84,69 @@ class Document:
     def _blocks(self) -> list[bytes]:
         return _blocks(self.rest)
 
-    def array(self, node: Any) -> NDArray[Any]:
+    def contents(self) -> dict[str, Any]:
+        """The tree with numbers for arrays; what else ``asdf`` itself defines comes as what it is made of.
+
+        Raises
+        ------
+        Unsupported
+            If there are other objects in it, or arrays that are stored in a way that is not known here.
+        ValueError
+            If an array is damaged.
+        """
+        return {key: self._content(value) for key, value in self.tree.items()}
+
+    def _content(self, node: Any) -> Any:
+        if isinstance(node, dict):
+            return {key: self._content(value) for key, value in node.items()}
+        if isinstance(node, list):
+            return [self._content(value) for value in node]
+        if not isinstance(node, Tagged):
+            return node
+        if node.kind == "asdf/core/ndarray":
+            return self.array(node)
+        if not node.kind.startswith(("asdf/core/", "asdf/unit/")):
+            raise Unsupported(f"an object of the kind {node.kind}")
+        return self._content(node.value)
+
+    def array(self, node: Tagged) -> NDArray[Any]:
         """Numbers of an array: of its block, or of the text.
 
         Raises
         ------
         Unsupported
             If it is stored in another way, such as compressed.
+        ValueError
+            If it is damaged.
         """
-        value = node.value if isinstance(node, Tagged) and node.kind == "asdf/core/ndarray" else node
-        if isinstance(value, (list, np.ndarray)):
-            return np.array(value)
-        if not isinstance(value, dict):
-            raise Unsupported(f"no array: {node!r}")
-        if set(value) <= {"data", "datatype", "shape"} and "data" in value:
-            return np.array(value["data"], dtype=_data_type(value["datatype"]) if "datatype" in value else None)
-        known = set(value) == {"source", "datatype", "byteorder", "shape"}
-        if not known or not _is_index(value["source"], self._blocks):
-            raise Unsupported("an array that is stored elsewhere, or in parts")
-        dtype = _data_type(value["datatype"]).newbyteorder(value["byteorder"])
-        count = int(np.prod(value["shape"]))
-        stored = np.frombuffer(self._blocks[value["source"]], dtype, count).reshape(value["shape"])
+        value = node.value
+        try:
+            if isinstance(value, list):
+                return np.array(value, dtype=float)
+            if set(value) <= {"data", "datatype", "shape"} and "data" in value:
+                numbers = np.array(value["data"], dtype=_number_type(value.get("datatype", "float64")))
+                return numbers.reshape(value.get("shape", numbers.shape))
+            if set(value) != {"source", "datatype", "byteorder", "shape"}:
+                raise Unsupported("an array that is stored elsewhere, or in parts")
+            dtype = _number_type(value["datatype"]).newbyteorder(value["byteorder"])
+            shape = [int(size) for size in value["shape"]]
+            stored = np.frombuffer(self._blocks[value["source"]], dtype, math.prod(shape)).reshape(shape)
+        except (IndexError, OverflowError, TypeError) as error:
+            raise ValueError(f"a damaged array: {error}") from error
         return stored.astype(dtype.newbyteorder("="))
 
-    def inlined(self, node: Any) -> Any:
-        """The node with the numbers of its arrays in the text, so that it does without this document.
 
-        Raises
-        ------
-        Unsupported
-            If an array is stored in a way that is not known here.
-        """
-        if isinstance(node, dict):
-            return {key: self.inlined(value) for key, value in node.items()}
-        if isinstance(node, list):
-            return [self.inlined(value) for value in node]
-        if not isinstance(node, Tagged):
-            return node
-        return (
-            array_node(self.array(node))
-            if node.kind == "asdf/core/ndarray"
-            else Tagged(node.tag, self.inlined(node.value))
-        )
-
-
-def array_node(values: Any) -> Tagged:
+def _array_node(values: NDArray[Any]) -> Tagged:
     """An array in the text, of floats with all their digits."""
     array = np.asarray(values, dtype=float)
     fields = {"data": array.tolist(), "datatype": "float64", "shape": list(array.shape)}
     return Tagged(f"{_PREFIX}core/ndarray-1.1.0", fields)
 
 
-def _data_type(described: Any) -> np.dtype[Any]:
-    """Type of numbers, or of texts of so many characters: ``[ucs4, 6]``."""
-    if isinstance(described, str):
-        return np.dtype(described)
-    if len(described) == 2 and described[0] in {"ucs4", "ascii"}:
-        return np.dtype(f"{'U' if described[0] == 'ucs4' else 'S'}{described[1]}")
-    raise Unsupported(f"an array of {described}")
-
-
-def _is_index(source: Any, blocks: list[bytes]) -> bool:
-    return isinstance(source, int) and 0 <= source < len(blocks)
+def _number_type(described: Any) -> np.dtype[Any]:
+    if not isinstance(described, str) or described not in _NUMBERS:
+        raise Unsupported(f"an array of {described}")
+    return np.dtype(described)
 
 
 class _Loader(yaml.CSafeLoader):
@@ -151,6 +164,84 @@ def _tagged(loader: Any, tag: str, node: yaml.Node) -> Tagged:
 _Loader.add_multi_constructor(None, _tagged)  # None: of any tag
 
 
+def text_of(content: bytes) -> tuple[bytes, bytes]:
+    """Text of an ASDF file, and what follows it, once it is known that whoever reads the text comes to an end.
+
+    A few lines of YAML can stand for more values than any memory holds: an alias repeats what has aliases in it, and a
+    transform can have any number of axes.
+
+    Raises
+    ------
+    ValueError
+        If it is not ASDF, no YAML, or longer, larger or deeper than any file of JWST.
+    """
+    end = _END.search(content)
+    if not content.startswith(b"#ASDF") or end is None:
+        raise ValueError("not an ASDF file")
+    text = content[: end.start()]
+    if len(text) > _LONGEST:
+        raise ValueError(f"an ASDF text of {len(text)} bytes")
+    try:
+        _check_size(text)
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ValueError(f"damaged ASDF text: {error}") from error
+    return text, content[end.end() :]
+
+
+@dataclass
+class _Part:
+    """What a part of a text holds: number of values, repeated ones included, and whether a long integer is among them.
+
+    In objects, such as transforms, there must be none.
+    """
+
+    size: int = 0
+    long: bool = False
+    anchor: str | None = None
+    of_object: bool = False
+
+    def add(self, other: _Part) -> None:
+        """Count what another part holds.
+
+        Raises
+        ------
+        ValueError
+            If that is too much.
+        """
+        self.size += other.size
+        self.long |= other.long
+        if self.size >= _MOST:
+            raise ValueError("an ASDF text of more values than any file of JWST")
+        if self.long and self.of_object:
+            raise ValueError("a transform with too large an integer")
+
+
+def _check_size(text: bytes) -> None:
+    """Count the values of a text, those that are repeated as often as they are, without making any of them."""
+    parts = [_Part()]
+    known: dict[str | None, _Part] = {}
+    for event in yaml.parse(text, yaml.CSafeLoader):
+        if isinstance(event, yaml.ScalarEvent):
+            number = event.implicit[0] or event.tag == "tag:yaml.org,2002:int"
+            known[event.anchor] = _Part(1, number and _INTEGER.fullmatch(event.value) is not None)
+            parts[-1].add(known[event.anchor])
+        elif isinstance(event, yaml.CollectionStartEvent):
+            parts.append(_Part(1, False, event.anchor, parts[-1].of_object or _is_of_object(event.tag)))
+        elif isinstance(event, yaml.CollectionEndEvent):
+            closed = parts.pop()
+            known[closed.anchor] = closed
+            parts[-1].add(closed)
+        elif isinstance(event, yaml.AliasEvent):
+            parts[-1].add(known.get(event.anchor, _Part(_MOST)))  # not closed yet: it holds itself
+        if len(parts) > _DEEPEST:
+            raise ValueError("an ASDF text of more levels than any file of JWST")
+
+
+def _is_of_object(tag: str | None) -> bool:
+    """Whether a tag is that of a transform or of coordinates, or of the frames in these."""
+    return tag is not None and not tag.startswith((f"{_PREFIX}core/", "tag:yaml.org,"))
+
+
 def read_document(content: bytes) -> Document:
     """Read an ASDF file.
 
@@ -164,26 +255,33 @@ def read_document(content: bytes) -> Document:
     ValueError
         If it is not ASDF, or damaged.
     """
-    end = content.find(_END)
-    if not content.startswith(b"#ASDF") or end < 0:
-        raise ValueError("not an ASDF file")
+    text, rest = text_of(content)
     try:
-        tree = yaml.load(content[:end], _Loader)
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        tree = yaml.load(text, _Loader)
+    except yaml.YAMLError as error:
         raise ValueError(f"damaged ASDF text: {error}") from error
     root = tree.value if isinstance(tree, Tagged) else tree
     if not isinstance(root, dict):
         raise ValueError("an ASDF file without a tree")
-    return Document(root, content[end + len(_END) :])
+    return Document(root, rest)
 
 
 def _blocks(content: bytes) -> list[bytes]:
-    """Blocks of numbers, which follow the padding of the text."""
+    """Blocks of numbers, which follow the padding of the text.
+
+    Raises
+    ------
+    ValueError
+        If the last one is cut short.
+    """
     found = []
     place = content.find(_MAGIC)
     while place >= 0 and content[place : place + 4] == _MAGIC:
-        (size,) = struct.unpack_from(">H", content, place + 4)
-        _, compression, allocated, used, _, _ = _FIXED.unpack_from(content, place + 6)
+        try:
+            (size,) = struct.unpack_from(">H", content, place + 4)
+            _, compression, allocated, used, _, _ = _FIXED.unpack_from(content, place + 6)
+        except struct.error as error:
+            raise ValueError("a damaged block of numbers") from error
         if compression.strip(b"\0"):
             raise Unsupported("compressed blocks")
         data = place + 6 + size
@@ -193,7 +291,7 @@ def _blocks(content: bytes) -> list[bytes]:
 
 
 def write_document(tree: Mapping[str, Any]) -> bytes:
-    """Make an ASDF file of plain values, arrays of floats and :class:`Tagged` nodes.
+    """Make an ASDF file of plain values and arrays of floats.
 
     The two uppermost levels have a line for each key; what is below them is in flow style, which is much like JSON.
     """
@@ -216,14 +314,11 @@ def _flow(node: Any) -> str:
     if kind is float:
         return _float(node)
     if kind is Tagged:
-        short = node.tag.startswith(_PREFIX)
-        return (
-            f"!{node.tag.removeprefix(_PREFIX)} {_flow(node.value)}" if short else f"!<{node.tag}> {_flow(node.value)}"
-        )
+        return f"!{node.tag.removeprefix(_PREFIX)} {_flow(node.value)}"
     if isinstance(node, Mapping):
         return "{" + ", ".join([f"{_quoted(key)}: {_flow(value)}" for key, value in node.items()]) + "}"
     if isinstance(node, np.ndarray):
-        return _flow(array_node(node))
+        return _flow(_array_node(node))
     if isinstance(node, (list, tuple)):
         return "[" + ", ".join([_flow(item) for item in node]) + "]"
     if node is None or isinstance(node, (bool, int)):

@@ -8,8 +8,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mirific.errors import InputError, ParameterError
-from mirific.exposure import Image, Mosaic
+from mirific import io
+from mirific.cli.options import progress
+from mirific.errors import InputError, NotMiriImaging, ParameterError
+from mirific.exposure import Image, Mosaic, Ramp
 from mirific.io.names import SUFFIXES
 from mirific.io.products import write_json, write_text
 from mirific.io.protection import check_replaced

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.asdf_files import read_document
-from mirific.asdf_files.transforms import contents
 from mirific.detector1.band import Band, BandStep, Census, Exposure, no_reference
 from mirific.errors import InputError, ParameterError, ReferenceMissing
 from mirific.exposure import Cubes, Metadata, Tree
@@ -232,9 +231,14 @@ class EmiCorr(BandStep):
             return self._constants(exposure, _known_clocks(exposure, speed), self._given())
         if self.user_supplied_reffile is None and references["emicorr"] is None:
             return no_reference("emicorr")
-        tree = references["emicorr"].tree() if self.user_supplied_reffile is None else self._users_tree()
-        case = tree.get("subarray_cases", {}).get(_case_name(exposure, speed)) or {}
-        frequencies = tuple(_frequency(tree, name) for name in _names(case, exposure, speed))
+        tree = references["emicorr"].plain_tree() if self.user_supplied_reffile is None else self._users_tree()
+        try:
+            case = tree.get("subarray_cases", {}).get(_case_name(exposure, speed)) or {}
+            frequencies = tuple(_frequency(tree, name) for name in _names(case, exposure, speed))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ReferenceMissing(
+                f"no reference of waves ({error!r})", where="emicorr", todo="fetch it again, or give another one"
+            ) from error
         return self._constants(exposure, (case.get("rowclocks"), case.get("frameclocks")), frequencies)
 
     def _users_tree(self) -> Mapping[str, Any]:
@@ -247,13 +251,11 @@ class EmiCorr(BandStep):
         """
         path = Path(str(self.user_supplied_reffile))
         try:
-            document = read_document(path.read_bytes())
-            tree: dict[str, Any] = contents(document.tree, document)
+            return read_document(path.read_bytes()).contents()
         except (OSError, ValueError) as error:
             raise InputError(
                 "the waves cannot be read", where=path, todo="check emicorr.user_supplied_reffile"
             ) from error
-        return tree
 
     def _given(self) -> tuple[Frequency, ...]:
         """Frequencies of the user.

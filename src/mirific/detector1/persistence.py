@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mirific.asdf_files import read_objects, write_objects
 from mirific.detector1.band import Band, BandStep, Exposure
 from mirific.errors import InputError, OutputError
 from mirific.exposure import DQ
@@ -79,14 +80,11 @@ class Persistence(BandStep):
         InputError
             If it is no file of this kind or its pixels are not ours.
         """
-        import asdf
-
         try:
-            with asdf.open(path, lazy_load=False, memmap=False) as contents:
-                entry = contents.tree.get(str(exposure.meta.get("instrument.detector")))
-                if entry is not None and entry["pers_time"] == self.persistence_time:
-                    ends[np.asarray(entry["rows"]), np.asarray(entry["cols"])] = np.asarray(entry["vals"])
-        except (OSError, ValueError, KeyError, IndexError) as error:
+            entry = read_objects(path.read_bytes()).get(str(exposure.meta.get("instrument.detector")))
+            if entry is not None and entry["pers_time"] == self.persistence_time:
+                ends[np.asarray(entry["rows"]), np.asarray(entry["cols"])] = np.asarray(entry["vals"])
+        except (OSError, ValueError, KeyError, IndexError, TypeError) as error:
             raise InputError(
                 f"no array of persistence ({error})", where=path, todo="give a file that save_persistence has made"
             ) from error
@@ -117,8 +115,6 @@ class Persistence(BandStep):
         OutputError
             If the file cannot be written.
         """
-        import asdf
-
         rows, columns = np.nonzero(ends)
         entry = {
             "filename": exposure.meta.get("filename"),
@@ -131,10 +127,10 @@ class Persistence(BandStep):
         try:
             tree: dict[str, Any] = {}
             if path.exists():
-                with asdf.open(path, lazy_load=False, memmap=False) as contents:
-                    tree = {key: value for key, value in contents.tree.items() if str(key).startswith("MIR")}
+                kept = read_objects(path.read_bytes())
+                tree = {key: value for key, value in kept.items() if str(key).startswith("MIR")}
             with staged(path) as draft:
-                asdf.AsdfFile({**tree, **own}).write_to(draft)
+                draft.write_bytes(write_objects({**tree, **own}))
         except (OSError, ValueError) as error:
             raise OutputError(str(error), where=path, todo="check folder and space") from error
 

@@ -7,24 +7,23 @@ which any later correction uses.
 
 from __future__ import annotations
 
-import logging
 import math
-from collections.abc import Mapping
-from dataclasses import InitVar, dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from mirific.asdf_files import Document, Tagged, Unsupported, chains
+from mirific.asdf_files.objects import AT_WORK, plane_transform
 from mirific.errors import BrokenWcs, ReferenceMissing
 from mirific.exposure import Image, Metadata
 from mirific.image2.sip import USUAL, SipFit, fit_keywords
 from mirific.step import Step, param
 
 if TYPE_CHECKING:
+    from astropy.modeling import Model
     from gwcs import WCS
+    from gwcs.coordinate_frames import CelestialFrame, Frame2D
 
-__all__ = ["AssignWcs", "SipFit", "build_wcs", "imager_coordinates", "pointing_transform", "shift_pointing", "with_wcs"]
-
-log = logging.getLogger(__name__)
+__all__ = ["AssignWcs", "SipFit", "build_wcs", "pointing_transform", "shift_pointing", "with_wcs"]
 
 #: Keywords of a fit, beside its terms, that another fit may lack.
 _STALE = ("cdelt1", "cdelt2", "pc1_1", "pc1_2", "pc2_1", "pc2_2", "a_order", "b_order", "ap_order", "bp_order")
@@ -38,12 +37,6 @@ class AssignWcs(Step[Image]):
     ICRS, from RA_REF, DEC_REF, ROLL_REF at V2_REF, V3_REF. The frames are called ``detector``, ``v2v3``,
     ``v2v3vacorr`` and ``world``, as in ``jwst: assign_wcs/miri.py``, so that tweakwcs and the official pipeline
     can work on the result. S_REGION and the SIP keywords go into the metadata.
-
-    Parameters
-    ----------
-    deferred : bool
-        Leave the coordinates as they are going to be written (:class:`mirific.asdf_files.chains.StoredWcs`), for an
-        image that is written and not looked at: loading ``gwcs`` takes longer than a calibration.
     """
 
     name: ClassVar[str] = "assign_wcs"
@@ -54,11 +47,7 @@ class AssignWcs(Step[Image]):
     sip_degree: int | None = param(None, "Degree of the forward SIP fit; none for the lowest that will do.", ge=1, le=6)
     sip_max_inv_pix_error: float = param(0.01, "Accuracy wanted of the inverse SIP fit.", unit="pixel", ge=0)
     sip_inv_degree: int | None = param(None, "Degree of the inverse SIP fit; none for the best.", ge=1, le=6)
-    sip_npoints: int = param(12, "Points per axis of the SIP fit.", ge=3)
-    deferred: InitVar[bool] = False
-
-    def __post_init__(self, deferred: bool) -> None:
-        object.__setattr__(self, "deferred", deferred)
+    sip_npoints: int = param(12, "Points per axis of the SIP fit.", ge=8)
 
     def apply(self, exposure: Image, references: Mapping[str, Any]) -> Image:
         """Return the image with world coordinates.
@@ -70,15 +59,8 @@ class AssignWcs(Step[Image]):
         ReferenceMissing
             If there is no distortion or no offset for the filter.
         """
-        distortion, offsets = (_required(references, kind) for kind in self.reference_types)
-        filters = offsets.tree()["filters"]
-        if vars(self)["deferred"]:
-            try:
-                stored = imager_coordinates(exposure.meta, exposure.data.shape, distortion.node("model"), filters)
-                return with_wcs(exposure, stored, self.sip())
-            except Unsupported as reason:
-                log.debug("gwcs makes the coordinates: %s", reason)
-        wcs = build_wcs(exposure.meta, exposure.data.shape, distortion.tree()["model"], filters)
+        distortion, offsets = (_given(references, kind) for kind in self.reference_types)
+        wcs = build_wcs(exposure.meta, exposure.data.shape, distortion.entry("model"), offsets.entry("filters"))
         return with_wcs(exposure, wcs, self.sip())
 
     def sip(self) -> SipFit | None:
@@ -90,30 +72,14 @@ class AssignWcs(Step[Image]):
         )
 
 
-def _required(references: Mapping[str, Any], kind: str) -> Any:
+def _given(references: Mapping[str, Any], kind: str) -> Any:
     if references[kind] is None:
         raise ReferenceMissing(f"CRDS says N/A for {kind}", where="assign_wcs", todo="check the CRDS context")
     return references[kind]
 
 
-def build_wcs(meta: Metadata, shape: tuple[int, ...], distortion: Any, offsets: Any) -> WCS:
+def build_wcs(meta: Metadata, shape: tuple[int, ...], distortion: Model, offsets: Sequence[Mapping[str, Any]]) -> WCS:
     """Build the transform from detector pixels to ICRS.
-
-    Parameters
-    ----------
-    meta, shape, distortion, offsets
-        See :func:`imager_coordinates`.
-
-    Returns
-    -------
-    gwcs.WCS
-        0-based x, y of the (sub)array to right ascension and declination, degrees.
-    """
-    return imager_coordinates(meta, shape, distortion, offsets).gwcs()
-
-
-def imager_coordinates(meta: Metadata, shape: tuple[int, ...], distortion: Any, offsets: Any) -> chains.StoredWcs:
-    """Put the transform from detector pixels to ICRS together.
 
     Parameters
     ----------
@@ -121,74 +87,110 @@ def imager_coordinates(meta: Metadata, shape: tuple[int, ...], distortion: Any, 
         ``instrument.filter``, ``subarray.*``, ``velocity_aberration.scale_factor`` and the pointing in ``wcsinfo.*``.
     shape : tuple of int
         Shape of the image, (..., ny, nx).
-    distortion : astropy Model or Tagged
+    distortion : astropy Model
         Full-frame 0-based x, y (pixel) to V2, V3 (arcsec): ``model`` of the CRDS distortion reference.
     offsets : sequence of mapping
         ``filters`` of the CRDS filteroffset reference: ``filter``, ``column_offset``, ``row_offset`` (pixel).
 
     Returns
     -------
-    StoredWcs
+    gwcs.WCS
         0-based x, y of the (sub)array to right ascension and declination, degrees.
+
+    Raises
+    ------
+    BrokenWcs
+        If the header lacks the pointing.
+    ReferenceMissing
+        If the distortion is no transform of a plane that can be evaluated, or there is no offset for the filter.
     """
-    v2v3 = ("v2", "v3")
-    steps = (
-        (chains.plane_frame("detector", ("x", "y"), "pixel"), _detector_transform(meta, shape, distortion, offsets)),
-        (chains.plane_frame("v2v3", v2v3, "arcsec"), _aberration_transform(meta)),
-        (chains.plane_frame("v2v3vacorr", v2v3, "arcsec"), _pointing_node(meta)),
-        (chains.celestial_frame("world"), None),
-    )
-    return chains.world(steps)
+    import gwcs
+
+    try:
+        plane_transform(distortion)
+    except ValueError as error:
+        raise ReferenceMissing(str(error), where="distortion", todo="fetch the reference again") from error
+    with AT_WORK:
+        steps = [
+            (_plane("detector", ("x", "y"), "pixel"), _detector_transform(meta, shape, distortion, offsets)),
+            (_plane("v2v3", ("v2", "v3"), "arcsec"), _aberration_transform(meta)),
+            (_plane("v2v3vacorr", ("v2", "v3"), "arcsec"), pointing_transform(meta)),
+            (_sky("world"), None),
+        ]
+        return gwcs.WCS(steps)
 
 
-def _detector_transform(meta: Metadata, shape: tuple[int, ...], distortion: Any, offsets: Any) -> Tagged:
+def _plane(name: str, axes: tuple[str, str], unit: str) -> Frame2D:
+    from gwcs.coordinate_frames import Frame2D
+
+    return Frame2D(name=name, axes_names=axes, unit=(unit, unit))
+
+
+def _sky(name: str) -> CelestialFrame:
+    from astropy.coordinates import ICRS
+    from gwcs.coordinate_frames import CelestialFrame
+
+    return CelestialFrame(name=name, reference_frame=ICRS())
+
+
+def _detector_transform(
+    meta: Metadata, shape: tuple[int, ...], distortion: Model, offsets: Sequence[Mapping[str, Any]]
+) -> Model:
     """Subarray and filter offsets before the distortion; bounded by the edges of the image."""
+    from astropy.modeling import bind_bounding_box
+    from astropy.modeling.models import Identity, Shift
+
     column, row = _filter_offset(offsets, str(meta["instrument.filter"]))
-    transform = chains.followed(chains.beside(chains.shift(column), chains.shift(row)), distortion)
+    transform = Shift(column) & Shift(row) | distortion
     bounds = _own_bounds(distortion)
     start = [int(meta.get(f"subarray.{axis}start") or 1) for axis in "xy"]
     if start != [1, 1]:
-        x, y = (chains.identity(1) if first == 1 else chains.shift(first - 1) for first in start)
-        transform = chains.followed(chains.beside(x, y), transform)
+        x, y = (Identity(1) if first == 1 else Shift(first - 1) for first in start)
+        transform = x & y | transform
         bounds = None
     ny, nx = shape[-2:]
-    return chains.bounded(transform, bounds or ((-0.5, nx - 0.5), (-0.5, ny - 0.5)))
+    bind_bounding_box(transform, bounds or ((-0.5, nx - 0.5), (-0.5, ny - 0.5)), order="F")
+    return transform
 
 
-def _own_bounds(distortion: Any) -> Any:
+def _own_bounds(distortion: Model) -> Any:
     """Bounding box that the reference brings along, x first; None without one."""
-    if isinstance(distortion, Tagged):
-        return chains.bounds_of(distortion)
     try:
         return distortion.bounding_box.bounding_box(order="F")
     except NotImplementedError:  # astropy says so that there is none
         return None
 
 
-def _filter_offset(offsets: Any, name: str) -> tuple[float, float]:
-    for entry in offsets:
-        if entry["filter"] == name:
-            return float(entry["column_offset"]), float(entry["row_offset"])
-    raise ReferenceMissing(f"no boresight offset for filter {name}", where="filteroffset", todo="check the filter")
+def _filter_offset(offsets: Sequence[Mapping[str, Any]], name: str) -> tuple[float, float]:
+    try:
+        return next((float(e["column_offset"]), float(e["row_offset"])) for e in offsets if e["filter"] == name)
+    except StopIteration:
+        what = f"no boresight offset for filter {name}"
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"boresight offsets that are damaged ({error})"
+    raise ReferenceMissing(what, where="filteroffset", todo="check the filter, or fetch the reference again")
 
 
-def _aberration_transform(meta: Metadata) -> Tagged:
+def _aberration_transform(meta: Metadata) -> Model:
     """Scale about V2_REF, V3_REF that undoes the differential velocity aberration."""
+    from astropy.modeling.models import Identity, Scale, Shift
+
     factor = meta.get("velocity_aberration.scale_factor")
     if factor is None or factor == 1:
-        return chains.identity(2)
-    if factor <= 0:
+        return Identity(2)
+    if not 0 < factor < math.inf:
         raise BrokenWcs(f"velocity aberration scale {factor} is not positive", where=meta.get("filename"))
     v2, v3 = (float(meta.get(f"wcsinfo.{axis}_ref") or 0.0) for axis in ("v2", "v3"))
-    scale = chains.beside(*(chains.named(chains.scale(factor), f"dva_scale_{axis}") for axis in ("v2", "v3")))
+    scale = Scale(factor, name="dva_scale_v2") & Scale(factor, name="dva_scale_v3")
     if v2 == 0 and v3 == 0:
         return scale
-    shifts = [chains.shift((1 - factor) * value) for value in (v2, v3)]
-    shift = chains.beside(*(chains.named(s, f"dva_{axis}_shift") for s, axis in zip(shifts, ("v2", "v3"), strict=True)))
-    return chains.named(chains.followed(scale, shift), "DVA_Correction")
+    shift = Shift((1 - factor) * v2, name="dva_v2_shift") & Shift((1 - factor) * v3, name="dva_v3_shift")
+    corrected: Model = scale | shift
+    corrected.name = "DVA_Correction"
+    return corrected
 
 
-def pointing_transform(meta: Metadata) -> Any:
+def pointing_transform(meta: Metadata) -> Model:
     """Build the rotation from V2, V3 (arcsec) to right ascension and declination (degrees).
 
     Five rotations z, y, x, y, z by V2_REF, -V3_REF, ROLL_REF, DEC_REF, -RA_REF
@@ -199,17 +201,17 @@ def pointing_transform(meta: Metadata) -> Any:
     BrokenWcs
         If one of them is not in the header.
     """
-    from mirific.asdf_files.transforms import transform
+    from astropy.modeling.models import Scale
+    from astropy.modeling.rotations import RotationSequence3D
+    from gwcs.geometry import CartesianToSpherical, SphericalToCartesian
 
-    return transform(_pointing_node(meta), Document({}))
-
-
-def _pointing_node(meta: Metadata) -> Tagged:
     values = [_pointing(meta, name) for name in ("v2_ref", "v3_ref", "roll_ref", "dec_ref", "ra_ref")]
     v2, v3, roll, dec, ra = values
-    rotation = chains.rotations([v2 / 3600, -v3 / 3600, roll, dec, -ra], "zyxyz")
-    degrees = chains.beside(chains.scale(1 / 3600), chains.scale(1 / 3600))
-    return chains.named(chains.followed(degrees, chains.to_vectors(), rotation, chains.from_vectors()), "v23tosky")
+    rotation = RotationSequence3D([v2 / 3600, -v3 / 3600, roll, dec, -ra], axes_order="zyxyz")
+    degrees = Scale(1 / 3600) & Scale(1 / 3600)
+    to_sky: Model = degrees | SphericalToCartesian(wrap_lon_at=180) | rotation | CartesianToSpherical(wrap_lon_at=360)
+    to_sky.name = "v23tosky"
+    return to_sky
 
 
 def _pointing(meta: Metadata, name: str) -> float:
@@ -219,16 +221,21 @@ def _pointing(meta: Metadata, name: str) -> float:
     return float(value)
 
 
-def with_wcs(image: Image, wcs: WCS | chains.StoredWcs, sip: SipFit | None = USUAL) -> Image:
+def with_wcs(image: Image, wcs: WCS, sip: SipFit | None = USUAL) -> Image:
     """Return a copy whose GWCS, S_REGION and SIP keywords all describe ``wcs``.
 
     Parameters
     ----------
     image : Image
-    wcs : gwcs.WCS or StoredWcs
+    wcs : gwcs.WCS
         0-based x, y to right ascension and declination, degrees.
     sip : SipFit, optional
         None to leave the FITS keywords alone.
+
+    Raises
+    ------
+    BrokenWcs
+        If the coordinates are not finite, or no keywords describe them.
     """
     found = fit_keywords(wcs, image.data.shape, sip, _reference_pixel(image.meta))
     region = "POLYGON ICRS  " + " ".join(f"{ra % 360:.9f} {dec:.9f}" for ra, dec in found.corners)
@@ -236,7 +243,7 @@ def with_wcs(image: Image, wcs: WCS | chains.StoredWcs, sip: SipFit | None = USU
     if sip is not None:
         values |= {name: None for name in image.meta if _is_stale(name)}
         values |= {f"wcsinfo.{name}": value for name, value in found.cards.items()}
-    return replace(image, wcs=cast("WCS", wcs), meta=image.meta.with_values(values))
+    return replace(image, wcs=wcs, meta=image.meta.with_values(values))
 
 
 def _reference_pixel(meta: Metadata) -> tuple[float, float] | None:
@@ -294,25 +301,16 @@ def _moved(ra: float, dec: float, dra: float, ddec: float) -> tuple[float, float
     return math.degrees(new_ra) % 360.0 % 360.0, math.degrees(new_dec)
 
 
-def _repointed(wcs: WCS | chains.StoredWcs, meta: Metadata) -> WCS | chains.StoredWcs:
+def _repointed(wcs: WCS, meta: Metadata) -> WCS:
     """Exchange the transform that leads to the frame ``world``."""
-    if isinstance(wcs, chains.StoredWcs):
-        repointed = wcs.with_transform_to("world", _pointing_node(meta))
-    else:
-        repointed = _repointed_gwcs(wcs, meta)
-    if repointed is None:
-        raise BrokenWcs("no frame 'world' to shift", where=meta.get("filename"), todo="run assign_wcs anew")
-    return repointed
-
-
-def _repointed_gwcs(wcs: WCS, meta: Metadata) -> WCS | None:
     import gwcs
 
     steps = [[step.frame, step.transform] for step in wcs.pipeline]
     names = [frame.name for frame, _ in steps]
     if "world" not in names[1:]:
-        return None
-    steps[names.index("world") - 1][1] = pointing_transform(meta)
-    repointed = gwcs.WCS([(frame, transform) for frame, transform in steps])
-    repointed.bounding_box = wcs.bounding_box
+        raise BrokenWcs("no frame 'world' to shift", where=meta.get("filename"), todo="run assign_wcs anew")
+    with AT_WORK:
+        steps[names.index("world") - 1][1] = pointing_transform(meta)
+        repointed = gwcs.WCS([(frame, transform) for frame, transform in steps])
+        repointed.bounding_box = wcs.bounding_box
     return repointed

@@ -8,7 +8,6 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from mirific.asdf_files.chains import as_gwcs
 from mirific.exposure import Image, ImageSet
 from mirific.image2.assign_wcs import with_wcs
 from mirific.image3.sets import SetStep
@@ -71,7 +70,7 @@ def _followed(image: Image, place: tuple[float, float], mean: tuple[float, float
     if abs(shift[0]) > 180:
         shift = (shift[0] - math.copysign(360, shift[0]), shift[1])
     assert image.wcs is not None  # every calibrated image has one; io refuses those without
-    moved = with_wcs(image, _with_target_frame(as_gwcs(image.wcs), *shift), sip=None)
+    moved = with_wcs(image, _with_target_frame(image.wcs, *shift), sip=None)
     followed: Image = moved.with_meta({"wcsinfo.mt_avra": mean[0], "wcsinfo.mt_avdec": mean[1]})
     return followed
 

@@ -9,9 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.asdf_files import Document, Tagged
-from mirific.asdf_files.chains import StoredWcs, as_gwcs
-from mirific.asdf_files.coordinates import described_wcs
+from mirific.asdf_files.objects import AT_WORK
 from mirific.exposure import Image, Metadata
 from mirific.image3.footprints import combined_region, sky_polygons
 from mirific.image3.sets import exposure_groups
@@ -42,7 +40,7 @@ def blended_metadata(images: tuple[Image, ...], wcs: Any) -> Metadata:
     Parameters
     ----------
     images : tuple of Image
-    wcs : gwcs.WCS or StoredWcs
+    wcs : gwcs.WCS
         Of the mosaic.
     """
     values: dict[str, Any] = {
@@ -127,21 +125,17 @@ _RULES: Mapping[str, Callable[[list[Any]], Any]] = {
 
 def _coordinates(images: tuple[Image, ...], wcs: Any) -> dict[str, Any]:
     """FITS keywords of the mosaic, and its footprint: the union of those of the exposures."""
-    plane = described_wcs(wcs).value["steps"][0].value["transform"] if _is_on_plane(wcs) else None
-    linear = _fitted(as_gwcs(wcs)) if plane is None else _keywords(plane)
+    from gwcs.fitswcs import FITSImagingWCSTransform
+
+    plane = wcs.forward_transform
+    linear = _keywords(plane) if isinstance(plane, FITSImagingWCSTransform) else _fitted(wcs)
     polygons = (polygon for image in images for polygon in sky_polygons(image))
     return {**linear, "s_region": combined_region(polygons, wcs)}
 
 
-def _is_on_plane(wcs: Any) -> bool:
-    """Whether the pixels of a mosaic are those of a tangent plane, which FITS keywords describe."""
-    if isinstance(wcs, StoredWcs):
-        return len(wcs.transforms) == 1 and wcs.transforms[0].kind == "gwcs/fitswcs_imaging"
-    return type(wcs.forward_transform).__name__ == "FITSImagingWCSTransform"
-
-
-def _keywords(plane: Tagged) -> dict[str, Any]:
-    crpix, crval, cdelt, pc = (Document({}).array(plane.value[name]) for name in ("crpix", "crval", "cdelt", "pc"))
+def _keywords(plane: Any) -> dict[str, Any]:
+    """Keywords of a tangent plane, which is what they describe."""
+    crpix, crval, cdelt, pc = (getattr(plane, name).value for name in ("crpix", "crval", "cdelt", "pc"))
     return {
         **{f"crpix{k + 1}": float(crpix[k]) + 1 for k in range(2)},
         **{f"cdelt{k + 1}": float(cdelt[k]) for k in range(2)},
@@ -158,5 +152,6 @@ def _keywords(plane: Tagged) -> dict[str, Any]:
 
 def _fitted(wcs: Any) -> dict[str, Any]:
     """Linear keywords fitted to a grid of the user's own."""
-    header = wcs.to_fits_sip(degree=1, max_inv_pix_error=None)
+    with AT_WORK:
+        header = wcs.to_fits_sip(degree=1, max_inv_pix_error=None)
     return {card.lower(): value for card, value in header.items() if not card.startswith("NAXIS")}

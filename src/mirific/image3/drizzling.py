@@ -38,7 +38,7 @@ class Grid:
 
     Parameters
     ----------
-    wcs : gwcs.WCS or StoredWcs
+    wcs : gwcs.WCS
         0-based x, y to ICRS degrees; its ``array_shape`` is the size of the mosaic.
     pixel_scale : float
         arcsec.

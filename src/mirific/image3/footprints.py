@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.asdf_files.chains import StoredWcs
 from mirific.errors import InputError
 from mirific.exposure import Image
 
@@ -41,17 +40,17 @@ def sky_polygons(image: Image) -> list[_Floats]:
         raise InputError(f"S_REGION {region!r} is no polygon", where=image.name, todo="run assign_wcs anew") from error
 
 
-def combined_region(polygons: Iterable[_Floats], wcs: WCS | StoredWcs) -> str:
+def combined_region(polygons: Iterable[_Floats], wcs: WCS) -> str:
     """S_REGION of a mosaic: what its exposures cover together, within it.
 
     Footprints are joined in pixels of the mosaic, and corners in straight lines left out, as the public
-    ``stcal.alignment.combine_sregions`` does, which would load ``gwcs``.
+    ``stcal.alignment.combine_sregions`` does, which wants as many corners of each of them.
 
     Parameters
     ----------
     polygons : iterable of float arrays, shape (n, 2)
         Footprints of the exposures: right ascension and declination, degrees.
-    wcs : gwcs.WCS or StoredWcs
+    wcs : gwcs.WCS
         Of the mosaic.
 
     Raises
@@ -61,8 +60,7 @@ def combined_region(polygons: Iterable[_Floats], wcs: WCS | StoredWcs) -> str:
     """
     import shapely
 
-    corners = wcs.corners if isinstance(wcs, StoredWcs) else wcs.footprint()
-    frame, *own = (shapely.Polygon(_in_pixels(corner, wcs)) for corner in (corners, *polygons))
+    frame, *own = map(shapely.Polygon, _in_pixels([wcs.footprint(), *polygons], wcs))
     joined = [shapely.Polygon(_simplified(part)) for part in _parts(shapely.unary_union(own))]
     inside = [_simplified(part) for whole in joined for part in _parts(shapely.intersection(whole, frame))]
     if not inside:
@@ -70,8 +68,10 @@ def combined_region(polygons: Iterable[_Floats], wcs: WCS | StoredWcs) -> str:
     return "  ".join(_in_words(wcs(*part.T, with_bounding_box=False)) for part in inside)
 
 
-def _in_pixels(corners: _Floats, wcs: WCS | StoredWcs) -> _Floats:
-    return np.stack(wcs.invert(*corners.T, with_bounding_box=False), axis=1)
+def _in_pixels(polygons: Sequence[_Floats], wcs: WCS) -> list[_Floats]:
+    """Corners of polygons in pixels, all at once: a call takes longer than its points."""
+    pixels = np.stack(wcs.invert(*np.concatenate(polygons).T, with_bounding_box=False), axis=1)
+    return np.split(pixels, np.cumsum([len(corners) for corners in polygons])[:-1])
 
 
 def _parts(shape: Any) -> list[Any]:

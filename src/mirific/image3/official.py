@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mirific.asdf_files.chains import as_gwcs
 from mirific.errors import ParameterError
 from mirific.exposure import DQ, Image
 
@@ -170,7 +169,7 @@ def sky_levels(images: Sequence[Image], groups: Sequence[Sequence[int]], step: A
 
 def _coordinates(images: Sequence[Image]) -> list[Any]:
     """World coordinates of images that have them, as the official packages want them."""
-    return [as_gwcs(image.wcs) for image in images if image.wcs is not None]
+    return [image.wcs for image in images if image.wcs is not None]
 
 
 def sky_statistic(values: NDArray[np.float32], step: Any) -> tuple[float | None, int]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mirific.errors import ParameterError
+from mirific.errors import ParameterError, ReferenceMissing
 from mirific.exposure import Mosaic
 from mirific.io.keywords import keywords
 from mirific.step import NotApplicable, Step, param
@@ -79,7 +79,7 @@ class SourceCatalog(Step[Mosaic]):
                 f"encircled energies {percent} do not rise", where=self.name, todo="give them in order"
             )
         apertures = _apertures(references["apcorr"].table("APCORR"), exposure, percent)
-        vega = _vega(references["abvegaoffset"].tree()["abvega_offset"], exposure)
+        vega = _vega(references["abvegaoffset"].entry("abvega_offset"), exposure)
         if isinstance(apertures, str) or vega is None:
             return NotApplicable(apertures if isinstance(apertures, str) else "no AB-Vega offset for this filter")
         return self._catalogued(exposure, apertures, vega)
@@ -132,8 +132,13 @@ def _apertures(rows: Any, mosaic: Mosaic, percent: tuple[int, int, int]) -> Aper
 
 def _vega(table: Any, mosaic: Mosaic) -> np.float32 | None:
     """AB minus Vega magnitude of the filter; None if it has none."""
-    own = np.flatnonzero(np.asarray(table["filter"], dtype=str) == str(mosaic.meta.get("instrument.filter", "")))
-    return np.float32(table["abvega_offset"][own[0]]) if own.size == 1 else None
+    try:
+        own = np.flatnonzero(np.asarray(table["filter"], dtype=str) == str(mosaic.meta.get("instrument.filter", "")))
+        return np.float32(table["abvega_offset"][own[0]]) if own.size == 1 else None
+    except (IndexError, KeyError, TypeError, ValueError) as error:
+        raise ReferenceMissing(
+            f"no table of AB-Vega offsets ({error!r})", where="abvegaoffset", todo="fetch the reference again"
+        ) from error
 
 
 def _provenance(apertures: Apertures, vega: np.float32) -> dict[str, Any]:

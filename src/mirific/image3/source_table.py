@@ -78,7 +78,7 @@ class Scene:
     ----------
     data, error : float32 arrays, shape (ny, nx)
         Jy per pixel.
-    wcs : gwcs.WCS or StoredWcs
+    wcs : gwcs.WCS
     reference : (float, float)
         0-based pixel at which north is determined.
     fwhm : float

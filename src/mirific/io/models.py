@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 from stdatamodels.jwst import datamodels
 
-from mirific.asdf_files.chains import as_gwcs
 from mirific.exposure import FlagProvenance, Image, Metadata, Mosaic, StepRecord
 from mirific.io.extensions import FLAGSRC, STEPS, flags_from, flags_image, history_from, steps_table
 from mirific.io.headers import nested
@@ -68,7 +67,7 @@ def _with_common(model: Any, exposure: Image | Mosaic) -> Any:
     if extra:
         model.extra_fits = extra
     if exposure.wcs is not None:
-        model.meta.wcs = as_gwcs(exposure.wcs)
+        model.meta.wcs = exposure.wcs
     return model
 
 

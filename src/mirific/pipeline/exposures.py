@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from mirific import io
+from mirific.asdf_files import load_in_background
 from mirific.errors import InputError
 from mirific.execute import Threads
 from mirific.execute.compiler import load_compiler
@@ -212,6 +213,8 @@ def _detector1(job: ExposureJob) -> Image:
     engine = Detector1(parity=job.settings.parity)
     job.references.expect(ramp.meta, *engine.wants())
     load_compiler()  # while CRDS chooses
+    if job.settings.to != "rate":
+        load_in_background()  # for stage 2
     engine = engine.configured(job.settings.configure, ramp.meta, job.references)
     with Threads(job.workers) as threads:
         return engine.run(ramp, job.references, threads.map, job.output)
@@ -238,7 +241,7 @@ def image2_steps(job: ExposureJob, image: Image) -> tuple[Any, ...]:
     backgrounds = tuple(io.read_image(path) for path in job.backgrounds)
     steps = (
         Background(backgrounds=backgrounds, parity=job.settings.parity),
-        AssignWcs(deferred=True),
+        AssignWcs(),
         FlatField(),
         Photom(),
     )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mirific.asdf_files import load_in_background
 from mirific.errors import InputError
 from mirific.execute import Executor, Serial, Threads, available_cores
 from mirific.execute.compiler import load_compiler
@@ -83,6 +84,8 @@ def run_plan(
     jobs = _with_backgrounds(jobs, executor, workers)
     if any(source.level != "uncal" for source in plan.sources):
         load_compiler()
+        if settings.to != "rate":
+            load_in_background()
     exposures: list[ExposureResult] = []
     set_aside = list(plan.set_aside)
     for source, exposure in zip(plan.sources, _reduced(jobs, executor, workers), strict=True):

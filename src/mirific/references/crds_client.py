@@ -223,7 +223,8 @@ class Crds:
             return {}
         file = self._file(self._fetched({kind: name})[kind], window_of(meta))
         tree = file.plain_tree()
-        entries = [tree, *tree.get("steps", [])]
+        steps = tree.get("steps", [])
+        entries = [tree, *steps] if isinstance(steps, list) else [None]
         if not all(isinstance(entry, dict) and isinstance(entry.get("parameters"), dict) for entry in entries):
             raise ReferenceMissing(
                 "not a parameter file", where=file.path, todo="remove it and let CRDS fetch it again"

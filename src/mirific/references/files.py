@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.asdf_files import Unsupported, plain, read_document
+from mirific.asdf_files import Unsupported, read_document, read_objects
 from mirific.errors import ReferenceMissing
 from mirific.exposure import DQ
 from mirific.fits_files import UNREADABLE, SampleCode, Unit, is_packed, open_for_pieces, read_tables, read_units
@@ -316,70 +316,55 @@ class ReferenceFile:
             table[name] = values
         return table
 
-    @cached_property
-    def _tree(self) -> dict[str, Any]:
-        from mirific.asdf_files.transforms import contents
-
-        try:
-            document = read_document(Path(self.path).read_bytes())
-            return dict(contents(document.tree, document))
-        except Unsupported:
-            return self._tree_by_asdf()
-        except (OSError, ValueError) as error:
-            raise self._unreadable() from error
-
-    def _tree_by_asdf(self) -> dict[str, Any]:
-        """Contents of a file with objects that only ``asdf`` itself knows."""
-        import asdf
-
-        try:
-            with asdf.open(self.path, lazy_load=False, memmap=False) as opened:
-                return dict(opened.tree)
-        except (OSError, ValueError) as error:
-            raise self._unreadable() from error
-
     def _unreadable(self) -> ReferenceMissing:
         return ReferenceMissing(
             "the reference file cannot be read", where=self.path, todo="remove it and let CRDS fetch it again"
         )
 
-    def node(self, name: str) -> Any:
-        """An entry of an ASDF file as it is described there, with its arrays in the text; read once and shared.
+    @cached_property
+    def _tree(self) -> dict[str, Any]:
+        try:
+            return read_objects(Path(self.path).read_bytes())
+        except (OSError, ValueError) as error:
+            raise self._unreadable() from error
+
+    def tree(self) -> dict[str, Any]:
+        """Contents of an ASDF file, with its objects; read once and shared, so do not change them.
 
         Raises
         ------
         ReferenceMissing
             If the file cannot be read.
-        Unsupported
-            If it holds arrays that only ``asdf`` can read.
         """
-        if name not in self._nodes:
-            try:
-                document = read_document(Path(self.path).read_bytes())
-            except (OSError, ValueError) as error:
-                raise self._unreadable() from error
-            self._nodes[name] = document.inlined(document.tree[name])
-        return self._nodes[name]
-
-    @cached_property
-    def _nodes(self) -> dict[str, Any]:
-        return {}
-
-    def tree(self) -> dict[str, Any]:
-        """Contents of an ASDF file; read once and shared, so do not change them."""
         return self._tree
+
+    def entry(self, name: str) -> Any:
+        """What an ASDF file holds under a name, as :meth:`tree` gives it.
+
+        Raises
+        ------
+        ReferenceMissing
+            If the file cannot be read, or has no such entry.
+        """
+        if name not in self._tree:
+            raise ReferenceMissing(
+                f"the reference has no {name!r}", where=self.path, todo="check that it is of this type"
+            )
+        return self._tree[name]
 
     @cached_property
     def _plain_tree(self) -> dict[str, Any]:
         try:
-            return dict(plain(read_document(Path(self.path).read_bytes()).tree))
+            return read_document(Path(self.path).read_bytes()).contents()
+        except Unsupported:
+            return self._tree
         except (OSError, ValueError) as error:
-            raise ReferenceMissing(f"cannot be read ({error})", where=self.path, todo="fetch it again") from error
+            raise self._unreadable() from error
 
     def plain_tree(self) -> dict[str, Any]:
-        """Contents of an ASDF file of numbers, texts and lists, such as a parameter file.
+        """Contents of an ASDF file of numbers, texts, lists and arrays, such as a parameter file.
 
-        Unlike :meth:`tree` this leaves things as what they are made of. Read once and shared, so do not change them.
+        Read without ``asdf``, once, and shared, so do not change them.
 
         Raises
         ------

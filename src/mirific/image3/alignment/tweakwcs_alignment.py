@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mirific.asdf_files.chains import as_gwcs
 from mirific.exposure import Image
 from mirific.image3 import official
 from mirific.image3.alignment.absolute_catalog import absolute_table
@@ -126,7 +125,7 @@ def _corrector(image: Image, stars: Table) -> Any:
     from tweakwcs.correctors import JWSTWCSCorrector
 
     assert image.wcs is not None  # every calibrated image has one; io refuses those without
-    wcs = as_gwcs(image.wcs)
+    wcs = image.wcs
     info = {name: image.meta[f"wcsinfo.{name}"] for name in ("roll_ref", "v2_ref", "v3_ref")}
     (x0, x1), (y0, y1) = wcs.bounding_box
     inside = (stars["x"] > x0) & (stars["x"] < x1) & (stars["y"] > y0) & (stars["y"] < y1)
