@@ -68,17 +68,13 @@ def main(arguments: list[str] | None = None) -> int:
     arguments : list of str, optional
         The command line without the program's name; by default that of the process.
     """
-    try:
-        code = _outcome(arguments)
-    except KeyboardInterrupt as stop:
-        complain(f"interrupted; {_advice(arguments, _GOES_ON)}")
-        code = _INTERRUPTED + (stop.args[0] if stop.args else signal.SIGINT)
-    except MemoryError:
-        complain(f"not enough memory; {_advice(arguments, _NEEDS_LESS)}")
-        code = 2
-    except OSError as error:
-        _explain(error)
-        code = 2
+    code, reason = _outcome(arguments)
+    if "logging" in sys.modules:
+        from mirific.cli.messages import conclude
+
+        conclude(reason)
+    elif reason:
+        complain(reason)
     if arguments is None:
         _leave(code)
     return code
@@ -90,28 +86,28 @@ def _advice(arguments: list[str] | None, advices: Mapping[str, str]) -> str:
     return advices.get(words[0] if words else "", "what is written is whole")
 
 
-def _explain(error: OSError) -> None:
-    """Say what the system refused where nobody expected it: a disk that is full, a folder that has gone."""
-    from mirific.errors import OutputError
-
-    where, todo = error.filename, "check disks and permissions, or see where with -vv"
-    complain(str(OutputError(error.strerror or str(error), where=where, todo=todo)))
-    if "logging" in sys.modules:
-        sys.modules["logging"].getLogger("mirific").debug("this is where", exc_info=error)
-
-
-def _outcome(arguments: list[str] | None) -> int:
-    """Exit code of the command; what is wrong is said."""
-    if arguments is None:
-        _set_up_process()
-    from mirific.cli.app import run_app
-    from mirific.errors import MirificError
+def _outcome(arguments: list[str] | None) -> tuple[int, str]:
+    """Exit code of the command, and what is wrong, if anything is."""
+    from mirific.errors import MirificError, OutputError
 
     try:
-        return run_app(arguments)
+        if arguments is None:
+            _set_up_process()
+        from mirific.cli.app import run_app
+
+        return run_app(arguments), ""
     except MirificError as error:
-        complain(str(error))
-        return 2
+        return 2, str(error)
+    except KeyboardInterrupt as stop:
+        number = stop.args[0] if stop.args else signal.SIGINT
+        return _INTERRUPTED + number, f"interrupted; {_advice(arguments, _GOES_ON)}"
+    except MemoryError:
+        return 2, f"not enough memory; {_advice(arguments, _NEEDS_LESS)}"
+    except OSError as error:  # where nobody expected it: a disk that is full, a folder that has gone
+        if "logging" in sys.modules:
+            sys.modules["logging"].getLogger("mirific").debug("this is where", exc_info=error)
+        todo = "check disks and permissions, or see where with -vv"
+        return 2, str(OutputError(error.strerror or str(error), where=error.filename, todo=todo))
 
 
 def _leave(code: int) -> NoReturn:

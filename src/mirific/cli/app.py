@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from mirific.cli.options import INPUTS, OUTPUT, QUIET, REFERENCES, VERBOSE, WORKERS, Option, say, set_up_logging
+from mirific.cli.messages import set_up_logging
+from mirific.cli.options import INPUTS, OUTPUT, QUIET, REFERENCES, VERBOSE, WORKERS, Option, say
 from mirific.cli.streams import refused
 from mirific.errors import OutputError, printable
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
 import sys
 from argparse import ArgumentTypeError
 from collections.abc import Callable, Iterator, Mapping
@@ -24,7 +22,6 @@ __all__ = [
     "Option",
     "progress",
     "say",
-    "set_up_logging",
 ]
 
 
@@ -80,32 +77,6 @@ WORKERS = Option(("--workers",), "Threads; by default all cores.", {"type": at_l
 def say(text: str) -> None:
     """Write a line to the standard output."""
     sys.stdout.write(f"{printable(text)}\n")
-
-
-class _Line(logging.Formatter):
-    """A message as one line that does nothing to a terminal; a traceback, which only -vv shows, as several."""
-
-    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - as logging calls it
-        """Escape what a terminal would obey."""
-        record.message = printable(re.sub(r"\s*\n\s*", " ", record.message.strip()))
-        return super().formatMessage(record)
-
-    def formatException(self, *args: Any) -> str:  # noqa: N802 - as logging calls it
-        """Escape it line by line."""
-        return "\n".join(map(printable, super().formatException(*args).splitlines()))
-
-
-def set_up_logging(verbose: int, quiet: bool) -> None:
-    """Send our warnings (with -v more) to the terminal, one line each; other packages speak from -vv on."""
-    level = logging.ERROR if quiet else (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbose, 2)]
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_Line("mirific: %(message)s"))
-    speaker = logging.getLogger("mirific" if verbose < 2 else None)
-    speaker.handlers[:] = [handler]
-    logging.getLogger().addHandler(logging.NullHandler())
-    logging.getLogger("mirific").setLevel(level)
-    speaker.setLevel(level)
-    logging.captureWarnings(True)
 
 
 @contextmanager

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import logging
 import os
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +25,8 @@ from mirific.pipeline.steps import StepsByName
 from mirific.pipeline.summary import summarise
 from mirific.references import Crds
 from mirific.report import Results
+
+log = logging.getLogger(__name__)
 
 __all__ = ["Request", "run_request", "tell_set_aside", "write_report"]
 
@@ -109,7 +111,7 @@ def tell_set_aside(result: RunResult) -> int:
     if len(named) < len(result.set_aside):
         lines.append(f"and {len(result.set_aside) - len(named)} more set aside: see report.html")
     for line in lines:
-        sys.stderr.write(f"mirific: {line}\n")
+        log.error("%s", line)
     return _WITHOUT_SOME if result.set_aside else 0
 
 
