@@ -38,7 +38,7 @@ def test_names_are_taken_apart_and_put_together(file, parts):
 
 
 @given(
-    st.from_regex(r"jw\d{11}_\d{5}_\d{5}_mirimage", fullmatch=True),
+    st.integers(10**10, 10**11 - 1).map(lambda number: f"jw{number}_02101_00001_mirimage"),
     st.sampled_from(SUFFIXES),
     st.sampled_from(["", "o001", "c1001", "a3001", "abc"]),
 )

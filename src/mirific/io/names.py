@@ -27,7 +27,7 @@ SUFFIXES = (
 )
 
 #: Identifiers of associations as the observatory gives them, or any word behind the detector.
-_ASSOCIATION = r"_(?P<known>[oca]\d{3,4})|(?<=_mirimage)_(?P<word>[A-Za-z0-9-]+)"
+_ASSOCIATION = r"_(?P<known>[oca][0-9]{3,4})|(?<=_mirimage)_(?P<word>[A-Za-z0-9-]+)"
 
 _SUFFIX = re.compile(
     rf"(?:(?:{_ASSOCIATION})?_(?P<third>{'|'.join(_OF_ASSOCIATION)})|_(?P<suffix>{'|'.join(SUFFIXES)}))$"
