@@ -244,6 +244,27 @@ def test_tweakreg_refuses_it_in_both_modes(tmp_path, two, none, parity, kind):
     assert "\n" not in str(refusal.value)
 
 
+@pytest.fixture(scope="module")
+def misplaced():
+    return scenes.exposures(seed=9, dithers=scenes.DITHERS[:2], subarray="SUB128")
+
+
+@pytest.mark.parametrize("parity", [False, True])
+@pytest.mark.parametrize("where", ["antipode", "all sky", "one place"])
+def test_catalogues_of_another_sky_align_nothing(tmp_path, misplaced, none, parity, where):
+    rng = np.random.default_rng(1)
+    ra, dec = {
+        "antipode": (rng.uniform(263, 264, 30), rng.uniform(5, 6, 30)),
+        "all sky": (rng.uniform(0, 360, 300), rng.uniform(-90, 90, 300)),
+        "one place": (np.full(30, 83.8), np.full(30, -5.4)),
+    }[where]
+    path = tmp_path / "stars.ecsv"
+    Table({"RA": ra, "DEC": dec, "weight": np.full(ra.size, np.nan), "id": ["x"] * ra.size}).write(path)
+    result = TweakReg(abs_refcat=str(path), parity=parity, abs_minobj=8, minobj=3).run(misplaced, none)
+    for before, after in zip(misplaced.images, result.images, strict=True):
+        assert scenes.apart(before.wcs(64.0, 64.0), after.wcs(64.0, 64.0)) < 40
+
+
 @pytest.mark.parametrize("name", ["x" * 5000, "a\0b", "/dev/zero"])
 def test_names_that_are_none(two, name):
     with pytest.raises((InputError, ParameterError)):

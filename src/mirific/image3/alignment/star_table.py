@@ -270,7 +270,8 @@ def _in_unit(column: Any, unit: str) -> _Floats:
     plain = np.ma.getdata(masked)
     if plain.dtype.kind not in "iufUSO":
         raise TypeError(f"values of type {plain.dtype}")
-    values = np.where(mask, np.nan, np.where(mask, 0, plain).astype(float))
+    values = np.full(plain.shape, np.nan)
+    values[~mask] = plain[~mask].astype(float)
     if stated is not None and stated != units.dimensionless_unscaled:
         values = values * units.Unit(stated).to(units.Unit(unit))
     return np.where(np.isfinite(values), values, np.nan)

@@ -11,6 +11,7 @@ import numpy as np
 from mirific.exposure import Image
 from mirific.image3 import official
 from mirific.image3.alignment.absolute_catalog import absolute_table
+from mirific.image3.alignment.star_table import numbers
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -97,27 +98,36 @@ def _align_absolute(correctors: list[Any], images: Sequence[Image], step: Any) -
     from tweakwcs.imalign import align_wcs
     from tweakwcs.matchutils import XYXYMatch
 
-    catalog = absolute_table(step.abs_refcat, images)
+    catalog = _fittable(absolute_table(step.abs_refcat, images))
     if len(catalog) < step.abs_minobj:
         return f"the absolute catalogue has {len(catalog)} stars there, fewer than {step.abs_minobj}"
     separation, tolerance = step.abs_separation, step.abs_tolerance
     for corrector in correctors:
         corrector.meta["group_id"] = "all"
         corrector.meta.pop("fit_info", None)
-    align_wcs(
-        correctors,
-        refcat=catalog,
-        enforce_user_order=True,
-        expand_refcat=False,
-        minobj=step.abs_minobj,
-        match=XYXYMatch(
-            searchrad=step.abs_searchrad, separation=separation, use2dhist=step.abs_use2dhist, tolerance=tolerance
-        ),
-        fitgeom=step.abs_fitgeometry,
-        nclip=step.abs_nclip,
-        sigma=(step.abs_sigma, "rmse"),
-    )
+    try:
+        align_wcs(
+            correctors,
+            refcat=catalog,
+            enforce_user_order=True,
+            expand_refcat=False,
+            minobj=step.abs_minobj,
+            match=XYXYMatch(
+                searchrad=step.abs_searchrad, separation=separation, use2dhist=step.abs_use2dhist, tolerance=tolerance
+            ),
+            fitgeom=step.abs_fitgeometry,
+            nclip=step.abs_nclip,
+            sigma=(step.abs_sigma, "rmse"),
+        )
+    except (RuntimeError, ValueError) as error:
+        return f"no fit to the absolute catalogue ({str(error).rstrip('.')})"
     return ""
+
+
+def _fittable(catalog: Table) -> Table:
+    """What tweakwcs takes of a catalogue: positions, and weights where all are positive numbers."""
+    weight = numbers(catalog, "weight", "", catalog.meta.get("name")) if "weight" in catalog.colnames else None
+    return catalog["RA", "DEC", "weight"] if weight is not None and (weight > 0).all() else catalog["RA", "DEC"]
 
 
 def _corrector(image: Image, stars: Table) -> Any:
