@@ -5,7 +5,8 @@
     MirificError
     ├── InputError             a file or value given by the user cannot be used
     │   ├── NotMiriImaging     readable, but not a MIRI imaging product of a level we can take
-    │   └── BrokenWcs          the product carries no usable world coordinates
+    │   ├── BrokenWcs          the product carries no usable world coordinates
+    │   └── KeywordMissing     a header lacks what a step needs of it
     ├── ReferenceMissing       CRDS has no answer, or the answer is not on disk
     ├── ParameterError         an unknown parameter, or a value outside its bounds
     └── OutputError            a product cannot be written
@@ -22,6 +23,7 @@ from __future__ import annotations
 __all__ = [
     "BrokenWcs",
     "InputError",
+    "KeywordMissing",
     "MirificError",
     "NotMiriImaging",
     "OutputError",
@@ -88,6 +90,10 @@ class NotMiriImaging(InputError):
 
 class BrokenWcs(InputError):
     """The product carries no usable world coordinates."""
+
+
+class KeywordMissing(InputError, KeyError):
+    """A header lacks what a step needs of it; a ``KeyError``, too, so that mappings of metadata behave as any other."""
 
 
 class ReferenceMissing(MirificError):

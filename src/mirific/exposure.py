@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from mirific.errors import KeywordMissing
+
 if TYPE_CHECKING:
     from astropy.table import QTable
     from gwcs import WCS
@@ -104,6 +106,8 @@ def origin_of(array: NDArray[Any]) -> Any:
 class Metadata(Mapping[str, Any]):
     """JWST metadata under the dotted names of ``stdatamodels``, without the leading ``meta.``.
 
+    What is absent raises :class:`~mirific.errors.KeywordMissing`.
+
     >>> meta = Metadata({"instrument.filter": "F770W"})
     >>> meta["instrument.filter"], meta.with_values({"cal_step.photom": "COMPLETE"})["cal_step.photom"]
     ('F770W', 'COMPLETE')
@@ -115,7 +119,18 @@ class Metadata(Mapping[str, Any]):
         self._values = dict(values)
 
     def __getitem__(self, key: str) -> Any:
-        return self._values[key]
+        try:
+            return self._values[key]
+        except KeyError:
+            file = self._values.get("filename")
+            raise KeywordMissing(f"the header lacks {key}", where=file, todo="correct it") from None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """Value of a name, or the default."""
+        return self._values.get(key, default)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._values)

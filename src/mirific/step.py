@@ -85,9 +85,11 @@ def _convert(parameter: Parameter, value: Any, where: str) -> Any:
         if parameter.kind is bool:
             if isinstance(value, str):
                 return {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}[value.lower()]
-            return bool(value)
+            return {False: False, True: True}[value]
+        if isinstance(value, (dict, list, tuple)):
+            raise TypeError(f"{type(value).__name__} in place of one value")
         return parameter.kind(value)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         kind = parameter.kind.__name__
         raise ParameterError(f"{value!r} is not a {kind}", where=where, todo=f"give a {kind}") from error
 

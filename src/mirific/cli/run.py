@@ -125,7 +125,7 @@ def _print_end(results: Results, result: RunResult, folder: Path) -> None:
     if results.findings:
         report.print_text(results)
     for item in result.mosaics:
-        say(f"mosaic  {item.products['i2d']}")
+        say(f"mosaic  {item.products['i2d']}" if "i2d" in item.products else f"{item.root}: without a mosaic, as asked")
     kept = sum(item.resumed for item in result.exposures) + sum(item.resumed for item in result.mosaics)
     earlier = f", {kept} exposures and mosaics kept from an earlier run" if kept else ""
     say(f"{len(results.products)} products and report.html in {folder}  ({results.seconds:.1f} s{earlier})")

@@ -79,8 +79,9 @@ class ExposureJob:
         InputError
             If a file is not there.
         """
-        backgrounds = [state_of(path) for path in self.source.backgrounds]
-        return f"{digest(self.settings, backgrounds)}:{state_of(self.source.path)}"
+        used = [path.name for path in self.backgrounds]
+        others = [path for path in (*self.source.backgrounds, self.source.integrations) if path is not None]
+        return f"{digest(self.settings, used, [state_of(path) for path in others])}:{state_of(self.source.path)}"
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,9 @@ def combine(job: MosaicJob) -> MosaicResult:
         return_freed_memory()
         products, flags = _write(made, job, key, threads)
     seen = (*found, *made.found), (*left, *made.left)
-    result = MosaicResult(root, products, *seen, _picture(made.mosaic), made.mosaic.history, flags, set_aside)
+    picture = None if made.mosaic is None else _picture(made.mosaic)
+    history = (made.mosaic or made.images).history
+    result = MosaicResult(root, products, *seen, picture, history, flags, set_aside)
     return keep(result, "i2d", key, context, job.output, made.intermediate)
 
 
@@ -240,9 +242,13 @@ def _detected(issue: Issue, images: ImageSet) -> tuple[Finding, ...]:
 
 @dataclass(frozen=True)
 class _Made:
-    """A mosaic with its catalogue, the findings of outlier detection, and the files that are written beside it."""
+    """A mosaic with its catalogue, the findings of outlier detection, and the files that are written beside it.
 
-    mosaic: Mosaic
+    There is no mosaic where the user does without resampling.
+    """
+
+    images: ImageSet
+    mosaic: Mosaic | None
     members: Iterator[tuple[Path, tuple[FlagCount, ...]]]
     found: tuple[Finding, ...] = ()
     left: tuple[Finding, ...] = ()
@@ -287,17 +293,17 @@ def _made(images: ImageSet, job: MosaicJob, threads: Executor) -> _Made:
     """The mosaic with its catalogue; its members are written meanwhile."""
     mosaic = _resampled(images, job, threads)
     members = threads.map(lambda k: _write_member(images.images[k], job), range(len(images.images)))
-    return _Made(_catalogued(mosaic, job), members)
+    return _Made(images, None if mosaic is None else _catalogued(mosaic, job), members)
 
 
-def _resampled(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic:
+def _resampled(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic | None:
     from mirific.image3 import Resample
 
     resample: Any = _configured(Resample(mapping=threads.map), images, job)
     if resample.common_grid:
         resample = replace(resample, field=touching(job.images, job.plan.members))
-    mosaic: Mosaic = resample.run(images, job.references)
-    return mosaic
+    mosaic: Mosaic | ImageSet = resample.run(images, job.references)
+    return mosaic if isinstance(mosaic, Mosaic) else None
 
 
 def _catalogued(mosaic: Mosaic, job: MosaicJob) -> Mosaic:
@@ -321,31 +327,39 @@ def _write(made: _Made, job: MosaicJob, key: str, threads: Executor) -> tuple[di
 
     The mosaic appears last, when all else is there.
     """
-    from mirific.image3.source_catalog import segmentation_map
-
-    mosaic, products = made.mosaic, {}
-    signed = mosaic.with_meta(made_by(job.references))
-    catalog = f"{job.plan.root}_cat.ecsv"
-    segments = threads.map(
-        lambda path: io.write_segmentation(segmentation_map(signed, path.name, catalog), path),
-        _path_of_segments(made, job),
-    )
-    if mosaic.catalog is not None:
-        products["cat"] = write_table(mosaic.catalog, job.output / catalog)
-    name = Name(job.plan.root, "i2d").file
-    marked = mosaic.with_meta({"filename": name, "mirific.run_key": key, **made_by(job.references)})
     members: list[tuple[Path, tuple[FlagCount, ...]]] = []
+    products: dict[str, Path] = {}
 
     def finish() -> None:
-        for path in segments:
-            products["segm"] = path
         members.extend(made.members)
         products.update({f"crf {k}": path for k, (path, _) in enumerate(members)})
 
-    products["i2d"] = io.write(marked, job.output / name, before=finish)
+    if made.mosaic is None:
+        finish()
+    else:
+        _write_mosaic(made.mosaic, job, key, threads, products, finish)
     return products, tuple(count for _, counts in members for count in counts)
 
 
-def _path_of_segments(made: _Made, job: MosaicJob) -> tuple[Path, ...]:
-    """Where the segments of the sources go, if there are any."""
-    return () if made.mosaic.segmentation is None else (job.output / Name(job.plan.root, "segm").file,)
+def _write_mosaic(
+    mosaic: Mosaic, job: MosaicJob, key: str, threads: Executor, products: dict[str, Path], finish: Callable[[], None]
+) -> None:
+    """Write the mosaic, once its catalogue, its segments and what ``finish`` waits for are there."""
+    from mirific.image3.source_catalog import segmentation_map
+
+    catalog, segments = f"{job.plan.root}_cat.ecsv", Name(job.plan.root, "segm").file
+    signed = mosaic.with_meta(made_by(job.references))
+    maps = threads.map(
+        lambda path: io.write_segmentation(segmentation_map(signed, path.name, catalog), path),
+        () if mosaic.segmentation is None else (job.output / segments,),
+    )
+    if mosaic.catalog is not None:
+        products["cat"] = write_table(mosaic.catalog, job.output / catalog)
+
+    def before() -> None:
+        products.update(zip(("segm",), maps, strict=False))
+        finish()
+
+    name = Name(job.plan.root, "i2d").file
+    marked = signed.with_meta({"filename": name, "mirific.run_key": key})
+    products["i2d"] = io.write(marked, job.output / name, before=before)

@@ -88,10 +88,19 @@ class MosaicPlan:
 
 @dataclass(frozen=True)
 class SetAside:
-    """A file that cannot be used, or a mosaic that cannot be made, and why; the rest goes on."""
+    """A file that cannot be used, or a mosaic that cannot be made, and why; the rest goes on.
+
+    Parameters
+    ----------
+    path : Path
+    reason : str
+    exposure : bool
+        Whether it counts among the exposures: a member of an association that nobody gave does not.
+    """
 
     path: Path
     reason: str
+    exposure: bool = True
 
 
 @dataclass(frozen=True)
@@ -160,7 +169,10 @@ def make_plan(
     read = [path for source in sources for path in (source.path, source.integrations) if path is not None]
     tables = [association.path for association, _ in collected.associations]
     named = [path for path, by_name in collected.files.items() if by_name]
-    set_aside = tuple(SetAside(path, error.what) for path, error in refusals.items())
+    set_aside = tuple(
+        SetAside(path, error.what, not isinstance(error, _Absent) and path.suffix.lower() not in ENDINGS)
+        for path, error in refusals.items()
+    )
     return Plan(sources, mosaics, set_aside, tuple(dict.fromkeys((*read, *tables, *named))))
 
 

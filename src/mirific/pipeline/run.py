@@ -66,7 +66,7 @@ def run_plan(
     MirificError
         If a parameter is unacceptable, CRDS does not answer, or the output cannot be written.
     """
-    total = len(plan.sources) + len(plan.set_aside)
+    total = len(plan.sources) + sum(item.exposure for item in plan.set_aside)
     check_enough(plan.set_aside, total)
     rates = {source.path: output / source.name("rate").file for source in plan.sources if source.level == "uncal"}
     jobs = [

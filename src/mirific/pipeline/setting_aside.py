@@ -49,10 +49,11 @@ def check_enough(set_aside: Sequence[SetAside], total: int) -> None:
     InputError
         If that is so; it tells the reason of the first.
     """
-    if 2 * len(set_aside) <= total:
+    exposures = [item for item in set_aside if item.exposure]
+    if 2 * len(exposures) <= total:
         return
-    first = set_aside[0]
+    first = exposures[0]
     if total == 1:
         raise InputError(first.reason, where=first.path)
-    count = f"at least {len(set_aside)} of {total} exposures cannot be used"
+    count = f"at least {len(exposures)} of {total} exposures cannot be used"
     raise InputError(f"{count}, the first for this reason: {first.reason}", where=first.path)

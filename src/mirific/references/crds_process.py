@@ -19,6 +19,7 @@ import functools
 import gc
 import json
 import os
+import re
 import select
 import subprocess
 import sys
@@ -93,8 +94,19 @@ def crds_environment(path: Path | None, context: str | None = None) -> dict[str,
             where=path,
             todo="make one by mirific cache build DIR",
         )
-    chosen = context or str(ast.literal_eval(config.read_text())["operational_context"])
+    chosen = context or _operational_context(config)
     return {"CRDS_PATH": str(path.absolute()), "CRDS_SERVER_URL": NO_SERVER, "CRDS_CONTEXT": chosen}
+
+
+def _operational_context(config: Path) -> str:
+    """Context that the cache says, a name of rules."""
+    try:
+        told = ast.literal_eval(config.read_text())["operational_context"]
+    except (OSError, ValueError, SyntaxError, TypeError, LookupError, MemoryError, RecursionError) as error:
+        raise InputError("damaged CRDS cache", where=config, todo="make it again") from error
+    if not isinstance(told, str) or not re.fullmatch(r"[\w.-]+", told):
+        raise InputError(f"damaged CRDS cache: its context is {told!a}", where=config, todo="make it again")
+    return told
 
 
 def _check_environment() -> None:

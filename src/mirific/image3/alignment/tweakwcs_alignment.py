@@ -95,7 +95,7 @@ def _align_relative(correctors: list[Any], step: Any) -> str:
 
 def _align_absolute(correctors: list[Any], images: Sequence[Image], step: Any) -> str:
     """Align all exposures as one body with the absolute catalogue; return why not, where they are not."""
-    from tweakwcs.imalign import align_wcs
+    from tweakwcs.imalign import NotEnoughCatalogs, align_wcs
     from tweakwcs.matchutils import XYXYMatch
 
     catalog = _fittable(absolute_table(step.abs_refcat, images))
@@ -119,7 +119,7 @@ def _align_absolute(correctors: list[Any], images: Sequence[Image], step: Any) -
             nclip=step.abs_nclip,
             sigma=(step.abs_sigma, "rmse"),
         )
-    except (RuntimeError, ValueError) as error:
+    except (RuntimeError, ValueError, NotEnoughCatalogs) as error:
         return f"no fit to the absolute catalogue ({str(error).rstrip('.')})"
     return ""
 
