@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from mirific.errors import ParameterError
+from mirific.errors import InputError, ParameterError
 from mirific.image2.assign_wcs import shift_pointing
 from mirific.image3 import TweakReg
 from tests.image3 import oracle, scenes
@@ -134,7 +134,7 @@ def test_bad_parameters_are_refused(aligned, none, tmp_path):
     (tmp_path / "no.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ParameterError, match="two or three numbers"):
         TweakReg(kron_params="1", parity=True).run(aligned, none)
-    with pytest.raises(ParameterError, match="RA and DEC"):
+    with pytest.raises(InputError, match="RA and DEC"):
         TweakReg(abs_refcat=str(tmp_path / "no.csv")).run(aligned, none)
 
 
