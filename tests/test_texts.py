@@ -26,7 +26,7 @@ PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 VERBS = {
     "and", "asks", "beside", "cannot", "deviates", "did", "does", "explains", "finds", "from", "goes", "has",
     "here", "imaging", "imports", "in", "is", "keeps", "knows", "looks", "on", "once", "or", "reads", "runs",
-    "says", "speaks", "still", "takes", "then", "to", "today", "was", "who", "will", "with", "writes",
+    "says", "speaks", "still", "takes", "then", "to", "today", "was", "who", "will", "with", "writes", "wrote",
 }  # fmt: skip
 
 #: An option of a command line.
