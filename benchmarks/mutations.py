@@ -802,6 +802,8 @@ def main() -> None:
         print(json.dumps({**asdict(outcome), "said": (work / f"{given.show:08d}" / "stderr").read_text()}, indent=2))
         return
     numbers = range(given.first, given.first + given.count)
+    for report in work.glob("outcomes-*.jsonl"):
+        report.unlink()
     reports = [work / f"outcomes-{k}.jsonl" for k in range(given.processes)]
     children = []
     for k, report in enumerate(reports):
@@ -815,12 +817,18 @@ def main() -> None:
         children.append(child)
     for child in children:
         os.waitpid(child, 0)
-    outcomes = [Outcome(**json.loads(line)) for report in reports for line in report.read_text().splitlines()]
+    outcomes = read_outcomes(work)
     show(outcomes)
     if given.json:
         given.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
     if given.work is None:
         shutil.rmtree(work)
+
+
+def read_outcomes(work: Path) -> list[Outcome]:
+    """What became of the numbers that were tried last in a work folder."""
+    reports = sorted(work.glob("outcomes-*.jsonl"))
+    return [Outcome(**json.loads(line)) for report in reports for line in report.read_text().splitlines()]
 
 
 def show(outcomes: Sequence[Outcome]) -> None:
