@@ -9,6 +9,7 @@ from the same fields (:func:`parameters_of`).
 from __future__ import annotations
 
 import dataclasses
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -88,7 +89,12 @@ def _convert(parameter: Parameter, value: Any, where: str) -> Any:
             return {False: False, True: True}[value]
         if isinstance(value, (dict, list, tuple)):
             raise TypeError(f"{type(value).__name__} in place of one value")
-        return parameter.kind(value)
+        if isinstance(value, str) and "_" in value and parameter.kind is not str:
+            raise ValueError(value)
+        converted = parameter.kind(value)
+        if isinstance(converted, float) and math.isnan(converted):
+            raise ValueError(value)
+        return converted
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         kind = parameter.kind.__name__
         raise ParameterError(f"{value!r} is not a {kind}", where=where, todo=f"give a {kind}") from error

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mirific.cli import main, options
+from mirific.cli import main, messages, options
 from mirific.errors import InputError, printable
 
 HOSTILE = "a\x1b]0;x\x07\x9b31m\u202e\u2066\u200b[bold]x[/]\udcff_cal.fits"
@@ -35,7 +35,7 @@ def test_log_lines_are_text(monkeypatch):
     logger = logging.getLogger("mirific")
     before = logger.handlers[:], logger.level
     try:
-        options.set_up_logging(0, quiet=False)
+        messages.set_up_logging(0, quiet=False)
         name = HOSTILE.replace("\udcff", "")  # which who collects the lines of tests could not take
         logger.warning("%s: odd\nindeed", name)
         try:

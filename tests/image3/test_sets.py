@@ -33,7 +33,7 @@ def image(file: str | None, unit: str | None = "MJy/sr", **changes: str) -> Imag
 
 def test_a_file_named_twice_is_taken_once_and_a_line_says_so(caplog):
     given = ImageSet((image("a"), image("b"), image("a"), image("a")), Metadata({}))
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "mirific"):
         kept = each_once(given)
     assert [one.name for one in kept.images] == ["a", "b"]
     assert [record.getMessage() for record in caplog.records] == ["a: named more than once, and taken once"] * 2

@@ -83,7 +83,7 @@ def test_the_written_table_is_read_as_it_was(mosaic, tmp_path):
         else:
             assert ours.dtype == theirs.dtype, name
             np.testing.assert_array_equal(np.asarray(ours), np.asarray(theirs))
-    assert list(read.meta) == list(table.meta)
+    assert set(read.meta) == {*table.meta, "generator"}
     for name in ("date", "version", "kron_params"):
         assert read.meta[name] == table.meta[name]
     assert read.meta["abvega_offset"] == pytest.approx(table.meta["abvega_offset"], rel=1e-7)
@@ -96,10 +96,10 @@ def test_a_table_that_cannot_be_written_leaves_the_old_file(tmp_path):
         meta = "what YAML has no form for"
 
     path = tmp_path / "x_cat.ecsv"
-    path.write_text("as it was")
+    before = write_table(QTable({"label": [1]}), path).read_text()
     with pytest.raises(RepresenterError):
         write_table(QTable({"label": [1]}, meta={"unknown": Unwritable()}), path)
-    assert path.read_text() == "as it was"
+    assert path.read_text() == before
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -116,7 +116,7 @@ def test_an_empty_field_is_a_skip(catalog_references, none):
 def test_fluxes_are_measured_in_one_unit_only(mosaic, catalog_references, unit, caplog):
     """Numbers in DN/s are not Jy: there is no catalogue, and one line says why."""
     bare = replace(mosaic.with_meta({"bunit_data": unit}), catalog=None, segmentation=None)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "mirific"):
         result = SourceCatalog().run(bare, catalog_references)
     assert result.catalog is None
     assert result.segmentation is None

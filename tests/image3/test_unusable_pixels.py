@@ -111,7 +111,7 @@ def _without(exposure: ImageSet, numbers, *names: str) -> ImageSet:
 def test_without_read_noise_all_are_weighted_by_time(small, numbers, none, caplog):
     """Weights of one set mean the same in all exposures; one line says what they mean."""
     exposure = _without(small, numbers, "var_rnoise")
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "mirific"):
         mosaic = Resample().run(exposure, none)
     expected = Resample(weight_type="exptime").apply(small, {})
     np.testing.assert_array_equal(mosaic.data, expected.data)
@@ -202,7 +202,7 @@ def test_a_mosaic_of_nothing_is_an_error(small, unusable, none):
 
 def test_an_exposure_of_nothing_is_told(small, unusable, none, caplog):
     images = (small.images[0], unusable(small.images[1]), *small.images[2:])
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "mirific"):
         mosaic = Resample().run(small.with_images(images), none)
     assert np.bitwise_or.reduce(mosaic.context, axis=None) == 0b1101
     assert [record.getMessage() for record in caplog.records] == [

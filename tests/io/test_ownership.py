@@ -9,7 +9,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import Table
 
-from mirific import io
+from mirific import io, report
 from mirific.errors import OutputError
 from mirific.io.ownership import written_by_mirific
 from mirific.io.products import staged, write_json, write_table, write_text
@@ -24,14 +24,12 @@ def image():
 
 
 def _html(path):
-    from mirific import report
-
     return write_text(report.as_html(report.Results()), path)
 
 
 WRITERS = {
     "jw1_rate.fits": lambda path: io.write(make_image(**META), path),
-    "report.json": lambda path: write_json({"version": "1"}, path),
+    "report.json": lambda path: write_json(report.as_json(report.Results()), path),
     "report.html": _html,
     "jw1_cat.ecsv": lambda path: write_table(Table({"x": [1.0]}), path),
 }

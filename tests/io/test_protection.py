@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from mirific.errors import InputError
+from mirific.errors import InputError, OutputError
 from mirific.io.ownership import written_by_mirific
 from mirific.io.protection import check_replaced
 
@@ -44,7 +44,7 @@ def test_an_input_is_protected_even_if_mirific_wrote_it(tmp_path):
 @pytest.mark.parametrize("name", ["x_cal.fits", "report.html", "report.json", "x_cat.ecsv"])
 def test_what_others_wrote_stays(tmp_path, name):
     (tmp_path / name).write_text("of somebody else")
-    with pytest.raises(InputError, match="mirific did not write it") as caught:
+    with pytest.raises(OutputError, match="mirific did not write it") as caught:
         check_replaced([tmp_path / name], [])
     assert str(tmp_path / name) in str(caught.value)
 

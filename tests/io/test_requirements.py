@@ -12,6 +12,7 @@ from astropy.io import fits
 from mirific import io
 from mirific.errors import InputError
 from mirific.exposure import DQ, Metadata, Mosaic
+from mirific.io.requirements import possible
 from tests.test_exposure import make_image
 
 META = {
@@ -107,6 +108,44 @@ def test_a_value_that_cannot_be_is_left_out_with_a_line(product, caplog, extensi
         image = io.read(product)
     assert name not in image.meta
     assert keyword in caplog.text
+
+
+def test_cards_that_fits_does_not_allow_are_left_out_with_a_line(product, caplog):
+    """Control characters, letters beyond ASCII, small letters in keywords; nor is a value carried on that is none."""
+    with fits.open(product, memmap=False) as hdus:
+        for name, note in (
+            ("OBSNOTE", "keep me"),
+            ("NOTEA", "bell A"),
+            ("NOTEB", "umlaut B"),
+            ("NOTEC", "x"),
+            ("VALUE", 1.5),
+        ):
+            hdus[0].header[name] = note
+        hdus.writeto(product, overwrite=True)
+    content = product.read_bytes()
+    for old, new in (
+        (b"bell A", b"bell\x07A"),
+        (b"umlaut B", b"umlaut\xfcB"),
+        (b"NOTEC   =", b"notec   ="),
+        (b" 1.5 ", b" 1_5 "),
+    ):
+        assert content.count(old) == 1
+        content = content.replace(old, new)
+    product.write_bytes(content)
+    with caplog.at_level(logging.WARNING, "mirific"):
+        image = io.read(product)
+        again = io.write(image, product.with_name("jw2_crf.fits"))
+    assert "3 cards of PRIMARY are none of FITS" in caplog.text
+    assert "the card VALUE of PRIMARY cannot be read" in caplog.text
+    header = fits.getheader(again)
+    assert header["OBSNOTE"] == "keep me"
+    assert not {"NOTEA", "NOTEB", "NOTEC", "VALUE"} & set(header)
+
+
+def test_a_number_beyond_all_bounds_cannot_be():
+    assert not possible("wcsinfo.ra_ref", 10**400)
+    assert not possible("wcsinfo.ra_ref", float("nan"))
+    assert possible("wcsinfo.ra_ref", 359.9)
 
 
 @pytest.mark.parametrize("cards", [{"SRC0": "nobody:NO_BIT"}, {"SRC0": 3}, {"SRC40": "jump:JUMP_DET"}])

@@ -48,7 +48,9 @@ def run_diagnose(files: list[Path], json_file: Path | None, html_file: Path | No
     """Diagnose products; exit code 1 findings, 0 nothing found, 2 nothing, or not all, could be looked at."""
     from mirific import report
 
-    paths = dict(_expanded(files))
+    paths: dict[Path, bool] = {}
+    for path, named in _expanded(files):
+        paths.setdefault(path, named)
     _check_outputs({"--json": json_file, "--html": html_file}, paths)
     inputs = _read(paths, quiet=quiet)
     for reason, names in inputs.left_out.items():

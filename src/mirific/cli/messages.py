@@ -6,9 +6,13 @@ says three lines at most; the first at once, the rest as it ends, errors before 
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 from typing import Any
+
+import astropy
+from astropy.logger import LoggingError
 
 from mirific.cli.streams import complain
 from mirific.errors import printable
@@ -79,6 +83,9 @@ def set_up_logging(verbose: int, quiet: bool) -> None:
     logging.getLogger().addHandler(logging.NullHandler())
     logging.getLogger("mirific").setLevel(level)
     speaker.setLevel(level)
+    with contextlib.suppress(LoggingError):  # somebody else has the warnings already
+        astropy.log.disable_warnings_logging()
+    astropy.log.handlers.clear()  # it would print beside us
     logging.captureWarnings(True)
 
 

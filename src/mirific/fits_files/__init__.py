@@ -9,7 +9,7 @@ from __future__ import annotations
 from mirific.fits_files.pieces import announce_pieces, open_for_pieces
 from mirific.fits_files.samples import SampleCode
 from mirific.fits_files.tables import read_tables
-from mirific.fits_files.units import UNREADABLE, Keywords, Unit, is_packed, read_primary, read_units
+from mirific.fits_files.units import UNREADABLE, Keywords, Unit, content_of, is_packed, read_primary, read_units
 
 __all__ = [
     "UNREADABLE",
@@ -17,6 +17,7 @@ __all__ = [
     "SampleCode",
     "Unit",
     "announce_pieces",
+    "content_of",
     "is_packed",
     "open_for_pieces",
     "read_primary",

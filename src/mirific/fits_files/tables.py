@@ -11,7 +11,7 @@ import numpy as np
 from astropy.io import fits
 from numpy.typing import NDArray
 
-from mirific.fits_files.units import UNREADABLE, Unit, count_in
+from mirific.fits_files.units import UNREADABLE, Unit, content_of, count_in
 
 __all__ = ["read_tables"]
 
@@ -41,16 +41,15 @@ def read_tables(path: Path, units: Iterable[Unit]) -> dict[str, NDArray[Any]]:
     ValueError
         If a table makes no sense.
     """
-    chosen = list(units)
-    if not chosen:
-        return {}
-    for unit in chosen:
+    tables = {}
+    for unit in units:
         _check_columns(unit)
-    try:
-        with fits.open(path, memmap=False, disable_image_compression=True) as hdus:
-            return {unit.name: _rows(hdus[unit.index].data) for unit in chosen}
-    except UNREADABLE as error:
-        raise ValueError((str(error).splitlines() or [type(error).__name__])[0]) from error
+        try:
+            header = unit.header.header.tostring().encode("ascii")
+            tables[unit.name] = _rows(fits.BinTableHDU.fromstring(header + content_of(path, unit), uint=True).data)
+        except UNREADABLE as error:
+            raise ValueError((str(error).splitlines() or [type(error).__name__])[0]) from error
+    return tables
 
 
 def _rows(data: Any) -> NDArray[Any]:

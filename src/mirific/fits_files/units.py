@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import math
 import re
-import warnings
 import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,12 +18,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from astropy.io import fits
-from astropy.utils.exceptions import AstropyUserWarning
 
 from mirific.fits_files.pieces import open_for_pieces
 from mirific.fits_files.samples import SampleCode
 
-__all__ = ["UNREADABLE", "Keywords", "Unit", "count_in", "is_packed", "read_primary", "read_units"]
+__all__ = ["UNREADABLE", "Keywords", "Unit", "content_of", "count_in", "is_packed", "read_primary", "read_units"]
 
 _RECORD, _CARD = 2880, 80
 
@@ -42,15 +40,21 @@ UNREADABLE = (
 
 _END = re.compile(rb"END {77}")
 
+#: Cards of printable letters: with a value, or of the kinds that have none (FITS standard 4.0, 4.1.2 and 4.4.2.4).
+_LEGAL = re.compile(
+    rb"(?=[ -~]{80})(?:[A-Z0-9_-]{1,8} {0,7}(?<=^.{8})= .*|(?:COMMENT |HISTORY |CONTINUE|HIERARCH| {8}|END {5}).*)"
+)
+
 
 class Keywords(Mapping[str, Any]):
     """Values of a header by keyword: str, bool, int or float; the first of a keyword.
 
     A card without a value, or with one that FITS does not know, counts as absent; :meth:`is_broken` tells the latter.
+    ``illegal`` is the number of cards that FITS does not allow, such as those with control characters.
     """
 
-    def __init__(self, header: fits.Header) -> None:
-        self.header = header
+    def __init__(self, header: fits.Header, illegal: int = 0) -> None:
+        self.header, self.illegal = header, illegal
         self._names = dict.fromkeys(keyword for keyword in header if keyword not in {"", "COMMENT", "HISTORY"})
 
     def __getitem__(self, keyword: str) -> Any:
@@ -134,7 +138,7 @@ class Unit:
 
 def is_packed(path: Path) -> bool:
     """Whether the file is compressed by gzip."""
-    with path.open("rb") as stream:
+    with open(open_for_pieces(path), "rb", buffering=0) as stream:
         return stream.read(2) == b"\x1f\x8b"
 
 
@@ -210,10 +214,27 @@ def _units(stream: BinaryIO, end: int | None) -> Iterator[Unit]:
 
 
 def _keywords(text: bytes) -> Keywords:
-    """Cards of a header; one that is none is left out, and no reason to speak of it in the middle of a run."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", AstropyUserWarning)
-        return Keywords(fits.Header.fromstring(text))
+    """Cards of a header, without those that FITS does not allow (FITS standard 4.0, 4.1.2 and 4.2)."""
+    cards = [text[at : at + _CARD] for at in range(0, len(text), _CARD)]
+    legal = [card for card in cards if _LEGAL.fullmatch(card)]
+    header = fits.Header.fromstring(b"".join(legal))
+    return Keywords(header, len(cards) - len(legal))
+
+
+def content_of(path: Path, unit: Unit) -> bytes:
+    """Read the data of a unit of a file, unpacked.
+
+    Raises
+    ------
+    OSError, ValueError
+        If they cannot be read, or are not all there.
+    """
+    with _opened(path) as (stream, _):
+        stream.seek(unit.offset)
+        content = stream.read(unit.size)
+    if len(content) < unit.size:
+        raise ValueError("truncated")
+    return content
 
 
 def _header_text(stream: BinaryIO, *, first: bool) -> bytes | None:

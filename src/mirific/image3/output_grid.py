@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -57,19 +58,23 @@ def _around(images: Sequence[Image], step: Any) -> Grid:
         scale = step.pixel_scale / 3600
         ratio = scale / _mean_scale(first.wcs, first.data.shape)
     shape = numbers(step.output_shape, int)
+    todo = "check output_shape, crpix, crval and pixel_scale"
     try:
-        wcs = wcs_from_sregions(
-            [polygon for image in images for polygon in sky_polygons(image)],
-            ref_wcs=first.wcs,
-            ref_wcsinfo=info,
-            pscale=scale,
-            rotation=step.rotation,
-            shape=None if shape is None else shape[::-1],
-            crpix=numbers(step.crpix, float),
-            crval=numbers(step.crval, float),
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("error", "Invalid interval", RuntimeWarning)
+            wcs = wcs_from_sregions(
+                [polygon for image in images for polygon in sky_polygons(image)],
+                ref_wcs=first.wcs,
+                ref_wcsinfo=info,
+                pscale=scale,
+                rotation=step.rotation,
+                shape=None if shape is None else shape[::-1],
+                crpix=numbers(step.crpix, float),
+                crval=numbers(step.crval, float),
+            )
+    except RuntimeWarning as error:
+        raise InputError("the place of the mosaic is beside the exposures", where="resample", todo=todo) from error
     except ValueError as error:
-        todo = "check output_shape, crpix, crval and pixel_scale"
         raise ParameterError(f"no grid for the mosaic ({error.args[0]})", where="resample", todo=todo) from error
     return Grid(wcs, scale * 3600, ratio)
 

@@ -5,6 +5,7 @@ The official pipeline keeps it under ``extra_fits`` of its data models.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator
 from typing import BinaryIO
@@ -18,6 +19,8 @@ from mirific.io.extensions import FLAGSRC, INT_TIMES, STEPS
 from mirific.io.keywords import keywords
 
 __all__ = ["add_cards", "extra_content"]
+
+log = logging.getLogger(__name__)
 
 #: Extensions of an image product whose headers are made of its metadata.
 _DESCRIBED = frozenset({"PRIMARY", "SCI", "ERR", "DQ", "AREA", "VAR_POISSON", "VAR_RNOISE", "VAR_FLAT"})
@@ -58,9 +61,20 @@ def extra_content(units: Iterable[Unit], source: BinaryIO) -> ExtraContent:
 
 
 def _unknown_cards(header: fits.Header, name: str) -> Iterator[str]:
-    """Texts of the cards that the dictionary of keywords does not have for this extension."""
+    """Texts of the cards that the dictionary of keywords does not have for this extension.
+
+    Those whose value FITS does not know cannot be written again; a line says so.
+    """
     known = {keyword.card for keyword in keywords() if keyword.hdu == name}
-    return (card.image for card in header.cards if card.keyword not in known and not _LAYOUT.fullmatch(card.keyword))
+    for card in header.cards:
+        if card.keyword in known or _LAYOUT.fullmatch(card.keyword):
+            continue
+        try:
+            card.verify("exception")
+        except (fits.VerifyError, ValueError):
+            log.warning("the card %s of %s cannot be read and is not carried on", card.keyword, name)
+            continue
+        yield card.image
 
 
 def add_cards(header: fits.Header, extra: ExtraContent, name: str) -> None:

@@ -11,12 +11,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from astropy.io import fits
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from mirific.errors import InputError
 from mirific.exposure import ExtraContent
-from mirific.fits_files import UNREADABLE, SampleCode, Unit, is_packed, read_tables, read_units
+from mirific.fits_files import (
+    UNREADABLE,
+    SampleCode,
+    Unit,
+    content_of,
+    is_packed,
+    open_for_pieces,
+    read_tables,
+    read_units,
+)
 from mirific.io.extensions import ASDF, HDRTAB, INT_TIMES, STEPS
 from mirific.io.extra_content import extra_content
 
@@ -70,30 +78,19 @@ class FitsFile:
         InputError
             If its samples cannot be read.
         """
-        shape = self.shape(name)
-        if not shape:
+        if not self.shape(name):
             return None
+        pixels: NDArray[Any] = self._understood(lambda: self.native_pixels(name, dtype))
+        return pixels
+
+    def native_pixels(self, name: str, dtype: DTypeLike | None = None) -> NDArray[Any]:
+        """Read an image that is there, as ``dtype`` or the numbers that its samples stand for, in native order."""
+        unit, code = self.units[name], self.code(name)
         if self.packed:
-            return self.native_pixels(name).astype(dtype, copy=False)
-        code, unit = self.code(name), self.units[name]
-        stored = np.fromfile(self.path, code.stored, count=math.prod(shape), offset=unit.offset)
-        return code.native(stored.reshape(shape), dtype, reuse=True)
-
-    def native_pixels(self, name: str) -> NDArray[Any]:
-        """Read an image as the numbers that its samples stand for, in native order.
-
-        Raises
-        ------
-        InputError
-            If its samples cannot be read.
-        """
-
-        def read() -> Any:
-            with fits.open(self.path, memmap=False, disable_image_compression=True) as hdus:
-                return hdus[self.units[name].index].data
-
-        samples = np.asarray(self._understood(read))
-        return samples.astype(samples.dtype.newbyteorder("="))
+            stored = np.frombuffer(bytearray(content_of(self.path, unit)), dtype=code.stored)
+        else:
+            stored = np.fromfile(self.path, code.stored, count=math.prod(unit.shape), offset=unit.offset)
+        return code.native(stored.reshape(unit.shape), dtype, reuse=True)
 
     def table(self, name: str) -> NDArray[Any] | None:
         """Rows of one of the tables that products have as a structured array; None if this file has none of that name.
@@ -149,7 +146,7 @@ def _check_start(path: Path) -> None:
         what = "a folder where a file is needed" if path.is_dir() else "neither a file nor a folder"
         raise InputError(what, where=path, todo="give a FITS file")
     try:
-        with path.open("rb") as stream:
+        with open(open_for_pieces(path), "rb", buffering=0) as stream:
             start = stream.read(9)
     except PermissionError as error:
         raise InputError("may not be read", where=path, todo="check its permissions") from error

@@ -42,6 +42,9 @@ def metadata_from(headers: Mapping[str, Mapping[str, Any]], tree: Mapping[str, A
         If the value of a keyword on which calibration depends is not a known one.
     """
     values = {key: value for key, value in flattened(tree) if not key.startswith("wcs.")}
+    for extension, header in headers.items():
+        if isinstance(header, Keywords) and header.illegal:
+            log.warning("%s: %d cards of %s are none of FITS and left out", where, header.illegal, extension)
     for keyword in keywords():
         value = _stated(headers, keyword)
         if value is None:

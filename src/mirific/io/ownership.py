@@ -1,7 +1,7 @@
 """Whose a file is: what mirific wrote it may replace, everything else is the user's and stays.
 
 Every file that mirific writes names its maker: FITS products in CAL_VER, as the official ones do, and others at their
-beginning, as ``generator``. Who reads a product with other software and writes it again puts another maker there.
+beginning, as ``generator``. The official pipeline puts itself there when it makes a product of ours.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from importlib import metadata
 from pathlib import Path
 
 from mirific.errors import OutputError
-from mirific.fits_files import UNREADABLE, read_primary
+from mirific.fits_files import UNREADABLE, open_for_pieces, read_primary
 
-__all__ = ["HIDDEN", "check_replaceable", "generator", "software", "written_by_mirific"]
+__all__ = ["HIDDEN", "check_replaceable", "generator", "software", "version_of", "written_by_mirific"]
 
 #: Folder beside the products for what mirific keeps to itself; nobody else writes there.
 HIDDEN = ".mirific"
@@ -24,20 +24,24 @@ _HEAD = 1 << 16
 
 _NAMED = re.compile(rb"""(generator|code_version|calibration_software_version)["']?\s*(content=|:)\s*["']?mirific """)
 
+#: How the JSON of findings begins, whose layout scripts depend on: there is no room for a maker.
+_FINDINGS = re.compile(rb'\{\n  "version": "[\d.]+",\n  "inputs": \[')
+
 
 @cache
-def _version(package: str) -> str:
+def version_of(package: str) -> str:
+    """Installed version of a package; reading what the installation says of it takes a millisecond."""
     return metadata.version(package)
 
 
 def generator() -> str:
     """What texts and tables name as their maker."""
-    return f"mirific {_version('mirific')}"
+    return f"mirific {version_of('mirific')}"
 
 
 def software() -> str:
     """CAL_VER of products: mirific, and the release of ``jwst`` beside which it computes."""
-    return f"{generator()} (jwst {_version('jwst')})"
+    return f"{generator()} (jwst {version_of('jwst')})"
 
 
 def written_by_mirific(path: Path) -> bool:
@@ -45,10 +49,10 @@ def written_by_mirific(path: Path) -> bool:
     if path.parent.name == HIDDEN:
         return True
     try:
-        with path.open("rb") as stream:
+        with open(open_for_pieces(path), "rb") as stream:
             head = stream.read(_HEAD)
         if not head.startswith(b"SIMPLE  ="):
-            return _NAMED.search(head) is not None
+            return _NAMED.search(head) is not None or _FINDINGS.match(head) is not None
         return str(read_primary(path).get("CAL_VER", "")).startswith("mirific ")
     except UNREADABLE:
         return False

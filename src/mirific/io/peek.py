@@ -11,6 +11,7 @@ from typing import Any
 
 from mirific.errors import InputError, NotMiriImaging
 from mirific.io.fits_reading import open_fits
+from mirific.io.requirements import possible
 
 __all__ = ["LEVELS", "Peek", "Pointing", "not_miri_imaging", "peek", "pointing"]
 
@@ -35,12 +36,8 @@ _CARDS = {
     "EXP_TYPE": "exposure.type",
 }
 
-#: Keywords of the pointing in the header of SCI: metadata, least and largest value, degrees.
-_POINTING = {
-    "RA_REF": ("wcsinfo.ra_ref", -360.0, 360.0),
-    "DEC_REF": ("wcsinfo.dec_ref", -90.0, 90.0),
-    "ROLL_REF": ("wcsinfo.roll_ref", -360.0, 360.0),
-}
+#: Keywords of the pointing in the header of SCI, and their names in the metadata.
+_POINTING = {"RA_REF": "wcsinfo.ra_ref", "DEC_REF": "wcsinfo.dec_ref", "ROLL_REF": "wcsinfo.roll_ref"}
 
 #: Exposure types that are MIRI imaging, mosaics and coronagraphic acquisition left aside.
 _IMAGING_TYPES = ("MIR_IMAGE", "MIR_TACONFIRM")
@@ -109,10 +106,10 @@ def peek(path: Path, metadata: Mapping[str, Any] | None = None) -> Peek:
     level = _level(len(file.shape("SCI")), str(science.get("BUNIT", "")), "WHT" in file)
     if level is None:
         raise NotMiriImaging("neither a ramp, a rate, a cal nor a mosaic", where=path, todo="give imaging products")
-    for card, (name, least, largest) in _POINTING.items():
+    for card, name in _POINTING.items():
         value = given.get(name, science.get(card))
         number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if value is not None and not (number and least <= value <= largest):
+        if value is not None and not (number and possible(name, value)):
             raise InputError(f"{card} is {value!a}", where=path, todo=f"set it with --set meta.{name}=...")
     return Peek(path, level, cards)
 

@@ -6,7 +6,6 @@ Kernels trust shapes and types: an array with fewer rows than they were told of 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -178,4 +177,4 @@ def possible(name: str, value: Any) -> bool:
     if name not in _POSSIBLE or isinstance(value, (str, bool)):
         return True
     least, most = _POSSIBLE[name]
-    return math.isfinite(value) and least <= value <= most
+    return bool(least <= value <= most)

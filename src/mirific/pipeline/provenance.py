@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from importlib import metadata
 
+from mirific.io.ownership import version_of
 from mirific.step import References
 
 __all__ = ["PACKAGES", "made_by", "versions"]
@@ -14,20 +13,14 @@ __all__ = ["PACKAGES", "made_by", "versions"]
 PACKAGES = ("mirific", "jwst", "stcal", "stdatamodels", "crds", "gwcs", "astropy", "numpy", "numba")
 
 
-@cache
-def _version(package: str) -> str:
-    """Installed version of a package; reading what the installation says of it takes a millisecond."""
-    return metadata.version(package)
-
-
 def versions() -> dict[str, str]:
     """Installed version of each of the :data:`PACKAGES`."""
-    return {name: _version(name) for name in PACKAGES}
+    return {name: version_of(name) for name in PACKAGES}
 
 
 def made_by(references: References) -> Mapping[str, str]:
     """Metadata of CRDS (CRDS_CTX, CRDS_VER)."""
     return {
         "ref_file.crds.context_used": references.context(),
-        "ref_file.crds.sw_version": _version("crds"),
+        "ref_file.crds.sw_version": version_of("crds"),
     }

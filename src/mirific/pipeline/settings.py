@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 from mirific.errors import InputError, ParameterError
 from mirific.exposure import Metadata
-from mirific.io.headers import flattened
+from mirific.io.headers import check_values, flattened
 from mirific.pipeline.unsupported import refuse, tell
 from mirific.step import Configurable, References, parameters_of
 
@@ -97,6 +97,10 @@ class Settings:
         for name in self.skip:
             if name not in set(issues) and name not in steps:
                 raise ParameterError(f"unknown issue or step {name!r}", where="--skip", todo=_list(issues))
+        try:
+            check_values(self.metadata, "--set meta")
+        except InputError as error:
+            raise ParameterError(error.what, where=error.where, todo=error.todo) from error
         for name, values in self.values.items():
             if name not in steps:
                 raise ParameterError(f"unknown step {name!r}", where="--set", todo=_list(steps))

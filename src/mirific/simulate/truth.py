@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mirific.instrument import regions
 from mirific.instrument.subarrays import SUBARRAYS
-from mirific.io.ownership import software
+from mirific.io.ownership import generator, software
 from mirific.io.products import staged, write_json, write_table
 from mirific.simulate.effects.base import RampTerm
 from mirific.simulate.exposures import Exposure
@@ -132,5 +132,5 @@ def write_summary(programme: Programme, exposures: list[dict[str, Any]], folder:
     }
     settings["scene"] = dataclasses.asdict(programme.scene)
     effects = {effect.name: dataclasses.asdict(effect) for effect in programme.effects}
-    summary = {"programme": settings, "effects": effects, "exposures": exposures}
+    summary = {"generator": generator(), "programme": settings, "effects": effects, "exposures": exposures}
     return write_json(summary, folder / "programme.json")

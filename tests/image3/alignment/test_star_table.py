@@ -106,7 +106,7 @@ def test_rows_without_a_position_are_left_out_and_told(tmp_path, bad, caplog):
     ra, dec = np.append(STARS.ra.deg, [bad, 10.0, 20.0]), np.append(STARS.dec.deg, [1.0, bad, 91.0])
     path = tmp_path / "stars.ecsv"
     Table({"RA": ra, "DEC": dec}).write(path)
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "mirific"):
         _check(read_stars(path))
     (line,) = [record.getMessage() for record in caplog.records]
     assert "3 of 7 rows have no usable position" in line
