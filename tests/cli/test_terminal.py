@@ -35,7 +35,7 @@ def test_log_lines_are_text(monkeypatch):
     logger = logging.getLogger("mirific")
     before = logger.handlers[:], logger.level
     try:
-        messages.set_up_logging(0, quiet=False)
+        messages.set_up_logging(1, quiet=False)
         name = HOSTILE.replace("\udcff", "")  # which who collects the lines of tests could not take
         logger.warning("%s: odd\nindeed", name)
         try:
