@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mirific.asdf_files.document import Document, Tagged, Unsupported, plain, read_document, write_document
 from mirific.asdf_files.objects import (
+    described,
     load_in_background,
     plane_transform,
     read_objects,
@@ -19,6 +20,7 @@ __all__ = [
     "Document",
     "Tagged",
     "Unsupported",
+    "described",
     "load_in_background",
     "plain",
     "plane_transform",

@@ -291,7 +291,7 @@ def _blocks(content: bytes) -> list[bytes]:
 
 
 def write_document(tree: Mapping[str, Any]) -> bytes:
-    """Make an ASDF file of plain values and arrays of floats.
+    """Make an ASDF file of plain values, arrays of floats and :class:`Tagged` nodes.
 
     The two uppermost levels have a line for each key; what is below them is in flow style, which is much like JSON.
     """
@@ -314,7 +314,8 @@ def _flow(node: Any) -> str:
     if kind is float:
         return _float(node)
     if kind is Tagged:
-        return f"!{node.tag.removeprefix(_PREFIX)} {_flow(node.value)}"
+        short = node.tag.startswith(_PREFIX)
+        return f"!{node.tag.removeprefix(_PREFIX) if short else f'<{node.tag}>'} {_flow(node.value)}"
     if isinstance(node, Mapping):
         return "{" + ", ".join([f"{_quoted(key)}: {_flow(value)}" for key, value in node.items()]) + "}"
     if isinstance(node, np.ndarray):

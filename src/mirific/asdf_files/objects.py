@@ -12,21 +12,31 @@ import struct
 import threading
 import warnings
 import zlib
+from collections import UserList, UserString
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
 
-from mirific.asdf_files.document import text_of
+from mirific.asdf_files.document import Tagged, text_of
 
 if TYPE_CHECKING:
     from astropy.modeling import Model
     from gwcs import WCS
 
-__all__ = ["AT_WORK", "load_in_background", "plane_transform", "read_objects", "world_coordinates", "write_objects"]
+__all__ = [
+    "AT_WORK",
+    "described",
+    "load_in_background",
+    "plane_transform",
+    "read_objects",
+    "world_coordinates",
+    "write_objects",
+]
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +138,52 @@ def read_objects(content: bytes, *, arrays: bool = True) -> dict[str, Any]:
         config.validate_on_read = False  # what is wrong shows when objects are made; it takes three times as long
         with asdf.open(io.BytesIO(content), lazy_load=not arrays, memmap=False) as opened:
             return dict(opened.tree)
+
+
+def described(thing: Any) -> Any:
+    """An object as the node of a text that ``asdf`` makes of it, its arrays written out: for ``write_document``.
+
+    Not compared with the schemas: to do so takes ``asdf`` five times as long, 50 ms for the coordinates of an exposure.
+
+    Raises
+    ------
+    ValueError
+        If ``asdf`` cannot describe it.
+    """
+    with _at_work("describing objects") as asdf, asdf.config_context() as config:
+        from asdf.yamlutil import custom_tree_to_tagged_tree
+
+        config.all_array_storage = "inline"
+        return _node(custom_tree_to_tagged_tree(thing, asdf.AsdfFile()))
+
+
+def _node(part: Any) -> Any:
+    """What ``asdf`` has described, in the values that a text is written from.
+
+    Raises
+    ------
+    TypeError
+        If there are objects left in it.
+    """
+    from asdf.tagged import get_tag
+
+    value: Any
+    if isinstance(part, Mapping):
+        value = {str(key): _node(item) for key, item in part.items()}
+    elif isinstance(part, (list, tuple, UserList)):
+        value = [_node(item) for item in part]
+    elif isinstance(part, (str, UserString)):
+        value = str(part)
+    elif part is None or isinstance(part, (bool, np.bool_)):
+        value = None if part is None else bool(part)
+    elif isinstance(part, Integral):
+        value = int(part)
+    elif isinstance(part, Real):
+        value = float(part)
+    else:
+        raise TypeError(f"{type(part).__name__} is not known")
+    tag = get_tag(part)
+    return value if tag is None else Tagged(str(tag), value)
 
 
 def write_objects(tree: Mapping[str, Any]) -> bytes:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from mirific.asdf_files import plain, read_document, read_objects, world_coordinates, write_document, write_objects
+from mirific.asdf_files import described, plain, read_document, read_objects, world_coordinates, write_document
 from mirific.errors import BrokenWcs
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def asdf_bytes(meta: Mapping[str, Any], wcs: WCS | None = None) -> bytes:
     if wcs is None:
         return write_document({"meta": meta})
     try:
-        return write_objects({"meta": {**meta, "wcs": wcs}})
+        return write_document({"meta": {**meta, "wcs": described(wcs)}})
     except ValueError as error:
         todo = "run assign_wcs anew"
         raise BrokenWcs(
