@@ -113,7 +113,7 @@ def test_files_of_one_exposure_and_level_are_no_matter_of_chance(tmp_path):
         make_plan([path, other])
 
 
-def test_what_is_no_imaging_is_left_out_of_a_folder_and_refused_by_name(tmp_path, caplog):
+def test_what_is_no_imaging_is_left_out_of_a_folder_and_set_aside_by_name(tmp_path, caplog):
     caplog.set_level("WARNING", logger="mirific")
     write(tmp_path, "jw01040001001_02101_00001_mirimage_uncal", EXP_TYPE="MIR_IMAGE", DETECTOR="MIRIMAGE")
     target = write(tmp_path, "jw01040001001_02101_00002_mirimage_uncal", EXP_TYPE="MIR_TACQ")
@@ -126,6 +126,12 @@ def test_what_is_no_imaging_is_left_out_of_a_folder_and_refused_by_name(tmp_path
     for path in (target, parallel):
         with pytest.raises(NotMiriImaging):
             make_plan([path])
+    with pytest.raises(InputError, match=r"no exposures found, and .*EXP_TYPE MIR_TACQ"):
+        make_plan([target, parallel])
+    plan = make_plan(sorted(tmp_path.iterdir()))
+    assert [source.root[-14:] for source in plan.sources] == ["00001_mirimage"]
+    assert {(item.path, item.exposure) for item in plan.set_aside} == {(target, False), (parallel, False)}
+    assert "not an imaging exposure (EXP_TYPE MIR_TACQ)" in plan.set_aside[-1].reason
     assert make_plan([target], {"exposure.type": "MIR_IMAGE"}).sources[0].path == target
 
 
@@ -315,7 +321,7 @@ def test_what_cannot_be_read_is_set_aside(tmp_path):
     assert [item.path for item in plan.set_aside] == bad[:2]
     assert all(item.reason for item in plan.set_aside)
     bad[2].write_text("this is a shopping list")
-    with pytest.raises(InputError, match=r"3 of 5 exposures cannot be used; the first"):
+    with pytest.raises(InputError, match=r"3 of 5 exposures cannot be used, the first"):
         make_plan([tmp_path])
 
 
@@ -399,3 +405,90 @@ def test_time_series_are_calibrated_by_integration_and_in_no_mosaic(tmp_path, ca
     assert sum("no mosaic is made of it" in line for line in told(caplog)) == 3
     (alone,) = make_plan([tmp_path / f"{exposure(5, 'rateints')}.fits"]).sources
     assert alone.level == "rateints"  # who names them gets them
+
+
+def test_damaged_files_of_an_exposure_that_has_a_good_one_lose_nothing(tmp_path):
+    good = write(tmp_path, exposure(1))
+    damaged = [tmp_path / f"{exposure(1, level)}.fits" for level in ("rate", "cal")]
+    for path in damaged:
+        path.write_bytes(good.read_bytes()[:3000])
+    plan = make_plan([tmp_path])
+    assert [source.path for source in plan.sources] == [good]
+    assert {item.path for item in plan.set_aside} == set(damaged)
+    for level in ("rate", "cal"):  # two files, one exposure
+        (tmp_path / f"{exposure(2, level)}.fits").write_bytes(good.read_bytes()[:3000])
+    assert make_plan([tmp_path]).sources == plan.sources
+    (tmp_path / f"{exposure(3)}.fits").write_bytes(good.read_bytes()[:3000])
+    with pytest.raises(InputError, match=f"{exposure(2, '')}.*2 of 3 exposures cannot be used"):
+        make_plan([tmp_path])
+
+
+@pytest.mark.parametrize("names", ["ab", "ba"])
+@pytest.mark.parametrize("there", [True, False])
+def test_backgrounds_of_all_associations_are_known_before_anything_is_set_aside(tmp_path, names, there):
+    files = [write(tmp_path, exposure(k, "rate")) for k in (1, 2, 3)]
+    root, sky = exposure(1)[:-6], files[1].stem if there else exposure(8, "rate")
+    association(tmp_path, f"{names[0]}_asn.json", "image2", [product(root, [files[0].stem], [exposure(9, "rate")])])
+    association(tmp_path, f"{names[1]}_asn.json", "image2", [product(root, [files[0].stem], [sky])])
+    plan = make_plan([tmp_path])
+    if there:
+        assert plan.sources[0].backgrounds == (files[1],)
+        assert [item.path.stem for item in plan.set_aside] == [exposure(9, "rate")]
+    else:
+        assert [source.path for source in plan.sources] == files[1:]
+        assert plan.set_aside[-1].reason == "none of its backgrounds in a_asn.json, b_asn.json can be used"
+
+
+@pytest.mark.parametrize("order", ["abc", "cba"])
+def test_what_is_set_aside_is_no_background_for_others(tmp_path, order):
+    """Exposure 1 has 2 as background, which has 3, which is not there; 4 and 5 are that of each other."""
+    chain = {order[0]: (1, 2), order[1]: (2, 3)}
+    for k in (1, 2, 4, 5):
+        write(tmp_path, exposure(k, "rate"))
+    for name, (science, sky) in chain.items():
+        made = product(exposure(science)[:-6], [exposure(science, "rate")], [exposure(sky, "rate")])
+        association(tmp_path, f"{name}_asn.json", "image2", [made])
+    pairs = [product(exposure(a)[:-6], [exposure(a, "rate")], [exposure(b, "rate")]) for a, b in ((4, 5), (5, 4))]
+    association(tmp_path, f"{order[2]}_asn.json", "image2", pairs)
+    plan = make_plan([tmp_path])
+    assert [(source.root, [path.stem for path in source.backgrounds]) for source in plan.sources] == [
+        (exposure(4)[:-6], [exposure(5, "rate")]),
+        (exposure(5)[:-6], [exposure(4, "rate")]),
+    ]
+
+
+@pytest.mark.parametrize("level", ["rate", "uncal"])
+@pytest.mark.parametrize("given", ["folder", "associations", "third first", "files and third"])
+def test_stage_3_takes_what_stage_2_makes_by_the_name_that_it_gives(tmp_path, given, level):
+    files = [write(tmp_path, exposure(k, level)) for k in (1, 2)]
+    second = association(
+        tmp_path, "s_asn.json", "image2", [product(n, [f.stem]) for n, f in zip(("foo", "bar"), files, strict=True)]
+    )
+    third = association(tmp_path, "a_asn.json", "image3", [product("mine", ["foo_cal", "bar_cal"])])
+    inputs = {
+        "folder": [tmp_path],
+        "associations": [second, third],
+        "third first": [third, second],
+        "files and third": [*files, third, second],
+    }
+    plan = make_plan(inputs[given])
+    roots = tuple(exposure(k)[:-6] for k in (1, 2))
+    assert [(mosaic.root, mosaic.members) for mosaic in plan.mosaics] == [("mine", roots)]
+    assert [source.name("cal").file for source in plan.sources] == ["foo_cal.fits", "bar_cal.fits"]
+    assert plan.set_aside == ()
+
+
+def test_products_of_an_earlier_run_are_made_again_and_those_without_their_rate_are_used(tmp_path):
+    rate = write(tmp_path, exposure(1, "rate"))
+    association(tmp_path, "s_asn.json", "image2", [product("foo", [rate.stem])])
+    association(tmp_path, "a_asn.json", "image3", [product("mine", ["foo_cal"])])
+    old = write(tmp_path, "foo_cal")
+    plan = make_plan([tmp_path])
+    assert [source.path for source in plan.sources] == [rate]
+    assert [mosaic.members for mosaic in plan.mosaics] == [(exposure(1)[:-6],)]
+    rate.write_bytes(rate.read_bytes()[:3000])
+    plan = make_plan([tmp_path])
+    assert [source.path for source in plan.sources] == [old]
+    assert [(mosaic.root, mosaic.members) for mosaic in plan.mosaics] == [("mine", ("foo",))]
+    rate.unlink()
+    assert make_plan([tmp_path]).mosaics == plan.mosaics

@@ -197,3 +197,43 @@ def test_rates_of_backgrounds_are_made_before_what_needs_them(monkeypatch, worke
         ("c", "cal", True),
     ]
     assert jobs[2].backgrounds == (Path("out/b_rate.fits"),)
+
+
+@pytest.mark.parametrize("workers", [None, 1])
+@pytest.mark.parametrize("failed", ["", "y", "xy"])
+def test_failed_backgrounds_are_tried_once_and_no_old_rate_takes_their_place(
+    monkeypatch, caplog, tmp_path, failed, workers
+):
+    """Two science exposures with the backgrounds x and y, whose rates of an earlier run are in the folder."""
+    jobs: list[ExposureJob] = []
+
+    def begin(job: ExposureJob) -> Begun:
+        jobs.append(job)
+        if job.source.root in failed:
+            raise InputError("cut off", where=job.source.path)
+        return Begun(job, None, ExposureResult(job.source.root, {"rate": tmp_path / f"{job.source.root}_rate.fits"}))
+
+    monkeypatch.setattr(run, "begin", begin)
+    monkeypatch.setattr(run, "finish", lambda begun: begun.result)
+    monkeypatch.setattr(run, "reduce_exposure", lambda job: begin(job).result)
+    skies = tuple(Path(f"{sky}_uncal.fits") for sky in "xy")
+    for sky in "xy":
+        (tmp_path / f"{sky}_rate.fits").write_text("stale")
+    roots = "abxycdef"
+    sources = [Source(r, Path(f"{r}_uncal.fits"), "uncal", "F770W", skies if r in "ab" else ()) for r in roots]
+    given = Settings(to="cal"), FixedReferences({}), tmp_path, Serial()
+    result = run.run_plan(Plan(tuple(sources), ()), *given, workers=workers)
+    assert sum(job.source.root in failed for job in jobs) == len(failed)
+    left = tuple(tmp_path / f"{sky}_rate.fits" for sky in "xy" if sky not in failed)
+    assert {job.backgrounds for job in jobs if job.source.root in "ab"} == ({left} if left else set())
+    reasons = {item.path.name[0]: item.reason for item in result.set_aside}
+    assert reasons.keys() == set(failed) | (set("ab") if failed == "xy" else set())
+    assert all(reasons[sky] == "cut off" for sky in failed)
+    assert all("none of its backgrounds could be reduced" in reasons[root] for root in "ab" if root in reasons)
+    assert ("without its background y_uncal.fits" in caplog.text) == (failed == "y")
+
+
+def test_more_files_of_an_exposure_count_once(monkeypatch):
+    Night(monkeypatch, "a in stage 1")
+    known = tuple(SetAside(Path(f"{name}.fits"), "damaged") for name in ("a_rate", "a_cal", "b_cal"))
+    assert len(_night("abc", {"m": "abc"}, known=known).exposures) == 2

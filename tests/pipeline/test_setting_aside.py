@@ -49,8 +49,18 @@ def test_what_concerns_all_is_raised(kind):
 )
 def test_more_than_half_must_be_usable(bad, total, enough):
     aside = [SetAside(PATH.with_name(f"jw{k}_uncal.fits"), "damaged") for k in range(bad)]
+    usable = {f"jw{k}" for k in range(bad, total)}
     if enough:
-        check_enough(aside, total)
+        check_enough(aside, usable, total)
         return
     with pytest.raises(InputError, match=r"jw0_uncal.fits: .*damaged"):
-        check_enough(aside, total)
+        check_enough(aside, usable, total)
+
+
+def test_the_first_that_is_lost_is_named():
+    """Not a file whose exposure can be used from another one, nor what is no exposure."""
+    beside = SetAside(PATH.with_name("jw9_cal.fits"), "damaged"), SetAside(PATH.with_name("a_asn.json"), "bad", False)
+    aside = [*beside, *(SetAside(PATH.with_name(f"jw{k}_uncal.fits"), "cut off") for k in (1, 2))]
+    check_enough(beside, {"jw9"}, 1)
+    with pytest.raises(InputError, match=r"jw1_uncal.fits: at least 2 of 3 .*cut off"):
+        check_enough(aside, {"jw9"}, 3)

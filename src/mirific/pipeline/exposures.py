@@ -197,13 +197,15 @@ def _calibrated(rate: Image | None, job: ExposureJob, result: ExposureResult) ->
     """Stage 2, for the rate and, in a time series, for those of the integrations."""
     integrations = result.products.get("rateints") if job.source.time_series else None
     integrations = integrations or job.source.integrations
+    overrides = dict(job.settings.metadata)
+    backgrounds = tuple(io.read_image(path, overrides) for path in job.backgrounds)
     if job.source.level == "cal":
         result = replace(result, products={"cal": job.source.path})
     else:
         path = result.products.get("rate", job.source.path)
-        rate = io.read_image(path, dict(job.settings.metadata)) if rate is None else rate
-        result = _image2(rate, job, result)
-    return result if integrations is None else _integrations(integrations, job, result)
+        rate = io.read_image(path, overrides) if rate is None else rate
+        result = _image2(rate, backgrounds, job, result)
+    return result if integrations is None else _integrations(integrations, backgrounds, job, result)
 
 
 def _detector1(job: ExposureJob) -> Image:
@@ -235,11 +237,10 @@ def _with_rates(rate: Image, job: ExposureJob, result: ExposureResult) -> Exposu
     return replace(result, products=products, history=rate.history, seconds=seconds, flags=count_flags(rate))
 
 
-def image2_steps(job: ExposureJob, image: Image) -> tuple[Any, ...]:
+def image2_steps(job: ExposureJob, image: Image, backgrounds: tuple[Image, ...] = ()) -> tuple[Any, ...]:
     """Steps of stage 2, with the parameters of CRDS and the user in force."""
     from mirific.image2 import AssignWcs, Background, FlatField, Photom
 
-    backgrounds = tuple(io.read_image(path) for path in job.backgrounds)
     steps = (
         Background(backgrounds=backgrounds, parity=job.settings.parity),
         AssignWcs(),
@@ -249,19 +250,22 @@ def image2_steps(job: ExposureJob, image: Image) -> tuple[Any, ...]:
     return tuple(job.settings.configure(step, image.meta, job.references) for step in steps)
 
 
-def _integrations(path: Path, job: ExposureJob, result: ExposureResult) -> ExposureResult:
+def _integrations(
+    path: Path, backgrounds: tuple[Image, ...], job: ExposureJob, result: ExposureResult
+) -> ExposureResult:
     """Stage 2 for the rates of all integrations; writes calints."""
     start = time.perf_counter()
     rates = io.read_image(path, dict(job.settings.metadata))
-    written = _write(run_steps(image2_steps(job, rates), rates, job.references), "calints", job, result.state)
+    cal = run_steps(image2_steps(job, rates, backgrounds), rates, job.references)
+    written = _write(cal, "calints", job, result.state)
     seconds = {**result.seconds, "calints": time.perf_counter() - start}
     return replace(result, products={**result.products, "calints": written}, seconds=seconds)
 
 
-def _image2(rate: Image, job: ExposureJob, result: ExposureResult) -> ExposureResult:
+def _image2(rate: Image, backgrounds: tuple[Image, ...], job: ExposureJob, result: ExposureResult) -> ExposureResult:
     """Stage 2; writes cal, or calints where the rates are those of integrations."""
     start = time.perf_counter()
-    cal = run_steps(image2_steps(job, rate), rate, job.references)
+    cal = run_steps(image2_steps(job, rate, backgrounds), rate, job.references)
     done = time.perf_counter()
     single: dict[str, Path] = {}
     if singles.wanted(job.settings) and cal.data.ndim == 2:

@@ -7,7 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from mirific.io.associations import ENDINGS, Association, Product, read_associat
 from mirific.io.names import Name, check_name, part_of_name
 from mirific.io.ownership import written_by_mirific
 from mirific.io.peek import LEVELS, Peek, not_miri_imaging, peek
+from mirific.pipeline.setting_aside import SetAside, check_enough
 
 __all__ = ["MosaicPlan", "Plan", "SetAside", "Source", "make_plan"]
 
@@ -87,23 +88,6 @@ class MosaicPlan:
 
 
 @dataclass(frozen=True)
-class SetAside:
-    """A file that cannot be used, or a mosaic that cannot be made, and why; the rest goes on.
-
-    Parameters
-    ----------
-    path : Path
-    reason : str
-    exposure : bool
-        Whether it counts among the exposures: a member of an association that nobody gave does not.
-    """
-
-    path: Path
-    reason: str
-    exposure: bool = True
-
-
-@dataclass(frozen=True)
 class Plan:
     """All that a run is going to do.
 
@@ -137,7 +121,7 @@ def make_plan(
     Of several levels of one exposure the rawest is taken. Members of associations are found by exposure among what is
     given, else beside the association. Exposures that no association for stage 3 names make one mosaic for each
     programme, target, filter and subarray. What a folder holds beside MIRI imaging, such as target acquisitions and
-    parallel exposures, is left out; what cannot be read is set aside.
+    parallel exposures, is left out; what cannot be read, and what the user names and is no MIRI imaging, is set aside.
 
     Parameters
     ----------
@@ -162,41 +146,43 @@ def make_plan(
     exposures = _look(collected, metadata, progress)
     associated = _Associated.of(collected.associations, exposures, to)
     refusals = {**exposures.refusals, **associated.refusals}
-    _check_enough(given, associated.usable, refusals)
+    set_aside = tuple(
+        SetAside.of(path, error, exposure=_is_of_exposure(path, error)) for path, error in refusals.items()
+    )
+    _check_any(given, associated.usable, refusals)
+    lost = {item.root for item in set_aside if item.exposure}
+    check_enough(set_aside, associated.usable, len(lost | associated.usable.keys()))
     sources = tuple(_source(root, exposures, associated) for root in _in_order_of_time(associated.usable))
     mosaics = _mosaics(associated, sources, associated.usable)
     _check_twice(sources, mosaics)
     read = [path for source in sources for path in (source.path, source.integrations) if path is not None]
     tables = [association.path for association, _ in collected.associations]
     named = [path for path, by_name in collected.files.items() if by_name]
-    set_aside = tuple(
-        SetAside(path, error.what, not isinstance(error, _Absent) and path.suffix.lower() not in ENDINGS)
-        for path, error in refusals.items()
-    )
     return Plan(sources, mosaics, set_aside, tuple(dict.fromkeys((*read, *tables, *named))))
 
 
-def _check_enough(given: Sequence[Path], usable: Mapping[str, Peek], refusals: Mapping[Path, MirificError]) -> None:
-    """Refuse to go on where no exposure, or less than half of them, can be used.
+def _is_of_exposure(path: Path, error: MirificError) -> bool:
+    """Whether what cannot be used is an exposure that was given."""
+    return not isinstance(error, (_Absent, NotMiriImaging)) and path.suffix.lower() not in ENDINGS
+
+
+def _check_any(given: Sequence[Path], usable: Mapping[str, Peek], refusals: Mapping[Path, MirificError]) -> None:
+    """Refuse to go on where there are no exposures at all.
 
     Raises
     ------
     InputError
-        With the first reason.
+        With the first reason, if there is one.
     """
-    where = ", ".join(map(str, given))
-    errors = [error for path, error in refusals.items() if _root(path) not in usable and not isinstance(error, _Absent)]
-    exposures = [error for error in errors if Path(str(error.where)).suffix.lower() not in ENDINGS]
-    if not usable and len(errors) == 1:
-        raise errors[0]
-    if not usable and not errors:
+    errors = [error for error in refusals.values() if not isinstance(error, _Absent)]
+    if usable or (len(errors) > 1 and any(_is_of_exposure(path, error) for path, error in refusals.items())):
+        return
+    if not errors:
+        where = ", ".join(map(str, given))
         raise InputError("no exposures found", where=where, todo="give uncal, rate or cal files")
-    if len(exposures) > len(usable):
-        total = len(exposures) + len(usable)
-        what = f"{len(exposures)} of {total} exposures cannot be used; the first: {exposures[0]}"
-        raise InputError(what, where=where)
-    if not usable:
-        raise InputError(f"no exposures found, and {errors[0]}", where=where)
+    if len(errors) > 1:
+        raise InputError(f"no exposures found, and {errors[0]}", where=", ".join(map(str, given)))
+    raise errors[0]
 
 
 class _Absent(InputError):
@@ -240,11 +226,24 @@ def _collect(inputs: list[Path], output: Path | None) -> _Collected:
             if named:
                 raise
             collected.refusals[path] = error
-    known = {Name.parse(path).root for path in collected.files}
-    for association, named in collected.associations:
-        for path in _beside(association, known, named):
-            add(path, named)
+    made_from = _made_from(association for association, _ in collected.associations)
+    for last in (False, True):  # what stage 3 takes can be made of what is beside the others
+        known = {Name.parse(path).root for path in collected.files}
+        known.update(name for name, root in made_from.items() if last and root in known)
+        for association, named in collected.associations:
+            for path in _beside(association, known, named) if (association.stage == 3) == last else ():
+                add(path, named)
     return collected
+
+
+def _made_from(associations: Iterable[Association]) -> dict[str, str]:
+    """Exposures by the names of what stage 2 makes of them, where these are others."""
+    made: dict[str, str] = {}
+    for association in associations:
+        for product in association.products if association.stage == 2 else ():
+            if len(product.science) == 1 and product.name != _root(product.science[0]):
+                made.setdefault(product.name, _root(product.science[0]))
+    return made
 
 
 def _below(folder: Path, output: Path | None, refusals: dict[Path, MirificError]) -> Iterator[Path]:
@@ -313,14 +312,17 @@ def _look(collected: _Collected, metadata: Mapping[str, Any] | None, progress: C
         try:
             root = check_name(Name.parse(path).root, path)
             seen = peek(path, metadata)
+            if _is_wanted(seen, named=named):
+                levels.setdefault(root, {}).setdefault(seen.level, []).append(seen)
         except InputError as error:
             if isinstance(error, NotMiriImaging) and not named:
                 log.warning("%s: left out, %s", path, error.what)
-                continue
-            refusals[path] = error
-            continue
-        if _is_wanted(seen, named=named):
-            levels.setdefault(root, {}).setdefault(seen.level, []).append(seen)
+            else:
+                refusals[path] = error
+    for name, root in _made_from(association for association, _ in collected.associations).items():
+        if levels.get(name, {}).keys() == {"cal"} and levels.get(root, {}).keys() & {"uncal", "rate"}:
+            log.info("%s_cal: made of %s, which is given too, starting from that", name, root)
+            del levels[name]
     peeks, integrations = dict[str, Peek](), dict[str, Peek]()
     for root, found in levels.items():
         level = next((level for level in LEVELS if level in found and level != "rateints"), "rateints")
@@ -333,15 +335,19 @@ def _look(collected: _Collected, metadata: Mapping[str, Any] | None, progress: C
 
 
 def _is_wanted(seen: Peek, *, named: bool) -> bool:
-    """Whether something is made of a file, as far as its headers tell; one that the user named must be MIRI imaging."""
+    """Whether something is made of a file, as far as its headers tell.
+
+    Raises
+    ------
+    NotMiriImaging
+        If it is none.
+    """
     cards = ("TELESCOP", "INSTRUME", "DETECTOR", "EXP_TYPE")
     refusal = "" if "INSTRUME" not in seen.cards else not_miri_imaging(*(seen.cards.get(card) for card in cards))
-    if refusal and named:
+    if refusal:
         raise NotMiriImaging(refusal, where=seen.path, todo="give MIRI imaging exposures")
     if seen.level in {"i2d", "calints"}:
-        refusal = refusal or f"nothing is made of {seen.level}"
-    if refusal:
-        log.warning("%s: left out, %s", seen.path, refusal)
+        log.warning("%s: left out, nothing is made of %s", seen.path, seen.level)
         return False
     if seen.level == "rateints" and not named and not seen.is_time_series:
         log.info("%s: left out, integrations are calibrated of time series only", seen.path)
@@ -407,9 +413,16 @@ class _Associated:
         peeks = exposures.peeks
         made = cls(dict(peeks), {}, {}, set(), [], {})
         known = {_root(path) for path in exposures.refusals} | peeks.keys()
-        for association, named in associations:
+        made_from = {
+            name: root
+            for name, root in _made_from(association for association, _ in associations).items()
+            if root in peeks or (root in known and name not in peeks)
+        }
+        followed = [(_by_exposure(association, made_from), named) for association, named in associations]
+        backgrounds: dict[str, dict[str, Association]] = {}
+        for association, named in followed:
             for product in association.products:
-                here = [root for member in product.science if (root := Name.parse(member).root) in peeks]
+                here = [root for member in product.science if (root := _root(member)) in peeks]
                 if association.stage == 0 or not here:
                     what = "none of its exposures is here" if association.stage else f"it is for {association.kind}"
                     level = logging.WARNING if named else logging.INFO
@@ -419,11 +432,21 @@ class _Associated:
                     made._miss(association, member, known)
                 if association.stage == 3:
                     made.mosaics.append((association, product))
-                else:
-                    made._follow_stage2(association, product, here, to, known)
-        products = [product for association, _ in associations for product in association.products]
-        science = {Name.parse(member).root for product in products for member in product.science}
-        made.aside.update(Name.parse(m).root for product in products for m in product.background)
+                    continue
+                made._name(association, product, here)
+                for member in product.background if to != "rate" else ():
+                    if made._is_usable_background(_root(member)):
+                        continue
+                    made._miss(association, member, known)
+                    log.warning("%s: background %s cannot be used", association.path, member.name)
+                for root in here if to != "rate" else ():
+                    wanted = backgrounds.setdefault(root, {})
+                    for member in product.background:
+                        wanted.setdefault(_root(member), association)
+        made._take_backgrounds(backgrounds)
+        products = [product for association, _ in followed for product in association.products]
+        science = {_root(member) for product in products for member in product.science}
+        made.aside.update(_root(member) for product in products for member in product.background)
         made.aside.difference_update(science)
         return made
 
@@ -433,33 +456,63 @@ class _Associated:
             what = f"not there, though {association.path.name} names it"
             self.refusals[member] = _Absent(what, where=member)
 
-    def _follow_stage2(
-        self, association: Association, product: Product, here: list[str], to: str, known: set[str]
-    ) -> None:
-        """Names and backgrounds of one product."""
+    def _name(self, association: Association, product: Product, here: Sequence[str]) -> None:
+        """Take note of the name of a product of stage 2.
+
+        Raises
+        ------
+        InputError
+            If its exposure has another one already.
+        """
         if len(product.science) > 1:
             log.info("%s: exposures of product %s keep their names", association.path, product.name)
         elif self.names.setdefault(here[0], product.name) != product.name:
             what = f"{here[0]} is in two products, {self.names[here[0]]} and {product.name}"
             raise InputError(what, where=association.path, todo="give one of the associations")
-        if not product.background or to == "rate":
-            return
-        for root in here:
-            if self.usable[root].level == "cal":
+
+    def _is_usable_background(self, root: str) -> bool:
+        return root in self.usable and self.usable[root].level in {"uncal", "rate", "rateints"}
+
+    def _take_backgrounds(self, wanted: Mapping[str, Mapping[str, Association]]) -> None:
+        """Give exposures the backgrounds that all associations name for them; set aside those that are left with none.
+
+        What is set aside is no background for others either.
+
+        Parameters
+        ----------
+        wanted : mapping
+            By science exposure, its background exposures and the associations that name them.
+        """
+        for root in wanted:
+            if wanted[root] and self.usable[root].level == "cal":
                 log.warning("%s: calibrated already, its backgrounds are not subtracted", self.usable[root].path)
-                continue
-            levels = {"uncal", "rate", "rateints"}
-            wanted = {Name.parse(member).root: member for member in product.background}
-            fit = [one for one in wanted if one in self.usable and self.usable[one].level in levels]
-            for one in wanted.keys() - fit:
-                self._miss(association, wanted[one], known)
-                log.warning("%s: background %s cannot be used", self.usable[root].path, wanted[one].name)
-            if fit:
-                self.backgrounds[root] = tuple(dict.fromkeys((*self.backgrounds.get(root, ()), *fit)))
-            else:
-                what = f"none of its backgrounds in {association.path.name} can be used"
-                self.refusals[self.usable[root].path] = InputError(what, where=self.usable[root].path)
-                del self.usable[root]
+        raw = {root: members for root, members in wanted.items() if members and self.usable[root].level != "cal"}
+        while without := [
+            root
+            for root, members in raw.items()
+            if root in self.usable and not any(map(self._is_usable_background, members))
+        ]:
+            for root in without:
+                tables = ", ".join(dict.fromkeys(association.path.name for association in raw[root].values()))
+                path = self.usable.pop(root).path
+                self.refusals[path] = InputError(f"none of its backgrounds in {tables} can be used", where=path)
+        for root in raw.keys() & self.usable.keys():
+            self.backgrounds[root] = tuple(filter(self._is_usable_background, raw[root]))
+
+
+def _by_exposure(association: Association, made_from: Mapping[str, str]) -> Association:
+    """The same for stage 3, its members named by exposure where stage 2 gives their files names of their own."""
+
+    def renamed(member: Path) -> Path:
+        name = Name.parse(member)
+        known = name.suffix in {"cal", "calints"} and name.root in made_from
+        return member.with_name(replace(name, root=made_from[name.root]).file) if known else member
+
+    products = tuple(
+        replace(product, science=tuple({_root(member): member for member in map(renamed, product.science)}.values()))
+        for product in association.products
+    )
+    return replace(association, products=products) if association.stage == 3 else association
 
 
 def _root(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +14,8 @@ from mirific.execute import Executor, Serial, Threads, available_cores
 from mirific.execute.compiler import load_compiler
 from mirific.io.names import Name
 from mirific.pipeline.exposures import Begun, ExposureJob, ExposureResult, begin, finish, reduce_exposure
-from mirific.pipeline.plan import Plan, SetAside
-from mirific.pipeline.setting_aside import check_enough, tried
+from mirific.pipeline.plan import Plan
+from mirific.pipeline.setting_aside import SetAside, check_enough, tried
 from mirific.pipeline.settings import Settings
 from mirific.step import References
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from mirific.pipeline.mosaics import MosaicJob, MosaicResult
 
 __all__ = ["RunResult", "run_plan"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ def run_plan(
     MirificError
         If a parameter is unacceptable, CRDS does not answer, or the output cannot be written.
     """
-    total = len(plan.sources) + sum(item.exposure for item in plan.set_aside)
-    check_enough(plan.set_aside, total)
+    usable = {source.root for source in plan.sources}
+    total = len(usable | {item.root for item in plan.set_aside if item.exposure})
+    check_enough(plan.set_aside, usable, total)
     rates = {source.path: output / source.name("rate").file for source in plan.sources if source.level == "uncal"}
     jobs = [
         ExposureJob(
@@ -81,18 +85,21 @@ def run_plan(
         )
         for source in plan.sources
     ]
-    jobs = _with_backgrounds(jobs, executor, workers)
+    jobs, lost = _with_backgrounds(jobs, executor, workers)
     if any(source.level != "uncal" for source in plan.sources):
         load_compiler()
         if settings.to != "rate":
             load_in_background()
     exposures: list[ExposureResult] = []
     set_aside = list(plan.set_aside)
-    for source, exposure in zip(plan.sources, _reduced(jobs, executor, workers), strict=True):
+    reduced = _reduced([job for job in jobs if job.source.root not in lost], executor, workers)
+    for source in plan.sources:
+        exposure = lost[source.root] if source.root in lost else next(reduced)
         if isinstance(exposure, SetAside):
             references.context()  # where CRDS does not answer at all, that is the reason
             set_aside.append(exposure)
-            check_enough(set_aside, total)
+            usable.discard(source.root)
+            check_enough(set_aside, usable, total)
         else:
             exposures.append(exposure)
         advance(source.root)
@@ -113,29 +120,51 @@ def run_plan(
             mosaics.append(mosaic)
             set_aside.extend(one for one in mosaic.set_aside if one not in set_aside)
         advance(item.root)
-    check_enough(set_aside, total)
+    unread = {item.path for item in set_aside}
+    check_enough(set_aside, usable - {root for root, path in images.items() if path in unread}, total)
     if failed and not mosaics:
         raise InputError(failed[0].reason, where=failed[0].path.name)
     return RunResult(tuple(exposures), tuple(mosaics), (*set_aside, *failed))
 
 
-def _with_backgrounds(jobs: list[ExposureJob], executor: Executor, workers: int | None) -> list[ExposureJob]:
-    """Make the rates that other exposures need as background, so that all can go on in any order."""
+def _with_backgrounds(
+    jobs: list[ExposureJob], executor: Executor, workers: int | None
+) -> tuple[list[ExposureJob], dict[str, SetAside]]:
+    """Make the rates that other exposures need as background, so that all can go on in any order.
+
+    Returns
+    -------
+    list of ExposureJob
+        All jobs, with the backgrounds that there are.
+    dict of SetAside
+        Exposures that cannot go on, by root: failed backgrounds, and those that are left without any. What an earlier
+        run left in the place of a failed one is not read.
+    """
     needed = {path for job in jobs for path in job.source.backgrounds}
     if jobs and jobs[0].settings.to == "rate":
-        return jobs
+        return jobs, {}
     first = [replace(job, only_rate=True) for job in jobs if job.source.level == "uncal" and job.source.path in needed]
-    results = [*zip(first, _reduced(first, executor, workers), strict=True)]
-    made = {job.source.root: rate for job, rate in results if not isinstance(rate, SetAside)}
-    lost = {job.output / job.source.name("rate").file for job, rate in results if isinstance(rate, SetAside)}
-    return [
-        replace(
-            job,
-            rate=made.get(job.source.root),
-            backgrounds=tuple(path for path in job.backgrounds if path not in lost) or job.backgrounds,
-        )
-        for job in jobs
-    ]
+    made: dict[str, ExposureResult] = {}
+    lost: dict[str, SetAside] = {}
+    failed: set[Path] = set()
+    for job, rate in zip(first, _reduced(first, executor, workers), strict=True):
+        if isinstance(rate, SetAside):
+            lost[job.source.root] = rate
+            failed.add(job.source.path)
+        else:
+            made[job.source.root] = rate
+    ready = []
+    for job in jobs:
+        pairs = [*zip(job.source.backgrounds, job.backgrounds, strict=True)]
+        left = tuple(rate for path, rate in pairs if path not in failed)
+        without = ", ".join(path.name for path, _ in pairs if path in failed)
+        if without and not left:
+            reason = f"none of its backgrounds could be reduced ({without})"
+            lost.setdefault(job.source.root, SetAside(job.source.path, reason))
+        elif without:
+            log.warning("%s: without its background %s, which could not be reduced", job.source.path, without)
+        ready.append(replace(job, rate=made.get(job.source.root), backgrounds=left))
+    return ready, lost
 
 
 #: Exposures that are worked on at the same time by the threads of this process; each takes some 120 MB.
