@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= mirific-demo
 
-.PHONY: demo test test-slow lint bench docs clean
+.PHONY: demo test test-slow test-bounds lint bench docs clean
 .DELETE_ON_ERROR:
 
 $(VENV)/installed: pyproject.toml
@@ -31,6 +31,10 @@ test: lint   ## all tests that fit in ten minutes
 
 test-slow: $(VENV)/installed-test   ## the long ones: many seeds, full frames, all filters
 	$(BIN)/python -m pytest -m slow
+
+test-bounds: $(VENV)/installed-test   ## tests of the kernels, which check that they stay within their arrays
+	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/build/bounds $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not oracle" \
+		tests/test_sorting_kernels.py tests/detector1 tests/image2 tests/image3 tests/issues tests/simulate
 
 bench: $(VENV)/installed   ## official pipeline and mirific on the same files, alternating
 	$(BIN)/python -m benchmarks.peers
