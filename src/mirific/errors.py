@@ -8,6 +8,7 @@
     │   ├── BrokenWcs          the product carries no usable world coordinates
     │   └── KeywordMissing     a header lacks what a step needs of it
     ├── ReferenceMissing       CRDS has no answer, or the answer is not on disk
+    ├── ReferencesUnavailable  CRDS cannot be asked at all
     ├── ParameterError         an unknown parameter, or a value outside its bounds
     └── OutputError            a product cannot be written
 
@@ -29,6 +30,7 @@ __all__ = [
     "OutputError",
     "ParameterError",
     "ReferenceMissing",
+    "ReferencesUnavailable",
     "printable",
 ]
 
@@ -98,6 +100,10 @@ class KeywordMissing(InputError, KeyError):
 
 class ReferenceMissing(MirificError):
     """A reference file that a step needs cannot be had."""
+
+
+class ReferencesUnavailable(MirificError):
+    """CRDS cannot be asked: that concerns all exposures of a run, not the one that was first to ask."""
 
 
 class ParameterError(MirificError):

@@ -13,6 +13,7 @@ from mirific.errors import (
     OutputError,
     ParameterError,
     ReferenceMissing,
+    ReferencesUnavailable,
 )
 from mirific.pipeline.plan import SetAside
 from mirific.pipeline.setting_aside import check_enough, tried
@@ -38,7 +39,7 @@ def test_the_reason_names_another_place():
     assert aside.reason == "gain.fits: not in the cache"
 
 
-@pytest.mark.parametrize("kind", [OutputError, ParameterError, ZeroDivisionError, MemoryError])
+@pytest.mark.parametrize("kind", [OutputError, ParameterError, ReferencesUnavailable, ZeroDivisionError, MemoryError])
 def test_what_concerns_all_is_raised(kind):
     with pytest.raises(kind):
         tried(_raising(kind("no room")), 1, PATH)

@@ -14,9 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mirific.errors import InputError, ReferenceMissing
+from mirific.errors import InputError, ReferenceMissing, ReferencesUnavailable
 from mirific.instrument.filters import FILTERS
 from mirific.instrument.subarrays import IMAGING, SUBARRAYS
+from mirific.pipeline.setting_aside import tried
 from mirific.references import Crds, FixedReferences, crds_process
 from mirific.references.crds_process import ClientProcess, Refused, Silent, client_process
 from mirific.references.demo.mappings import CONTEXT
@@ -246,31 +247,63 @@ def test_answers_come_to_those_who_asked(crds):
 
 
 @pytest.fixture
-def impatient(crds, monkeypatch):
+def impatient(crds, monkeypatch, request):
     """A client of its own that is given up after two seconds, and stands up to what is done to it."""
     monkeypatch.setattr(crds_process, "PATIENCE", 2.0)
-    monkeypatch.setenv("CRDS_TEST", "impatient")
+    monkeypatch.setenv("CRDS_TEST", request.node.name)
     client = client_process(crds.environment())
     assert client.ask("context", given=None) == CONTEXT
     yield client
     client.end()
 
 
-def test_a_client_that_was_stopped_is_an_error_after_a_stated_time(crds, impatient):
+@pytest.fixture
+def stopped(impatient, monkeypatch):
+    """All clients that are started from now on are stopped, as the running one is; the list has those new ones."""
+    os.kill(impatient._process.pid, signal.SIGSTOP)
+    started = []
+
+    def start(environment):
+        started.append(ClientProcess(environment))
+        os.kill(started[-1]._process.pid, signal.SIGSTOP)
+        return started[-1]
+
+    monkeypatch.setattr(crds_process, "ClientProcess", start)
+    yield started
+    for client in started:
+        client.end()
+
+
+def test_a_client_that_was_stopped_is_replaced_after_a_stated_time(crds, impatient, monkeypatch):
     os.kill(impatient._process.pid, signal.SIGSTOP)
     start = time.monotonic()
-    with pytest.raises(ReferenceMissing, match=r"gave no sign of life for 2 s; see whether it was stopped"):
-        Crds(path=crds._path).open(exposure(), ("gain",))
-    assert 1.5 < time.monotonic() - start < 10
-    assert not impatient.alive or impatient._process.wait(5)
+    monkeypatch.setattr(crds_process, "ClientProcess", lambda environment: ClientProcess(environment, 60.0))
+    assert Crds(path=crds._path).open(exposure(), ("gain",))["gain"] is not None
+    assert 1.5 < time.monotonic() - start < 30
+    assert not impatient.alive
 
 
-def test_a_client_that_is_stopped_while_all_is_expected_of_it(crds, impatient):
+def test_two_clients_that_are_silent_concern_all_exposures(crds, stopped):
+    start = time.monotonic()
+    with pytest.raises(ReferencesUnavailable, match=r"no sign of life for 2 s; .*see whether it was stopped"):
+        tried(lambda _: Crds(path=crds._path).open(exposure(), ("gain",)), 1, Path("jw1_uncal.fits"))
+    assert 3.5 < time.monotonic() - start < 20
+    assert len(stopped) == 1
+
+
+def test_a_client_that_is_stopped_while_all_is_expected_of_it(crds, stopped):
     hasty = Crds(path=crds._path)
-    os.kill(impatient._process.pid, signal.SIGSTOP)
     hasty.expect(exposure(), ("gain",), ())
-    with pytest.raises(ReferenceMissing, match="no sign of life"):
+    with pytest.raises(ReferencesUnavailable, match="no sign of life"):
         hasty.open(exposure(), ("gain",))
+
+
+def test_a_client_that_is_killed_while_it_is_asked_is_replaced(crds, impatient):
+    asked = Crds(path=crds._path)
+    asked.environment()
+    os.kill(impatient._process.pid, signal.SIGSTOP)
+    threading.Timer(0.5, impatient._process.kill).start()
+    assert asked.open(exposure(), ("gain",))["gain"] is not None
 
 
 def test_questions_that_a_stopped_client_does_not_read_wait_no_longer(impatient):

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mirific.errors import ReferenceMissing
+from mirific.errors import ReferenceMissing, ReferencesUnavailable
 from mirific.exposure import Metadata
 from mirific.references.crds_process import NO_SERVER, Refused, Silent, client_process, crds_environment
 from mirific.references.files import ReferenceFile, Window, window_of
@@ -106,6 +106,8 @@ class Crds:
         ------
         ReferenceMissing
             If neither a cache nor a server answers, or the context is unknown.
+        ReferencesUnavailable
+            If no client answers; so do all that ask.
         """
         if self._context is None:
             self._context = str(self._ask("the context", "context"))
@@ -133,10 +135,9 @@ class Crds:
         new = [kind for kind in kinds if kind not in self._chosen.get(facts, {})]
         if new and facts not in self._expected:
             client = client_process(self.environment())
-            asked = _asked(meta)
-            self._expected[facts] = _awaited(
-                lambda: client.put("choose", given=self._given, parameters=asked, types=new)
-            )
+            with contextlib.suppress(Silent):  # who wants it asks another client
+                answer = client.put("choose", given=self._given, parameters=_asked(meta), types=new)
+                self._expected[facts] = answer
 
     def _facts(self, meta: Mapping[str, Any]) -> _Facts:
         """What CRDS may choose by; that of the last exposure is kept, as each is asked for often."""
@@ -152,9 +153,10 @@ class Crds:
         chosen = self._chosen.setdefault(facts, {})
         answer = self._expected.pop(facts, None)
         if answer is not None:
-            # What is refused here is asked for again, one by one, by those who want it.
-            with contextlib.suppress(Refused):
-                found = _awaited(answer)
+            # What is refused here is asked for again, one by one, by those who want it; of another client where this
+            # one is silent.
+            with contextlib.suppress(Refused, Silent):
+                found = answer()
                 chosen.update(found["names"])
                 self._paths.update(
                     {found["names"][kind]: path for kind, path in found["paths"].items() if os.path.isfile(path)}
@@ -261,12 +263,25 @@ class Crds:
         return {kind: self._paths[name] for kind, name in names.items()}
 
     def _ask(self, what: str, question: str, **arguments: Any) -> Any:
-        """Ask the client, and turn its refusal into an error of ours."""
+        """Ask the client, and turn its refusal into an error of ours; one that is silent is replaced, but once.
+
+        Raises
+        ------
+        ReferenceMissing
+            If it refuses.
+        ReferencesUnavailable
+            If two of them are silent.
+        """
         try:
-            client = client_process(self.environment())
-            return _awaited(lambda: client.ask(question, given=self._given, **arguments))
+            try:
+                return client_process(self.environment()).ask(question, given=self._given, **arguments)
+            except Silent:
+                return client_process(self.environment()).ask(question, given=self._given, **arguments)
         except Refused as refusal:
             raise self._failure(what, str(refusal)) from refusal
+        except Silent as silence:
+            todo = "see whether it was stopped, and run it again with --resume"
+            raise ReferencesUnavailable(f"{silence}; another one before it fared no better", todo=todo) from silence
 
     def _failure(self, what: str, reason: str) -> ReferenceMissing:
         place = self._given or os.environ.get("CRDS_CONTEXT") or os.environ.get("CRDS_PATH")
@@ -275,14 +290,6 @@ class Crds:
             where=place,
             todo="check CRDS_CONTEXT, CRDS_PATH, CRDS_SERVER_URL and the network",
         )
-
-
-def _awaited(answer: Callable[[], Any]) -> Any:
-    """Wait for an answer; that of a client that was stopped does not come."""
-    try:
-        return answer()
-    except Silent as silence:
-        raise ReferenceMissing(str(silence), todo="see whether it was stopped, and run it again") from silence
 
 
 def _asked(meta: Mapping[str, Any]) -> dict[str, Any]:

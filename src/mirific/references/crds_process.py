@@ -125,7 +125,7 @@ class Refused(Exception):
 
 
 class Silent(Exception):
-    """The client gives no sign of life; the message says for how long."""
+    """The client gives no sign of life, or was killed; the message says so, and another client may answer."""
 
 
 class ClientProcess:
@@ -144,6 +144,7 @@ class ClientProcess:
         self._lines: list[bytes] = []
         self._lock = threading.Lock()
         self._asked, self._answered = 0, 0
+        self._given_up = False
         self._replies: dict[int, bytes] = {}
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the process
         self._process = subprocess.Popen(
@@ -168,9 +169,9 @@ class ClientProcess:
         Raises
         ------
         Refused
-            If the client has no answer, or is gone.
+            If the client has no answer, or the question ended it.
         Silent
-            If it gives no sign of life.
+            If it gives no sign of life, or was killed.
         """
         return self.put(question, **arguments)()
 
@@ -220,6 +221,7 @@ class ClientProcess:
         for _ in range(pieces):
             if poll.poll(1000 * self._patience / pieces):
                 return
+        self._given_up = True
         self._process.kill()
         raise Silent(f"the CRDS client (process {self._process.pid}) gave no sign of life for {self._patience:g} s")
 
@@ -232,7 +234,9 @@ class ClientProcess:
                 self._answered += 1
             line = self._replies.pop(number)
         if not line:
-            raise Refused(f"the client ended: {self._last_words()}")
+            words = self._last_words()
+            killed = self._process.returncode < 0
+            raise (Silent if killed else Refused)(f"the CRDS client (process {self._process.pid}) ended: {words}")
         reply = json.loads(line)
         if "error" in reply:
             raise Refused(reply["error"])
@@ -240,8 +244,8 @@ class ClientProcess:
 
     @property
     def alive(self) -> bool:
-        """Whether it still answers."""
-        return self._process.poll() is None
+        """Whether it still answers, as far as is known."""
+        return not self._given_up and self._process.poll() is None
 
     def end(self, *, wait: bool = True) -> None:
         """End it, and wait until it has; it holds nothing that could be lost."""
