@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from stdatamodels.jwst import datamodels
 
 from mirific import io
@@ -108,6 +109,30 @@ def test_backgrounds_of_an_association_are_subtracted(rates, cache, tmp_path):
     known = subtracted.good() & plain.good()
     assert known.sum() > 0.98 * plain.good().sum()
     assert np.median(subtracted.err[known] / plain.err[known]) == pytest.approx(np.sqrt(1.5), rel=0.05)
+
+
+def test_what_the_user_sets_holds_for_backgrounds_too(rates, cache, tmp_path, monkeypatch):
+    """Both exposures get the filter that is set; each file is read once."""
+    science, sky = (tmp_path / path.name for path in rates[:2])
+    for path in rates[:2]:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    fits.setval(sky, "FILTER", value="F560W")
+    members = [{"expname": science.name, "exptype": "science"}, {"expname": sky.name, "exptype": "background"}]
+    tree = {"asn_type": "image2", "products": [{"name": "mine", "members": members}]}
+    (tmp_path / "a_asn.json").write_text(json.dumps(tree))
+    read: list[str] = []
+
+    def counted(path, *rest):
+        read.append(path.name)
+        return read_image(path, *rest)
+
+    read_image = io.read_image
+    monkeypatch.setattr(io, "read_image", counted)
+    options = ["--to", "cal", "--references", str(cache), "-q", "--workers", "1"]
+    options += ["--set", f"meta.instrument.filter={fits.getval(science, 'FILTER')}"]
+    assert main(["run", str(tmp_path / "a_asn.json"), "-o", str(tmp_path / "out"), *options]) == 0
+    assert sorted(read) == sorted([science.name, sky.name, sky.name])  # as background, and as an exposure
+    assert read_image(tmp_path / "out" / "mine_cal.fits").meta["cal_step.bkg_subtract"] == "COMPLETE"
 
 
 def test_a_mosaic_on_the_grid_of_another_and_images_of_single_exposures(rates, cache, tmp_path):
