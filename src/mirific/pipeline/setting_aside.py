@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from mirific.errors import InputError, MirificError, ReferenceMissing
+from mirific.errors import InputError, MirificError, ReferenceMissing, WorkersLost
 from mirific.pipeline.plan import SetAside
 
-__all__ = ["check_enough", "tried"]
+__all__ = ["check_enough", "survived", "tried"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,6 +33,23 @@ def tried(function: Callable[[Item], Result], item: Item, path: Path) -> Result 
         return function(item)
     except (InputError, ReferenceMissing) as error:
         return SetAside(path, _reason(error, path))
+
+
+def survived(results: Iterator[Result], paths: Iterable[Path]) -> Iterator[Result | SetAside]:
+    """Results of an executor; items that workers died of are set aside, and the rest goes on.
+
+    Parameters
+    ----------
+    results : iterator
+        As an executor gives them; it goes on behind a result that cannot be had.
+    paths : iterable of Path
+        The file that each item stands for.
+    """
+    for path in paths:
+        try:
+            yield next(results)
+        except WorkersLost as error:
+            yield SetAside(path, _reason(error, path))
 
 
 def _reason(error: MirificError, path: Path) -> str:
