@@ -6,7 +6,8 @@
     ├── InputError             a file or value given by the user cannot be used
     │   ├── NotMiriImaging     readable, but not a MIRI imaging product of a level we can take
     │   ├── BrokenWcs          the product carries no usable world coordinates
-    │   └── KeywordMissing     a header lacks what a step needs of it
+    │   ├── KeywordMissing     a header lacks what a step needs of it
+    │   └── WorkersLost        workers of a cluster died of it
     ├── ReferenceMissing       CRDS has no answer, or the answer is not on disk
     ├── ReferencesUnavailable  CRDS cannot be asked at all
     ├── ParameterError         an unknown parameter, or a value outside its bounds
@@ -31,6 +32,7 @@ __all__ = [
     "ParameterError",
     "ReferenceMissing",
     "ReferencesUnavailable",
+    "WorkersLost",
     "printable",
 ]
 
@@ -96,6 +98,10 @@ class BrokenWcs(InputError):
 
 class KeywordMissing(InputError, KeyError):
     """A header lacks what a step needs of it; a ``KeyError``, too, so that mappings of metadata behave as any other."""
+
+
+class WorkersLost(InputError):
+    """Several workers of a cluster died while they were at work on it."""
 
 
 class ReferenceMissing(MirificError):

@@ -183,6 +183,15 @@ def test_time_series_get_calibrated_integrations_and_no_mosaic(series, cache, tm
     assert one.flags.same_as(other.flags)
 
 
+def test_calibrated_integrations_of_a_given_image_are_kept(series, cache, tmp_path):
+    given = [next((series / "out").glob(f"*_{suffix}.fits")) for suffix in ("cal", "rateints")]
+    assert run(cache, *given, "-o", tmp_path) == 0
+    (made,) = tmp_path.glob("*.fits")
+    before = made.stat().st_mtime_ns, (tmp_path / "report.json").read_bytes()
+    assert run(cache, *given, "-o", tmp_path, "--resume") == 0
+    assert (made.stat().st_mtime_ns, (tmp_path / "report.json").read_bytes()) == before
+
+
 @pytest.mark.oracle
 @pytest.mark.filterwarnings("ignore")
 def test_calibrated_integrations_are_those_of_jwst(series, cache, tmp_path):

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from mirific.errors import InputError
+from mirific.errors import InputError, WorkersLost
 from mirific.execute import Cluster, Serial, Threads, available_cores
 
 
@@ -59,6 +59,29 @@ def test_a_real_cluster_gives_the_same_results():
     cluster = LocalCluster(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None)
     with cluster as local, Cluster(local.scheduler_address) as executor:
         assert list(executor.map(_slow_square, range(5))) == [0, 1, 4, 9, 16]
+
+
+def _deadly(x):
+    if x == 1:
+        os._exit(9)
+    return x
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # of connections to who has died
+def test_who_dies_of_one_item_does_the_others():
+    import dask.config
+    from distributed import LocalCluster
+
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.scheduler.worker-saturation": 1.0}),
+        LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as local,
+        Cluster(local.scheduler_address) as executor,
+    ):
+        results = executor.map(_deadly, range(4))
+        assert next(results) == 0
+        with pytest.raises(WorkersLost, match="workers died of it"):
+            next(results)
+        assert list(results) == [2, 3]
 
 
 @pytest.fixture

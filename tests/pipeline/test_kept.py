@@ -74,11 +74,31 @@ def test_copies_and_touched_products_are_as_good(result, tmp_path):
 def test_what_another_exposure_may_replace_must_only_be_there(result, tmp_path):
     shared = tmp_path / "waves.fits"
     shared.write_bytes(b"of this one")
-    keep(ExposureResult("jw1", {**result.products, "emi": shared}), "cal", "key", "c", tmp_path)
+    keep(ExposureResult("jw1", {**result.products, "dark": shared}), "cal", "key", "c", tmp_path, shared={shared})
     shared.write_bytes(b"of the next one")
     assert _found(tmp_path, context="c") is not None
     shared.unlink()
     assert _found(tmp_path, context="c") is None
+
+
+@pytest.mark.parametrize("name", ["mine_cal.fits", "jw1_o001_median.fits", "jw1_o001_blot.fits"])
+def test_products_of_other_names_are_as_closely_looked_at(result, tmp_path, name):
+    """Calibrated images that an association names, and intermediate results, are those of one exposure or mosaic."""
+    other = tmp_path / name
+    other.write_bytes(b"of this one")
+    keep(ExposureResult("jw1", result.products), "cal", "key", "c", tmp_path, [other])
+    assert _found(tmp_path, context="c") is not None
+    _flip(other)
+    assert _found(tmp_path, context="c") is None
+
+
+def test_only_the_dark_that_the_user_names_may_be_replaced(tmp_path):
+    source = Source("jw1", tmp_path / "jw1_uncal.fits", "uncal", "F770W", product="mine")
+    job = ExposureJob(source, Settings(), FixedReferences({}), tmp_path)
+    names = {"rate": "jw1_rate.fits", "cal": "mine_cal.fits", "emi_ref_waves": "jw1_emi_ref_waves.asdf"}
+    products = {suffix: tmp_path / name for suffix, name in names.items()}
+    assert job.shared(products) == set()
+    assert job.shared({**products, "dark": tmp_path / "applied.fits"}) == {tmp_path / "applied.fits"}
 
 
 def test_findings_come_back_with_all_that_is_drawn(tmp_path):

@@ -14,9 +14,10 @@ from mirific.errors import (
     ParameterError,
     ReferenceMissing,
     ReferencesUnavailable,
+    WorkersLost,
 )
 from mirific.pipeline.plan import SetAside
-from mirific.pipeline.setting_aside import check_enough, tried
+from mirific.pipeline.setting_aside import check_enough, survived, tried
 
 PATH = Path("night/jw1_uncal.fits")
 
@@ -65,3 +66,17 @@ def test_the_first_that_is_lost_is_named():
     check_enough(beside, {"jw9"}, 1)
     with pytest.raises(InputError, match=r"jw1_uncal.fits: at least 2 of 3 .*cut off"):
         check_enough(aside, {"jw9"}, 3)
+
+
+def _squared(item):
+    if isinstance(item, Exception):
+        raise item
+    return item * item
+
+
+def test_what_workers_died_of_is_set_aside_and_the_rest_goes_on():
+    paths = [PATH.with_name(f"jw{k}_uncal.fits") for k in range(3)]
+    results = list(survived(map(_squared, [2, WorkersLost("died", todo="more memory"), 3]), paths))
+    assert results == [4, SetAside(paths[1], "died; more memory"), 9]
+    with pytest.raises(InputError, match="no workers"):
+        list(survived(map(_squared, [2, InputError("no workers"), 3]), paths))

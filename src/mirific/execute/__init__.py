@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
-from mirific.errors import InputError
+from mirific.errors import InputError, WorkersLost
 
 __all__ = ["PATIENCE", "Cluster", "Executor", "Serial", "Threads", "available_cores"]
 
@@ -131,7 +131,9 @@ class Cluster:
         Raises
         ------
         InputError
-            If there are no workers, or the scheduler cannot be reached, for too long; or if an item kills its workers.
+            If there are no workers, or the scheduler cannot be reached, for too long.
+        WorkersLost
+            If workers died of an item, when its result is asked for; those of the next items can be had all the same.
         """
         futures = self._client.map(function, list(items), pure=False)
         return map(self._result, futures)
@@ -156,8 +158,8 @@ class Cluster:
                     )
             return future.result()
         except KilledWorker as error:
-            what = "several workers died of one exposure or mosaic, of memory most likely"
-            raise InputError(what, where=self._address, todo="give the workers more memory") from error
+            what = "workers died of it, or of what they did beside it, of memory most likely"
+            raise WorkersLost(what, todo="give the workers more memory, and run it again with --resume") from error
         except CancelledError as error:
             todo = "start another one, and run it again with --resume"
             raise InputError("the Dask scheduler has gone", where=self._address, todo=todo) from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,16 @@ class ExposureJob:
         if self.settings.to == "rate" or self.only_rate:
             return "rate"
         return "calints" if self.source.level == "rateints" else "cal"
+
+    @property
+    def given(self) -> dict[str, Path]:
+        """Level and file of a calibrated image that is there already, while its integrations are calibrated."""
+        return {"cal": self.source.path} if self.source.level == "cal" else {}
+
+    def shared(self, products: Mapping[str, Path]) -> set[Path]:
+        """Those of its products whose names are not its own: other exposures of the run may replace them."""
+        own = {suffix: Path(self.source.name(suffix).file).stem for suffix in products}
+        return {path for suffix, path in products.items() if path.stem != own[suffix]}
 
     @property
     def run_key(self) -> str:
@@ -163,7 +173,7 @@ def begin(job: ExposureJob) -> Begun:
     if job.resume:
         kept = find_kept(ExposureResult, root, last, key, job.references.context(), job.output)
         if kept is not None:
-            return Begun(job, None, kept, done=True)
+            return Begun(job, None, replace(kept, products={**job.given, **kept.products}), done=True)
     if job.source.level != "uncal":
         return Begun(job, None, ExposureResult(root, {}, state=key))
     if job.rate is not None:
@@ -190,7 +200,9 @@ def finish(begun: Begun) -> ExposureResult:
         rate = replace(rate, integrations=None, byproducts={})
     if job.last != "rate":
         result = _calibrated(rate, job, result)
-    return keep(result, job.last, result.state, job.references.context(), job.output)
+    context, shared = job.references.context(), job.shared(result.products)
+    kept = keep(result, job.last, result.state, context, job.output, shared=shared)
+    return replace(kept, products={**job.given, **kept.products})
 
 
 def _calibrated(rate: Image | None, job: ExposureJob, result: ExposureResult) -> ExposureResult:
@@ -199,9 +211,7 @@ def _calibrated(rate: Image | None, job: ExposureJob, result: ExposureResult) ->
     integrations = integrations or job.source.integrations
     overrides = dict(job.settings.metadata)
     backgrounds = tuple(io.read_image(path, overrides) for path in job.backgrounds)
-    if job.source.level == "cal":
-        result = replace(result, products={"cal": job.source.path})
-    else:
+    if job.source.level != "cal":
         path = result.products.get("rate", job.source.path)
         rate = io.read_image(path, overrides) if rate is None else rate
         result = _image2(rate, backgrounds, job, result)

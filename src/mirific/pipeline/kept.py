@@ -10,7 +10,7 @@ import hashlib
 import json
 import mmap
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -121,8 +121,16 @@ def _files_in(values: Any) -> Iterator[Path]:
         yield Path(values)
 
 
-def keep(result: Result, last: str, key: str, context: str, folder: Path, others: Iterable[Path] = ()) -> Result:
-    """Keep a result beside its products, all of which are there.
+def keep(
+    result: Result,
+    last: str,
+    key: str,
+    context: str,
+    folder: Path,
+    others: Iterable[Path] = (),
+    shared: Collection[Path] = (),
+) -> Result:
+    """Keep a result beside its products, all of which are there and in the same folder.
 
     Parameters
     ----------
@@ -135,6 +143,8 @@ def keep(result: Result, last: str, key: str, context: str, folder: Path, others
         Of the products.
     others : iterable of Path
         Products that the result does not list.
+    shared : collection of Path
+        Products that another exposure of the run may replace, as their names are not made of that of the exposure.
 
     Returns
     -------
@@ -149,17 +159,12 @@ def keep(result: Result, last: str, key: str, context: str, folder: Path, others
     fields = dict(vars(result))
     root, products = fields["root"], fields["products"]
     paths = dict.fromkeys((*products.values(), *others))
-    states = tuple(ProductState.of(path, shared=_is_shared(path, result)) for path in paths)
+    states = tuple(ProductState.of(path, shared=path in shared) for path in paths)
     fields["products"] = {suffix: path.name for suffix, path in products.items()}
     kinds = (*_KINDS, Kept, ProductState)
     write_values(Kept(key, context, states, fields), _path(folder, root, last), kinds)
     kept = as_read(fields, kinds)
     return type(result)(**{**kept, "products": products})
-
-
-def _is_shared(path: Path, result: Any) -> bool:
-    """Whether the name of a product is not that of its exposure or mosaic, nor of a member."""
-    return not path.name.startswith(result.root) and not path.name.endswith("_crf.fits")
 
 
 def find_kept(kind: type[Result], root: str, last: str, key: str, context: str, folder: Path) -> Result | None:

@@ -15,7 +15,7 @@ from mirific.execute.compiler import load_compiler
 from mirific.io.names import Name
 from mirific.pipeline.exposures import Begun, ExposureJob, ExposureResult, begin, finish, reduce_exposure
 from mirific.pipeline.plan import Plan
-from mirific.pipeline.setting_aside import SetAside, check_enough, tried
+from mirific.pipeline.setting_aside import SetAside, check_enough, survived, tried
 from mirific.pipeline.settings import Settings
 from mirific.step import References
 
@@ -113,7 +113,9 @@ def run_plan(
     mosaic_jobs = [MosaicJob(item, images, settings, references, output, workers, resume, states) for item in left]
     mosaics: list[MosaicResult] = []
     failed: list[SetAside] = []
-    for item, mosaic in zip(left, executor.map(_combined, mosaic_jobs), strict=True):
+    paths = [output / Name(item.root, "i2d").file for item in left]
+    combined = survived(iter(executor.map(_combined, mosaic_jobs)), paths)
+    for item, mosaic in zip(left, combined, strict=True):
         if isinstance(mosaic, SetAside):
             failed.append(mosaic)
         else:
@@ -176,7 +178,7 @@ def _reduced(
 ) -> Iterator[ExposureResult | SetAside]:
     """Reduce exposures, several at a time where there are cores for it."""
     if not isinstance(executor, Serial) or len(jobs) < 2 or workers == 1:
-        yield from executor.map(_whole, jobs)
+        yield from survived(iter(executor.map(_whole, jobs)), (job.source.path for job in jobs))
     elif any(job.source.level == "uncal" and job.rate is None for job in jobs):
         yield from _overlapping(jobs)
     else:

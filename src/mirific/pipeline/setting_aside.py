@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from mirific.errors import InputError, MirificError, ReferenceMissing
+from mirific.errors import InputError, MirificError, ReferenceMissing, WorkersLost
 from mirific.io.names import Name
 
-__all__ = ["SetAside", "check_enough", "tried"]
+__all__ = ["SetAside", "check_enough", "survived", "tried"]
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -64,6 +64,23 @@ def tried(function: Callable[[Item], Result], item: Item, path: Path) -> Result 
         return function(item)
     except (InputError, ReferenceMissing) as error:
         return SetAside.of(path, error)
+
+
+def survived(results: Iterator[Result], paths: Iterable[Path]) -> Iterator[Result | SetAside]:
+    """Results of an executor; items that workers died of are set aside, and the rest goes on.
+
+    Parameters
+    ----------
+    results : iterator
+        As an executor gives them; it goes on behind a result that cannot be had.
+    paths : iterable of Path
+        The file that each item stands for.
+    """
+    for path in paths:
+        try:
+            yield next(results)
+        except WorkersLost as error:
+            yield SetAside.of(path, error)
 
 
 def check_enough(set_aside: Sequence[SetAside], usable: Collection[str], total: int) -> None:
