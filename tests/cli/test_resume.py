@@ -205,3 +205,25 @@ def test_most_exposures_bad_or_a_reference_missing_for_all_is_refused(night, cac
     assert run(night, tmp_path / "other", incomplete) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "photom" in line
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        (["--set", "source_catalog.snr_threshold=1e9"], "no source was found"),
+        (["--set", "source_catalog.snr_threshold=1e9", "--parity"], "no source was found"),
+        (["--skip", "photom"], "fluxes can be measured in MJy/sr only"),
+        (["--skip", "source_catalog"], ""),
+    ],
+)
+def test_a_mosaic_without_the_catalogue_that_was_asked_for_is_told(
+    finished, night, cache, tmp_path, capsys, options, reason
+):
+    for resume in ([], ["--resume"]):
+        assert run(night, tmp_path, cache, *options, *resume) == (3 if reason else 0)
+        lines = [line for line in capsys.readouterr().err.splitlines() if "_cat.ecsv: set aside" in line]
+        assert [reason in line for line in lines] == ([True] if reason else [])
+        told = json.loads((tmp_path / "report.json").read_text()).get("set_aside", [])
+        assert [item["file"].endswith("_cat.ecsv") for item in told] == ([True] if reason else [])
+    assert list(tmp_path.glob("*_i2d.fits"))
+    assert not list(tmp_path.glob("*_cat.ecsv"))

@@ -109,7 +109,7 @@ def test_an_empty_field_is_a_skip(catalog_references, none):
     result = SourceCatalog(snr_threshold=50.0).run(empty, catalog_references)
     assert result.catalog is None
     assert result.meta["cal_step.source_catalog"] == "SKIPPED"
-    assert result.history[-1].reason == "no sources found"
+    assert result.history[-1].reason == "no source was found"
 
 
 @pytest.mark.parametrize("unit", ["DN/s", "mJy/arcsec^2", "", None])

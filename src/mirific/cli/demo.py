@@ -78,5 +78,6 @@ def _write_results(result: RunResult, manifest: Manifest, output: Path, seconds:
     if not quiet:
         report.print_comparisons(comparisons)
         for mosaic in result.mosaics:
-            say(f"mosaic and catalogue: {mosaic.products['i2d']}, {mosaic.products['cat'].name}")
+            catalogue = f", catalogue {mosaic.products['cat'].name}" if "cat" in mosaic.products else ""
+            say(f"mosaic {mosaic.products['i2d']}{catalogue}")
         say(f"report: {output / 'report.html'}  ({seconds:.0f} s)")

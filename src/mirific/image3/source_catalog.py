@@ -101,7 +101,7 @@ class SourceCatalog(Step[Mosaic]):
             deblend=Deblending(self.nlevels, self.contrast, self.multithresh_mode) if self.deblend else None,
         )  # fmt: skip
         if found is None:
-            return NotApplicable("no sources found")
+            return NotApplicable("no source was found")
         reference = (float(mosaic.meta["wcsinfo.crpix1"]) - 1.0, float(mosaic.meta["wcsinfo.crpix2"]) - 1.0)
         limits = (self.ci1_star_threshold, self.ci2_star_threshold)
         edge = 1.5 if self.parity else 0.5

@@ -108,7 +108,7 @@ class MosaicResult:
     flags : tuple of FlagCount
         Who set which flag in the exposures.
     set_aside : tuple of SetAside
-        Exposures that could not be read.
+        Exposures that could not be read, and the catalogue where one was wanted and could not be made.
     resumed : bool
         Whether a finished mosaic was kept.
     """
@@ -148,7 +148,8 @@ def combine(job: MosaicJob) -> MosaicResult:
     seen = (*found, *made.found), (*left, *made.left)
     picture = None if made.mosaic is None else _picture(made.mosaic)
     history = (made.mosaic or made.images).history
-    result = MosaicResult(root, products, *seen, picture, history, flags, set_aside)
+    lacking = tuple(SetAside(_catalogue(job), reason, exposure=False) for reason in (made.uncatalogued,) if reason)
+    result = MosaicResult(root, products, *seen, picture, history, flags, (*set_aside, *lacking))
     return keep(result, "i2d", key, context, job.output, made.intermediate)
 
 
@@ -244,7 +245,8 @@ def _detected(issue: Issue, images: ImageSet) -> tuple[Finding, ...]:
 class _Made:
     """A mosaic with its catalogue, the findings of outlier detection, and the files that are written beside it.
 
-    There is no mosaic where the user does without resampling.
+    There is no mosaic where the user does without resampling; ``uncatalogued`` says why a mosaic has no catalogue, if
+    the user did not ask for that.
     """
 
     images: ImageSet
@@ -253,6 +255,7 @@ class _Made:
     found: tuple[Finding, ...] = ()
     left: tuple[Finding, ...] = ()
     intermediate: tuple[Path, ...] = ()
+    uncatalogued: str = ""
 
 
 def _combined(images: ImageSet, job: MosaicJob, threads: Executor) -> _Made:
@@ -293,7 +296,10 @@ def _made(images: ImageSet, job: MosaicJob, threads: Executor) -> _Made:
     """The mosaic with its catalogue; its members are written meanwhile."""
     mosaic = _resampled(images, job, threads)
     members = threads.map(lambda k: _write_member(images.images[k], job), range(len(images.images)))
-    return _Made(images, None if mosaic is None else _catalogued(mosaic, job), members)
+    if mosaic is None:
+        return _Made(images, None, members)
+    catalogued, reason = _catalogued(mosaic, job)
+    return _Made(images, catalogued, members, uncatalogued=reason)
 
 
 def _resampled(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic | None:
@@ -306,12 +312,18 @@ def _resampled(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic | 
     return mosaic if isinstance(mosaic, Mosaic) else None
 
 
-def _catalogued(mosaic: Mosaic, job: MosaicJob) -> Mosaic:
+def _catalogued(mosaic: Mosaic, job: MosaicJob) -> tuple[Mosaic, str]:
+    """The mosaic with its catalogue; or as it is, and why, unless the user does without."""
     from mirific.image3 import SourceCatalog
 
     step = job.settings.configure(SourceCatalog(parity=job.settings.parity), mosaic.members[0].meta, job.references)
     catalogued: Mosaic = step.run(mosaic, job.references)
-    return catalogued
+    return catalogued, "" if step.skip or catalogued.catalog is not None else catalogued.history[-1].reason
+
+
+def _catalogue(job: MosaicJob) -> Path:
+    """Where the catalogue of the mosaic is, or would be."""
+    return job.output / f"{job.plan.root}_cat.ecsv"
 
 
 def _write_member(image: Image, job: MosaicJob) -> tuple[Path, tuple[FlagCount, ...]]:
@@ -347,14 +359,14 @@ def _write_mosaic(
     """Write the mosaic, once its catalogue, its segments and what ``finish`` waits for are there."""
     from mirific.image3.source_catalog import segmentation_map
 
-    catalog, segments = f"{job.plan.root}_cat.ecsv", Name(job.plan.root, "segm").file
+    catalog, segments = _catalogue(job), Name(job.plan.root, "segm").file
     signed = mosaic.with_meta(made_by(job.references))
     maps = threads.map(
-        lambda path: io.write_segmentation(segmentation_map(signed, path.name, catalog), path),
+        lambda path: io.write_segmentation(segmentation_map(signed, path.name, catalog.name), path),
         () if mosaic.segmentation is None else (job.output / segments,),
     )
     if mosaic.catalog is not None:
-        products["cat"] = write_table(mosaic.catalog, job.output / catalog)
+        products["cat"] = write_table(mosaic.catalog, catalog)
 
     def before() -> None:
         products.update(zip(("segm",), maps, strict=False))
