@@ -147,7 +147,7 @@ def test_crf_products_have_their_association(cals, cache, tmp_path):
         tree["products"] = [{"name": f"jw01234-{identifier}", "members": own}]
         (tmp_path / f"{identifier}_asn.json").write_text(json.dumps(tree))
     keep = ["--set", "outlier_detection.save_intermediate_results=true"]
-    assert run(cache, *sorted(tmp_path.glob("*.json")), "-o", tmp_path / "out", *keep) == 3  # few stars
+    assert run(cache, *sorted(tmp_path.glob("*.json")), "-o", tmp_path / "out", *keep) == 0
     made = {path.name for path in (tmp_path / "out").glob("*mirimage*.fits")}
     first, second = (ROOT.format(k) for k in (1, 2))
     suffixes = {"crf": (first, second), "blot": (first, second), "outlier_i2d": (first, second), "median": (first,)}

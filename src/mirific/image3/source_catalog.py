@@ -18,7 +18,10 @@ from mirific.step import NotApplicable, Step, param
 if TYPE_CHECKING:
     from mirific.image3.source_table import Apertures
 
-__all__ = ["SourceCatalog", "segmentation_map"]
+__all__ = ["NO_SOURCE", "SourceCatalog", "segmentation_map"]
+
+#: Why a mosaic of an empty field has no catalogue: an answer, where other reasons say that there could be none.
+NO_SOURCE = "no source was found"
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +104,7 @@ class SourceCatalog(Step[Mosaic]):
             deblend=Deblending(self.nlevels, self.contrast, self.multithresh_mode) if self.deblend else None,
         )  # fmt: skip
         if found is None:
-            return NotApplicable("no source was found")
+            return NotApplicable(NO_SOURCE)
         reference = (float(mosaic.meta["wcsinfo.crpix1"]) - 1.0, float(mosaic.meta["wcsinfo.crpix2"]) - 1.0)
         limits = (self.ci1_star_threshold, self.ci2_star_threshold)
         edge = 1.5 if self.parity else 0.5

@@ -313,12 +313,14 @@ def _resampled(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic | 
 
 
 def _catalogued(mosaic: Mosaic, job: MosaicJob) -> tuple[Mosaic, str]:
-    """The mosaic with its catalogue; or as it is, and why, unless the user does without."""
+    """The mosaic with its catalogue; or as it is, and why, unless the user does without or there is no source."""
     from mirific.image3 import SourceCatalog
+    from mirific.image3.source_catalog import NO_SOURCE
 
     step = job.settings.configure(SourceCatalog(parity=job.settings.parity), mosaic.members[0].meta, job.references)
     catalogued: Mosaic = step.run(mosaic, job.references)
-    return catalogued, "" if step.skip or catalogued.catalog is not None else catalogued.history[-1].reason
+    reason = "" if step.skip or catalogued.catalog is not None else catalogued.history[-1].reason
+    return catalogued, "" if reason == NO_SOURCE else reason
 
 
 def _catalogue(job: MosaicJob) -> Path:
