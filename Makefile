@@ -34,7 +34,7 @@ test-slow: $(VENV)/installed-test   ## the long ones: many seeds, full frames, a
 
 test-bounds: $(VENV)/installed-test   ## tests of the kernels, which check that they stay within their arrays
 	NUMBA_BOUNDSCHECK=1 NUMBA_CACHE_DIR=$(CURDIR)/build/bounds $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow and not oracle" \
-		tests/test_sorting_kernels.py tests/detector1 tests/image2 tests/image3 tests/issues tests/simulate
+		tests/kernels tests/measure tests/detector1 tests/image2 tests/image3 tests/issues tests/simulate
 
 bench: $(VENV)/installed   ## official pipeline and mirific on the same files, alternating
 	$(BIN)/python -m benchmarks.peers

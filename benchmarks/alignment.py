@@ -33,9 +33,9 @@ from numpy.typing import NDArray
 from mirific.exposure import Image, ImageSet
 from mirific.image2.assign_wcs import shift_pointing
 from mirific.image3 import TweakReg
-from mirific.image3.local_background import usable
-from mirific.image3.tangent_plane import gnomonic, plane_maps
 from mirific.instrument.filters import FILTERS
+from mirific.measure.local_background import usable
+from mirific.measure.tangent_plane import gnomonic, plane_maps
 from mirific.simulate import Programme, Scene, image_set
 from mirific.simulate.frame import observe
 

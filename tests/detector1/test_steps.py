@@ -17,8 +17,8 @@ from mirific.detector1 import (
     showers_official_kernels,
 )
 from mirific.detector1.linearity import Linearity
-from mirific.detector1.showers_official import ring as pixels_of_ring
 from mirific.errors import ReferenceMissing
+from mirific.parity.showers import ring as pixels_of_ring
 from mirific.references import ReferenceFile
 
 DNU, SATURATED, JUMP, FLOOR = 1, 2, 4, 64

@@ -133,12 +133,12 @@ def test_where_no_kernel_can_be_kept_that_is_said(monkeypatch):
         """As numba does where it can write to none of its folders."""
 
         def find_spec(self, name, path=None, target=None):
-            if name == "mirific.sorting_kernels":
+            if name == "mirific.kernels.sorting":
                 raise RuntimeError("cannot cache function 'exchange': no locator available for file")
 
     import mirific
 
-    monkeypatch.delitem(sys.modules, "mirific.sorting_kernels", raising=False)
+    monkeypatch.delitem(sys.modules, "mirific.kernels.sorting", raising=False)
     monkeypatch.delattr(mirific, "sorting_kernels", raising=False)
     monkeypatch.setattr(sys, "meta_path", [Refusing(), *sys.meta_path])
     with pytest.raises(OutputError, match="set NUMBA_CACHE_DIR"):

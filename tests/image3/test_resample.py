@@ -12,7 +12,7 @@ from mirific import io
 from mirific.errors import InputError, ParameterError
 from mirific.exposure import DQ, dq_names
 from mirific.image3 import Resample
-from mirific.image3.drizzling import weights
+from mirific.image3.drizzle.drizzling import weights
 from mirific.image3.resample import GOOD_BITS
 from mirific.io.models import to_model
 from tests.image3 import oracle, scenes

@@ -8,8 +8,8 @@ import pytest
 from mirific.errors import ParameterError
 from mirific.exposure import DQ, ImageSet, Metadata
 from mirific.image3 import SkyMatch
-from mirific.image3.sets import exposure_groups
 from mirific.instrument import regions
+from mirific.set_step import exposure_groups
 from tests.image3 import scenes
 
 SKIES = (0.7, -0.4, 0.0, 1.3)

@@ -11,7 +11,7 @@ import pytest
 from mirific.errors import InputError
 from mirific.exposure import DQ, ImageSet
 from mirific.image3 import OutlierDetection, Resample, SkyMatch, TweakReg
-from mirific.image3.drizzling import weights, without_read_noise
+from mirific.image3.drizzle.drizzling import weights, without_read_noise
 from tests.image3 import oracle, scenes
 
 PLANES = ("data", "err", "var_poisson", "var_rnoise", "var_flat")

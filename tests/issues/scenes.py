@@ -13,7 +13,7 @@ import numpy as np
 from scipy.special import erf
 
 from mirific.exposure import DQ, FlagProvenance, Image, ImageSet, Metadata
-from mirific.image3.tangent_plane import gnomonic
+from mirific.measure.tangent_plane import gnomonic
 
 CENTRE = (150.0, 2.2)
 SCALE = 0.11

@@ -9,10 +9,10 @@ import pytest
 from scipy import ndimage
 
 from mirific.exposure import DQ, FlagProvenance, Image, ImageSet, Metadata
-from mirific.image3.tangent_plane import gnomonic
 from mirific.instrument import regions
 from mirific.issues import lyot_offset
 from mirific.issues.lyot_offset import ISSUE, SubtractLyotOffset, detect, measure_on_common_sky, measure_step
+from mirific.measure.tangent_plane import gnomonic
 from tests.issues.scenes import CENTRE, scene_wcs
 
 SHAPE = (1024, 1032)

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.selection_kernels import keep_numbers, lane_median, lane_width, wide_width
-from mirific.sorting_kernels import sort_rows
+from mirific.kernels.selection import keep_numbers, lane_median, lane_width, wide_width
+from mirific.kernels.sorting import sort_rows
 
 __all__ = ["find_segments", "fit", "fit_segment", "pair_coefficients"]
 

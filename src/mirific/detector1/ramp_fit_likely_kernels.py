@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.selection_kernels import median
+from mirific.kernels.selection import median
 
 __all__ = ["fit_likely"]
 

@@ -2,7 +2,7 @@
 
 A first pass adds up, in blocks of pixels, what each difference exceeds the pixel's median difference by. In that small
 cube the showers are found (:mod:`mirific.detector1.showers_search`); then the groups in which they release their
-charge are flagged. In parity mode the search is the official one (:mod:`mirific.detector1.showers_official`).
+charge are flagged. In parity mode the search is the official one (:mod:`mirific.parity.showers`).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from mirific.exposure import DQ
 from mirific.step import NotApplicable, param
 
 if TYPE_CHECKING:
-    from mirific.detector1.showers_official import OfficialSearch
     from mirific.detector1.showers_search import Rules, Shower
     from mirific.detector1.showers_series import Blocks
+    from mirific.parity.showers import OfficialSearch
 
 __all__ = ["ShowerSearch", "Showers"]
 
@@ -77,7 +77,7 @@ class Showers(BandStep):
             return ShowerSearch.prepare(rules, exposure, references)
         if not self.find_showers:
             return NotApplicable("find_showers is off")
-        from mirific.detector1.showers_official import OfficialRules, OfficialSearch
+        from mirific.parity.showers import OfficialRules, OfficialSearch
 
         names = [item.name for item in fields(OfficialRules)]
         official = OfficialRules(**{name: getattr(self, name) for name in names})

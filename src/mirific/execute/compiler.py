@@ -71,7 +71,7 @@ def load_compiler() -> bool:
 def _find_cache() -> None:
     """Load a small kernel, for which numba looks for a folder that it can write to."""
     try:
-        from mirific import sorting_kernels
+        from mirific.kernels import sorting as sorting_kernels
     except RuntimeError as error:
         raise OutputError(
             "numba finds no folder for compiled kernels",

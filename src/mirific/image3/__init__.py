@@ -3,11 +3,9 @@
 In the order of the flow: :class:`AssignMtWcs` (moving targets), :class:`TweakReg`, :class:`SkyMatch`,
 :class:`OutlierDetection`, :class:`Resample`, :class:`SourceCatalog`. Each is in the file of its name. They are the
 steps of ``calwebb_image3``: many images go in, as an :class:`~mirific.exposure.ImageSet`, and from
-:class:`Resample` on a :class:`~mirific.exposure.Mosaic` comes out. What is still computed by public code of the
-official pipeline is called from :mod:`mirific.image3.official` and from nowhere else.
+:class:`Resample` on a :class:`~mirific.exposure.Mosaic` comes out.
 
-Alignment is a package of its own, :mod:`mirific.image3.alignment`, above :mod:`.tangent_plane` (exposures on one plane)
-and :mod:`.source_finding`.
+Drizzling is a package of its own, :mod:`.drizzle`; what the steps measure on images is in :mod:`mirific.measure`.
 """
 
 from __future__ import annotations

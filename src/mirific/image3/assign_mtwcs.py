@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from mirific.exposure import Image, ImageSet
 from mirific.image2.assign_wcs import with_wcs
-from mirific.image3.sets import SetStep
+from mirific.set_step import SetStep
 from mirific.step import NotApplicable, param
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from mirific.asdf_files.objects import AT_WORK
 from mirific.exposure import Image, Metadata
 from mirific.image3.footprints import combined_region, sky_polygons
-from mirific.image3.sets import exposure_groups
 from mirific.io.keywords import keywords
+from mirific.set_step import exposure_groups
 
 __all__ = ["blended_metadata", "headers_table"]
 
@@ -35,7 +35,7 @@ def blended_metadata(images: tuple[Image, ...], wcs: Any) -> Metadata:
 
     A value with a ``blend_rule`` in the schema (``multi``, ``mean``, ``sum``, ``min``, ``max`` …) is made from the
     values of all exposures, any other is that of the first (``jwst: model_blender``). In sums and means an exposure
-    counts once, however many files it comes in (:func:`~mirific.image3.sets.exposure_groups`).
+    counts once, however many files it comes in (:func:`~mirific.set_step.exposure_groups`).
 
     Parameters
     ----------

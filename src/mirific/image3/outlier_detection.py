@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from mirific.errors import InputError, ParameterError
 from mirific.exposure import DQ, Cubes, Image, ImageSet
-from mirific.image3.drizzling import Grid, drizzle, sky_subtracted, weights, without_read_noise
-from mirific.image3.drops import Drop
+from mirific.image3.drizzle.drizzling import Grid, drizzle, sky_subtracted, weights, without_read_noise
+from mirific.image3.drizzle.drops import Drop
 from mirific.image3.outlier_products import Intermediate
 from mirific.image3.output_grid import make_grid
-from mirific.image3.pixel_map import PixelMap, pixel_map
 from mirific.image3.resample import Resample
-from mirific.image3.sets import SetStep
+from mirific.measure.pixel_map import PixelMap, pixel_map
+from mirific.set_step import SetStep
 from mirific.step import NotApplicable, param
 
 __all__ = ["OutlierDetection"]
@@ -229,7 +229,7 @@ def _map(image: Image, grid: Grid) -> PixelMap:
 
 def _clipped_mean(values: NDArray[np.float32], sigma: float = 3.0, rounds: int = 5) -> float:
     """Mean of what is within ``sigma`` standard deviations of the median, found anew up to five times."""
-    from mirific.image3.mesh_background_kernels import moments
+    from mirific.measure.mesh_background_kernels import moments
 
     if values.size == 0:
         return 0.0

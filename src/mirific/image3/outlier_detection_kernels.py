@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.sorting_kernels import sort_rows
+from mirific.kernels.sorting import sort_rows
 
 __all__ = ["blot", "find_outliers", "flag", "stack_median", "well_covered"]
 

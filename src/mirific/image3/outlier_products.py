@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.exposure import Cubes, Image, Metadata
-from mirific.image3.drizzling import Drizzled, Grid
+from mirific.image3.drizzle.drizzling import Drizzled, Grid
 from mirific.io.names import Name
 
 __all__ = ["Intermediate"]

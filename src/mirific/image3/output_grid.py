@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mirific.asdf_files import read_objects, world_coordinates
 from mirific.errors import InputError, ParameterError
 from mirific.exposure import Image
-from mirific.image3.drizzling import Grid
+from mirific.image3.drizzle.drizzling import Grid
 from mirific.image3.footprints import sky_polygons
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ import numpy as np
 from mirific.errors import InputError
 from mirific.exposure import Image, ImageSet, Metadata, Mosaic
 from mirific.image3.blending import blended_metadata, headers_table
-from mirific.image3.drizzling import Footprint, Grid, measurement_time, obstacles, sky_level, without_read_noise
-from mirific.image3.drops import Drop, without_reminders
+from mirific.image3.drizzle.drizzling import Footprint, Grid, measurement_time, obstacles, sky_level, without_read_noise
+from mirific.image3.drizzle.drops import Drop, without_reminders
 from mirific.image3.output_grid import make_grid
-from mirific.image3.pixel_map import PixelMap, pixel_map
-from mirific.image3.sets import ManyImages, exposure_groups
+from mirific.measure.pixel_map import PixelMap, pixel_map
+from mirific.set_step import ManyImages, exposure_groups
 from mirific.step import param
 
 __all__ = ["GOOD_BITS", "Resample", "ResampleSingle"]
@@ -39,7 +39,7 @@ class Resample(ManyImages):
 
     The mosaic is made in strips of rows, each from the rows of the exposures that fall on it, so that memory follows
     the mosaic and not the number of exposures. Data and the errors of the three variances are dropped together;
-    positions are interpolated (:mod:`mirific.image3.pixel_map`) to far better than 0.002 pixel. Pixels that stick out
+    positions are interpolated (:mod:`mirific.measure.pixel_map`) to far better than 0.002 pixel. Pixels that stick out
     of the mosaic count with the part that is inside, where the official step leaves some of them out. Where an exposure
     does not say the variance of its read noise, all of the set are weighted by their exposure times.
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from mirific.errors import ParameterError
 from mirific.exposure import Image, ImageSet
-from mirific.image3 import official
-from mirific.image3.drizzling import usable
-from mirific.image3.sets import SetStep, exposure_groups, outcome
-from mirific.image3.tangent_plane import common_centre
+from mirific.image3.drizzle.drizzling import usable
 from mirific.instrument import regions
+from mirific.measure.tangent_plane import common_centre
+from mirific.parity.skymatch import sky_levels, sky_statistic
+from mirific.set_step import SetStep, exposure_groups, outcome
 from mirific.step import param
 
 __all__ = ["SkyMatch"]
@@ -40,10 +40,10 @@ class SkyMatch(SetStep):
     """Find the sky level of each exposure from overlaps; resample subtracts it.
 
     ``match`` compares exposures at the same places of the sky, in cells of eight pixels without sources
-    (:mod:`mirific.image3.overlaps`), and solves for the levels of all by least squares. Only the imager's field counts:
-    the Lyot may have a background of its own, phase masks and knife edge see no sky. ``local`` and ``global`` take the
-    clipped statistic of the same pixels, of each exposure and the lowest of all; ``global+match`` adds the lowest to
-    the matched levels. With ``parity`` the levels are those of the public ``stcal.skymatch.skymatch``, which the
+    (:mod:`mirific.measure.overlaps`), and solves for the levels of all by least squares. Only the imager's field
+    counts: the Lyot may have a background of its own, phase masks and knife edge see no sky. ``local`` and ``global``
+    take the clipped statistic of the same pixels, of each exposure and the lowest of all; ``global+match`` adds the
+    lowest to the matched levels. With ``parity`` the levels are those of ``stcal.skymatch.skymatch``, which the
     official step calls: it compares two statistics, each over its own pixels in the overlap of two polygons.
     """
 
@@ -78,7 +78,7 @@ class SkyMatch(SetStep):
         if self.skymethod == "user":
             levels = [SkyLevel(value, reason="given by the user") for value in _user_levels(self.skylist, images)]
         elif self.parity:
-            levels = [SkyLevel(value) for value in official.sky_levels(images, groups, self)]
+            levels = [SkyLevel(value) for value in sky_levels(images, groups, self)]
         else:
             levels = self._levels(images, groups)
         pairs = zip(exposure.images, levels, strict=True)
@@ -106,7 +106,7 @@ class SkyMatch(SetStep):
 
     def _absolute(self, images: Iterable[Image]) -> float | None:
         """Clipped statistic of the sky of a group of images, weighted by their pixels; None without sky."""
-        found = [official.sky_statistic(image.data[self._sky(image)], self) for image in images]
+        found = [sky_statistic(image.data[self._sky(image)], self) for image in images]
         known = [(value, pixels) for value, pixels in found if value is not None]
         if not known:
             return None
@@ -123,7 +123,7 @@ class SkyMatch(SetStep):
 
     def _matched(self, images: Sequence[Image], groups: Sequence[Sequence[int]]) -> list[SkyLevel]:
         """Levels that bring overlapping groups together: the lowest (highest) of those connected is zero."""
-        from mirific.image3 import overlaps
+        from mirific.measure import overlaps
 
         fields = self._on_common_lattice(images)
         group_of = {k: g for g, group in enumerate(groups) for k in group}
@@ -149,7 +149,7 @@ class SkyMatch(SetStep):
 
     def _on_common_lattice(self, images: Sequence[Image]) -> list[NDArray[np.float32]]:
         """Background of each image on one lattice of cells of eight pixels."""
-        from mirific.image3 import overlaps
+        from mirific.measure import overlaps
 
         centre = tuple(np.radians(common_centre(images)))
         cells = self.each(lambda image: (overlaps.cells(image.data, self._sky(image)), _places(image, centre)), images)
@@ -191,8 +191,8 @@ def _imager(image: Image) -> NDArray[np.bool_]:
 
 def _places(image: Image, centre: tuple[float, float]) -> _Floats:
     """Column and row on the lattice of the middles of the cells of an image: (2, ny // 8, nx // 8)."""
-    from mirific.image3.overlaps import CELL
-    from mirific.image3.pixel_map import interpolated
+    from mirific.measure.overlaps import CELL
+    from mirific.measure.pixel_map import interpolated
 
     def plane(x: Any, y: Any) -> tuple[_Floats, _Floats]:
         assert image.wcs is not None  # every calibrated image has one; io refuses those without

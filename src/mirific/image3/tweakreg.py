@@ -14,12 +14,12 @@ from mirific.errors import ParameterError
 from mirific.exposure import Image, ImageSet
 from mirific.image2.assign_wcs import with_wcs
 from mirific.image3.assign_mtwcs import target_moves
-from mirific.image3.sets import SetStep, outcome
+from mirific.set_step import SetStep, outcome
 from mirific.step import NotApplicable, param
 
 if TYPE_CHECKING:
-    from mirific.image3.alignment.measurement import Alignment, Displacement
-    from mirific.image3.alignment.tweakwcs_alignment import Fit
+    from mirific.measure.alignment.measurement import Alignment, Displacement
+    from mirific.parity.tweakreg import Fit
 
 __all__ = ["TweakReg"]
 
@@ -36,7 +36,7 @@ class TweakReg(SetStep):
     """Measure how the exposures lie to each other, and correct their world coordinates.
 
     The exposures of one visit and guide star are one rigid body, unless one of them left it; visits are compared
-    pairwise, by their stars and, where these are few, by extended structure (:mod:`mirific.image3.alignment`). What
+    pairwise, by their stars and, where these are few, by extended structure (:mod:`mirific.measure.alignment`). What
     is significant is corrected: one shift per visit, and a rotation where many stars far apart carry it. With an
     absolute catalogue each visit is placed on it, by its own stars or through its neighbours. Of the parameters
     ``reach``, ``fitgeometry``, ``abs_refcat``, ``abs_fitgeometry`` and ``abs_searchrad`` count; the others are those of
@@ -114,8 +114,8 @@ class TweakReg(SetStep):
 
     def _aligned(self, exposure: ImageSet) -> ImageSet | NotApplicable:
         """Correct what is significant of one joint measurement."""
-        from mirific.image3.alignment.absolute_catalog import absolute_catalog
-        from mirific.image3.alignment.measurement import measure_alignment
+        from mirific.measure.alignment.absolute_catalog import absolute_catalog
+        from mirific.measure.alignment.measurement import measure_alignment
 
         images = exposure.images
         alignment = measure_alignment(
@@ -145,7 +145,7 @@ class TweakReg(SetStep):
 
     def _corrected(self, image: Image, k: int, alignment: Alignment, unknown: str) -> Image:
         """Take out of an exposure what it is displaced by, and tell what was done."""
-        from mirific.image3.alignment.measurement import without_displacement
+        from mirific.measure.alignment.measurement import without_displacement
 
         if unknown:
             log.warning("%s: not aligned: %s", image.name, unknown)
@@ -171,7 +171,7 @@ class TweakReg(SetStep):
 
     def _like_jwst(self, exposure: ImageSet) -> ImageSet | NotApplicable:
         """Align by tweakwcs."""
-        from mirific.image3.alignment.tweakwcs_alignment import align
+        from mirific.parity.tweakreg import align
 
         fits = align(exposure.images, self)
         if isinstance(fits, str):

@@ -55,7 +55,7 @@ def too_few(levels: Levels) -> bool:
 
 def without_strays(levels: Levels) -> Levels:
     """Leave out boxes that stray by more than 6 robust standard deviations from a plane with a step."""
-    from mirific.image3.local_background import robust_scatter
+    from mirific.measure.local_background import robust_scatter
 
     design = _design(levels)
     keep = np.ones(levels.level.size, dtype=bool)

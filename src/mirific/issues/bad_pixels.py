@@ -41,10 +41,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.exposure import DQ, Image, ImageSet
-from mirific.image3.sets import SetStep, outcome
-from mirific.issues.detector_stack import DetectorStack, stack_in_detector_frame, window_of
 from mirific.issues.finding import Evidence, Finding, Picture, Rows
 from mirific.issues.known_issue import Issue
+from mirific.measure.detector_stack import DetectorStack, stack_in_detector_frame, window_of
+from mirific.set_step import SetStep, outcome
 from mirific.spool import Remembered
 from mirific.step import NotApplicable, param
 

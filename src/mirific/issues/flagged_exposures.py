@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from mirific.exposure import DQ, Image
 
 if TYPE_CHECKING:
-    from mirific.image3.alignment.measurement import Alignment
-    from mirific.image3.tangent_plane import PlaneMap
+    from mirific.measure.alignment.measurement import Alignment
+    from mirific.measure.tangent_plane import PlaneMap
 
 __all__ = [
     "FlaggedExposure",
@@ -123,8 +123,8 @@ def flagged_exposures(images: Sequence[Image]) -> tuple[tuple[FlaggedExposure, .
     BrokenWcs
         If an exposure has no usable world coordinates.
     """
-    from mirific.image3.alignment.measurement import measure_alignment
-    from mirific.image3.tangent_plane import plane_maps
+    from mirific.measure.alignment.measurement import measure_alignment
+    from mirific.measure.tangent_plane import plane_maps
 
     surveys: list[Survey] = []
     keep = getattr(images, "keep", tuple)
@@ -152,8 +152,8 @@ def bridged(image: Image) -> Image:
 def _mended(image: Image) -> tuple[Image, Survey]:
     """The exposure without its flags, and what was counted on the way."""
     from mirific.issues import outlier_overflagging_kernels as kernels
-    from mirific.issues.blank_sky_kernels import typical
-    from mirific.issues.connected_kernels import region_sizes
+    from mirific.kernels.connected import region_sizes
+    from mirific.measure.blank_sky_kernels import typical
 
     flagged = flagged_by_outlier_detection(image)
     data, known, unknown = np.empty(flagged.shape, np.float32), np.empty_like(flagged), np.empty_like(flagged)

@@ -18,7 +18,7 @@ from mirific.issues.outlier_thresholds import SCALE, SNR, proposed
 from mirific.issues.source_cores import BLOCK, common_sources, flags_between_visits, percent, tally
 
 if TYPE_CHECKING:
-    from mirific.issues.matched_backgrounds import Field
+    from mirific.measure.matched_backgrounds import Field
 
 __all__ = ["TOO_MANY_BETWEEN", "TOO_MANY_CORES", "TOO_MANY_PIXELS", "Background", "Flagging", "examine"]
 
@@ -60,7 +60,7 @@ class Background:
 
 def _fields(images: Sequence[Image]) -> tuple[Field, ...]:
     """The fields of all exposures whose backgrounds may differ."""
-    from mirific.issues.matched_backgrounds import Field
+    from mirific.measure.matched_backgrounds import Field
 
     fields = []
     for k, image in enumerate(images):
@@ -81,8 +81,8 @@ def _halves(subarray: Subarray, shape: tuple[int, int]) -> tuple[NDArray[np.bool
 
 def _backgrounds(members: Sequence[FlaggedExposure]) -> tuple[Background, ...]:
     """Solve for the excess of each field from the differences of all pairs, in the least-squares sense."""
-    from mirific.issues.connected_kernels import linked
-    from mirific.issues.matched_backgrounds import matched_differences
+    from mirific.kernels.connected import linked
+    from mirific.measure.matched_backgrounds import matched_differences
 
     images = members[0].bridged
     fields = _fields(images)

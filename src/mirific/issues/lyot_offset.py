@@ -44,14 +44,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.exposure import DQ, Image, ImageSet
-from mirific.image3.sets import SetStep, outcome
 from mirific.instrument import regions
 from mirific.instrument.filters import FILTERS, Filter
 from mirific.instrument.subarrays import Subarray, subarray_of
 from mirific.issues.background_step import Levels, fitted, inflation, too_few, without_strays
-from mirific.issues.blank_sky import sources, unusable, wings
 from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
 from mirific.issues.known_issue import Issue
+from mirific.measure.blank_sky import sources, unusable, wings
+from mirific.set_step import SetStep, outcome
 from mirific.spool import Remembered
 from mirific.step import NotApplicable, param
 
@@ -125,7 +125,7 @@ class LyotStep:
 @cache
 def _clear_fields() -> tuple[_Mask, _Mask]:
     """Full-frame masks of the Lyot and of the imager without what spoils their background."""
-    from mirific.issues.connected_kernels import diamond, disc, grown
+    from mirific.kernels.connected import diamond, disc, grown
 
     lyot = ~grown(~regions.lyot(), diamond(_MARGIN))
     lyot &= ~grown(regions.lyot_occulter_and_support(), diamond(_AROUND_SPOT))
@@ -162,7 +162,7 @@ def _levels(image: Image) -> Levels:
 
 def _levels_within(image: Image, outside: _Mask, window: tuple[slice, slice], side: int) -> _Floats:
     """Columns x, y, level and noise error of the boxes of one field of which more than a third can be used."""
-    from mirific.issues.blank_sky_kernels import clipped_means
+    from mirific.measure.blank_sky_kernels import clipped_means
 
     data, bad = unusable(image, window, outside)
     if bad.size - np.count_nonzero(bad) < side**2:
@@ -237,8 +237,8 @@ def measure_on_common_sky(images: Sequence[Image], references: Sequence[float]) 
     (step, error) or None
         None where no Lyot and imager share sky, as in a single tile with small dithers.
     """
-    from mirific.image3.tangent_plane import plane_maps
-    from mirific.issues.matched_backgrounds import Field, matched_differences
+    from mirific.measure.matched_backgrounds import Field, matched_differences
+    from mirific.measure.tangent_plane import plane_maps
 
     if len(images) < 2 or any(image.wcs is None for image in images):
         return None
@@ -321,7 +321,7 @@ def _both_fields(image: Image) -> bool:
 @cache
 def _whole_lyot() -> _Mask:
     """Full-frame mask of the Lyot's field with its rim."""
-    from mirific.issues.connected_kernels import grown
+    from mirific.kernels.connected import grown
 
     rim = grown(regions.lyot(), np.full(_RIM + 1, _RIM))
     return np.asarray(rim & regions.light_sensitive() & ~regions.imager() & ~regions.coronagraphs())

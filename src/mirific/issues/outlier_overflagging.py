@@ -51,12 +51,12 @@ from numpy.typing import NDArray
 
 from mirific.errors import BrokenWcs
 from mirific.exposure import Image, ImageSet
-from mirific.image3.sets import SetStep, outcome
 from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
 from mirific.issues.flagged_exposures import bridged, flagged_by_outlier_detection, flagged_exposures
 from mirific.issues.flagging_diagnosis import TOO_MANY_BETWEEN, TOO_MANY_CORES, TOO_MANY_PIXELS, Flagging, examine
 from mirific.issues.known_issue import Issue
 from mirific.issues.source_cores import BLOCK, Tally, common_sources, percent, tally
+from mirific.set_step import SetStep, outcome
 from mirific.step import NotApplicable, param
 
 __all__ = ["ISSUE", "RejectOutliersGently", "detect"]

@@ -31,7 +31,7 @@ def proposed(members: Sequence[FlaggedExposure], sources: _Floats, higher_snr: b
     again as the one that flagged too much. Snr rises only where the sky itself is overflagged. Neither falls below the
     defaults; of scale, 1.7 times that where the PSF is undersampled (F560W, which needs it in simulations).
     """
-    from mirific.image3.source_finding import psf_fwhm
+    from mirific.measure.source_finding import psf_fwhm
 
     needed = [np.empty(0)]
     for k, member in enumerate(members):

@@ -33,8 +33,8 @@ def common_sources(members: Sequence[FlaggedExposure]) -> _Floats:
     """Positions (n, 2) on the plane, arcsec, of sources that at least two exposures see."""
     from scipy import spatial
 
-    from mirific.image3.source_finding import find_sources, psf_fwhm
-    from mirific.issues.connected_kernels import linked
+    from mirific.kernels.connected import linked
+    from mirific.measure.source_finding import find_sources, psf_fwhm
 
     positions, owners = [np.empty((0, 2))], [np.empty(0, dtype=int)]
     for k, member in enumerate(members):
@@ -58,7 +58,7 @@ def common_sources(members: Sequence[FlaggedExposure]) -> _Floats:
 
 def core(member: FlaggedExposure, sources: _Floats) -> tuple[_Indices, _Indices]:
     """Rows and columns of the usable pixels within half a FWHM, at least one pixel, of a source; row by row."""
-    from mirific.image3.source_finding import psf_fwhm
+    from mirific.measure.source_finding import psf_fwhm
 
     bare = member.bare[member.index]
     ny, nx = bare.data.shape[-2:]
@@ -111,7 +111,7 @@ class Tally:
 
 def tally(members: Sequence[FlaggedExposure], sources: _Floats, images: Sequence[Image] | None = None) -> Tally:
     """Count pixels flagged in the exposures (or in other versions of them) in and outside the cores of the sources."""
-    from mirific.issues.connected_kernels import region_sizes
+    from mirific.kernels.connected import region_sizes
 
     counts, sizes = [], []
     for k, member in enumerate(members):

@@ -45,14 +45,14 @@ import numpy as np
 
 from mirific.errors import BrokenWcs
 from mirific.exposure import Image, ImageSet
-from mirific.image3.alignment.measurement import Alignment, Displacement, measure_alignment, without_displacement
-from mirific.image3.alignment.views_of_sky import view_of_sky
 from mirific.image3.assign_mtwcs import target_moves
-from mirific.image3.sets import SetStep, outcome
-from mirific.image3.source_finding import find_sources
-from mirific.image3.tangent_plane import PlaneMap, plane_maps
 from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
 from mirific.issues.known_issue import Issue
+from mirific.measure.alignment.measurement import Alignment, Displacement, measure_alignment, without_displacement
+from mirific.measure.alignment.views_of_sky import view_of_sky
+from mirific.measure.source_finding import find_sources
+from mirific.measure.tangent_plane import PlaneMap, plane_maps
+from mirific.set_step import SetStep, outcome
 from mirific.step import NotApplicable, param
 
 __all__ = ["ISSUE", "AlignVisits", "detect"]

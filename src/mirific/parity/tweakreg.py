@@ -1,0 +1,225 @@
+"""Alignment as the official pipeline does it: stars by photutils, matches and fits by tweakwcs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mirific.errors import ParameterError
+from mirific.exposure import Image
+from mirific.measure.alignment.absolute_catalog import absolute_table
+from mirific.measure.alignment.star_table import numbers
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+__all__ = ["Fit", "align"]
+
+#: Warnings that NaN pixels and empty regions raise inside astropy and photutils.
+_EXPECTED = (
+    "No sources were found|Sources were found, but none pass|.*deblend"
+    "|.*(invalid value|divide by zero|All-NaN|Mean of empty)|.*contains invalid values|.*non-?finite"
+)
+
+
+class Fit:
+    """What tweakwcs made of one exposure.
+
+    Parameters
+    ----------
+    corrector : tweakwcs.JWSTWCSCorrector
+    """
+
+    def __init__(self, corrector: Any) -> None:
+        self.wcs = corrector.wcs
+        self.status = _status(corrector)
+
+    @property
+    def reason(self) -> str:
+        """Why it was not aligned."""
+        return self.status.partition(":")[2].strip() or self.status
+
+
+def align(images: Sequence[Image], step: Any) -> tuple[Fit, ...] | str:
+    """Align exposures with each other, and all as one body with an absolute catalogue.
+
+    Parameters
+    ----------
+    images : sequence of Image
+    step : TweakReg
+        Its parameters.
+
+    Returns
+    -------
+    tuple of Fit, or str
+        Why none was aligned: one exposure that would move too far cancels the alignment of all, as in
+        ``stcal: tweakreg/tweakreg.py``.
+    """
+    correctors = [_corrector(image, _stars(image, step)) for image in images]
+    refused = _align_relative(correctors, step) if len(correctors) > 1 else ""
+    if step.abs_refcat:
+        refused = _align_absolute(correctors, images, step)
+    if refused:
+        return refused
+    return tuple(Fit(corrector) for corrector in correctors)
+
+
+def _stars(image: Image, step: Any) -> Table:
+    """Stars of an image, found as ``jwst.tweakreg`` finds them.
+
+    Parameters
+    ----------
+    image : Image
+    step : TweakReg
+        Parameters of the star finder.
+
+    Returns
+    -------
+    Table
+        Columns id, x, y (0-based pixels), flux.
+    """
+    from jwst.tweakreg.tweakreg_catalog import make_tweakreg_catalog
+    from stdatamodels.jwst.datamodels import ImageModel
+
+    options = {
+        "sigma_radius": step.sigma_radius,
+        "min_separation": max(2, int(step.minsep_fwhm * step.kernel_fwhm + 0.5)),
+        "sharpness_range": (step.sharplo, step.sharphi),
+        "roundness_range": (step.roundlo, step.roundhi),
+        "peak_max": step.peakmax,
+        "n_brightest": step.brightest,
+        "n_pixels": step.npixels,
+        "connectivity": step.connectivity,
+        "n_levels": step.nlevels,
+        "contrast": step.contrast,
+        "mode": step.multithresh_mode,
+        "error": image.err,
+        "local_bkg_width": step.localbkg_width,
+        "aperture_mask_method": step.apermask_method,
+        "kron_params": _kron_parameters(step.kron_params),
+        "deblend": step.deblend,
+    }
+    with warnings.catch_warnings(), ImageModel() as model:
+        warnings.filterwarnings("ignore", message=_EXPECTED)
+        model.data, model.err, model.dq = image.data, image.err, image.dq
+        table, _ = make_tweakreg_catalog(
+            model,
+            step.snr_threshold,
+            step.kernel_fwhm,
+            bkg_boxsize=step.bkg_boxsize,
+            starfinder_name=step.starfinder,
+            starfinder_kwargs=options,
+        )
+    found = table["id", "xcentroid", "ycentroid", "flux"]
+    found.rename_columns(["xcentroid", "ycentroid"], ["x", "y"])
+    return found
+
+
+def _kron_parameters(text: str) -> tuple[float, ...] | None:
+    """Read two or three numbers; None from nothing."""
+    try:
+        values = tuple(float(part) for part in text.replace(",", " ").split())
+    except ValueError:
+        values = (np.nan,)
+    if len(values) not in (0, 2, 3):
+        raise ParameterError(f"{text!r} is not two or three numbers", where="tweakreg.kron_params")
+    return values or None
+
+
+def _align_relative(correctors: list[Any], step: Any) -> str:
+    """Align the exposures with each other; return why not, where it is none of them."""
+    from tweakwcs.imalign import NotEnoughCatalogs, align_wcs
+    from tweakwcs.matchutils import XYXYMatch
+
+    radius = step.searchrad if step.use2dhist else max(abs(step.xoffset), abs(step.yoffset))
+    limit = 2 * (radius + step.tolerance)
+    match = {"use2dhist": step.use2dhist, "xoffset": step.xoffset, "yoffset": step.yoffset}
+    try:
+        align_wcs(
+            correctors,
+            refcat=None,
+            enforce_user_order=step.enforce_user_order,
+            expand_refcat=step.expand_refcat or bool(step.abs_refcat),
+            minobj=step.minobj,
+            match=XYXYMatch(searchrad=step.searchrad, separation=step.separation, tolerance=step.tolerance, **match),
+            fitgeom=step.fitgeometry,
+            nclip=step.nclip,
+            sigma=(step.sigma, "rmse"),
+        )
+    except NotEnoughCatalogs:
+        return "fewer than two exposures have stars"
+    except RuntimeError as error:
+        return str(error)
+    far = [corrector for corrector in correctors if _displacement(corrector) >= limit]
+    if far:
+        return f"{far[0].meta['name']} would move by more than {limit:.1f} arcsec"
+    if not any(_status(corrector).startswith("SUCCESS") for corrector in correctors):
+        return f"no two exposures share {step.minobj} stars"
+    return ""
+
+
+def _align_absolute(correctors: list[Any], images: Sequence[Image], step: Any) -> str:
+    """Align all exposures as one body with the absolute catalogue; return why not, where they are not."""
+    from tweakwcs.imalign import NotEnoughCatalogs, align_wcs
+    from tweakwcs.matchutils import XYXYMatch
+
+    catalog = _fittable(absolute_table(step.abs_refcat, images))
+    if len(catalog) < step.abs_minobj:
+        return f"the absolute catalogue has {len(catalog)} stars there, fewer than {step.abs_minobj}"
+    separation, tolerance = step.abs_separation, step.abs_tolerance
+    for corrector in correctors:
+        corrector.meta["group_id"] = "all"
+        corrector.meta.pop("fit_info", None)
+    try:
+        align_wcs(
+            correctors,
+            refcat=catalog,
+            enforce_user_order=True,
+            expand_refcat=False,
+            minobj=step.abs_minobj,
+            match=XYXYMatch(
+                searchrad=step.abs_searchrad, separation=separation, use2dhist=step.abs_use2dhist, tolerance=tolerance
+            ),
+            fitgeom=step.abs_fitgeometry,
+            nclip=step.abs_nclip,
+            sigma=(step.abs_sigma, "rmse"),
+        )
+    except (RuntimeError, ValueError, NotEnoughCatalogs) as error:
+        return f"no fit to the absolute catalogue ({str(error).rstrip('.')})"
+    return ""
+
+
+def _fittable(catalog: Table) -> Table:
+    """What tweakwcs takes of a catalogue: positions, and weights where all are positive numbers."""
+    weight = numbers(catalog, "weight", "", catalog.meta.get("name")) if "weight" in catalog.colnames else None
+    return catalog["RA", "DEC", "weight"] if weight is not None and (weight > 0).all() else catalog["RA", "DEC"]
+
+
+def _corrector(image: Image, stars: Table) -> Any:
+    """Prepare an image and its stars (columns x, y, 0-based pixels) for tweakwcs."""
+    from tweakwcs.correctors import JWSTWCSCorrector
+
+    assert image.wcs is not None  # every calibrated image has one; io refuses those without
+    wcs = image.wcs
+    info = {name: image.meta[f"wcsinfo.{name}"] for name in ("roll_ref", "v2_ref", "v3_ref")}
+    (x0, x1), (y0, y1) = wcs.bounding_box
+    inside = (stars["x"] > x0) & (stars["x"] < x1) & (stars["y"] > y0) & (stars["y"] < y1)
+    name = Path(image.name).stem
+    return JWSTWCSCorrector(wcs=wcs, wcsinfo=info, meta={"catalog": stars[inside], "name": name, "group_id": name})
+
+
+def _status(corrector: Any) -> str:
+    """What became of an exposure: REFERENCE, SUCCESS, or FAILED and why."""
+    return str(corrector.meta.get("fit_info", {}).get("status", "FAILED: not attempted"))
+
+
+def _displacement(corrector: Any) -> float:
+    """Largest shift of a corner of the exposure by its correction, arcsec."""
+    old, new = (wcs.footprint(axis_type="spatial") for wcs in (corrector.original_wcs, corrector.wcs))
+    delta = np.radians((new - old + 180) % 360 - 180)
+    east, north = delta[:, 0] * np.cos(np.radians(old[:, 1])), delta[:, 1]
+    return float(np.degrees(np.hypot(east, north)).max() * 3600)
