@@ -42,7 +42,6 @@ def _set_up_process() -> None:
     Signals that are ignored stay so: ``nohup`` and shells that run something in the background ask for that.
     """
     from mirific.cli.streams import open_streams
-    from mirific.execute.compiler import own_process
     from mirific.execute.memory import keep_freed_memory
 
     open_streams()
@@ -51,7 +50,6 @@ def _set_up_process() -> None:
         if signal.getsignal(number) is signal.SIG_DFL:
             signal.signal(number, _interrupted)
     keep_freed_memory()
-    own_process()
     gc.set_threshold(_NEW_OBJECTS, *gc.get_threshold()[1:])
 
 
