@@ -7,6 +7,7 @@ The map of the package, in the order in which data flow:
 ``references``    calibration files: the CRDS client, the builder of the demo cache
 ``detector1``     raw ramps to count rates, streamed in bands of rows
 ``image2``        count rates to calibrated images
+``measure``       what is measured on images of the sky, for stage 3 and the known issues
 ``image3``        calibrated images to a mosaic and a catalogue
 ``issues``        the known issues: find, show, mitigate, verify
 ``report``        results as HTML, JSON and text
@@ -15,9 +16,10 @@ The map of the package, in the order in which data flow:
 ``cli``           the ``mirific`` command
 ================  ==============================================================================
 
-What flows is in ``exposure``, what works on it in ``step``, numbers of the instrument in ``instrument``, files as they
-lie on disk in ``fits_files`` and ``asdf_files``. Exposures that wait on disk are in ``spool``; ``sorting_kernels`` is
-what kernels of all stages sort by. How work is spread over cores, and kernels are loaded, is in ``execute``.
+What flows is in ``exposure``, what works on it in ``step`` and, for sets of images, ``set_step``; numbers of the
+instrument are in ``instrument``, files as they lie on disk in ``fits_files`` and ``asdf_files``. Exposures that wait on
+disk are in ``spool``; loops that several rooms share are in ``kernels``, what only equals ``jwst`` is in ``parity``. How
+work is spread over cores, and kernels are loaded, is in ``execute``.
 """
 
 from __future__ import annotations

@@ -165,6 +165,8 @@ class StepRecord:
         CRDS type to file name.
     reason : str
         Why it was skipped, or what it found worth saying.
+    measured : mapping
+        Numbers and words that it measured, by name, for whoever asks later; they are in the product too.
     """
 
     step: str
@@ -173,6 +175,7 @@ class StepRecord:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
     reason: str = ""
+    measured: Mapping[str, float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mirific.detector1 import Detector1
 from mirific.detector1.showers import Showers
 from mirific.detector1.showers_kernels import flag, gather, release
-from mirific.detector1.showers_summary import ShowerSummary
 from mirific.exposure import DQ, Metadata, Ramp
 from mirific.io.raw import ArrayRamp
 from tests.detector1.cases import Case, configured, meta_of, quiet, ramp_of, samples_of
@@ -50,7 +47,7 @@ def test_showers_are_flagged_under_their_own_name(images):
     both = where & found.flags.where("jump", JUMP)
     assert both.any(), "a pixel hit by both names both"
     assert (found.flags.where("jump", JUMP) & ~where).any()
-    assert ShowerSummary.parse(record_of(found).reason).count >= 2
+    assert record_of(found).measured["count"] >= 2
     assert record_of(without).reason == "asked for"
 
 
@@ -89,13 +86,13 @@ def test_one_pass_gives_what_two_passes_give(images, references, monkeypatch):
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_exposures_without_showers_keep_their_groups(references, seed):
     image = reduced(CASE.but(showers=0, seed=seed, cosmic_rays=0.003, bright=0.02), references)
-    assert ShowerSummary.parse(record_of(image).reason).fraction < 0.005
+    assert record_of(image).measured["fraction"] < 0.005
 
 
 def test_interference_is_no_shower(references):
     """4 DN at 390.625 Hz, as in subarrays before emicorr."""
     image = reduced(CASE.but(showers=0, emi=4.0), references)
-    assert ShowerSummary.parse(record_of(image).reason).fraction < 0.005
+    assert record_of(image).measured["fraction"] < 0.005
 
 
 @pytest.mark.parametrize(("ngroups", "looks"), [(5, False), (8, True), (16, True)])
@@ -181,17 +178,3 @@ def test_a_ramp_keeps_three_differences():
     assert 3 <= left <= 5
     assert count == 9 - left
     assert (groupdq[0, 0, -3:, 0] == 0).all()
-
-
-@given(st.integers(0, 99), st.floats(0, 0.9), st.floats(0, 500), st.integers(0, 1031), st.integers(1, 100))
-def test_the_summary_can_be_read_back(count, fraction, significance, x, group):
-    place = (significance, x, 1000 - x // 2, 2, group) if count else ()
-    summary = ShowerSummary(count, fraction, *place)
-    back = ShowerSummary.parse(str(summary))
-    assert (back.count, back.x, back.y, back.group) == (summary.count, summary.x, summary.y, summary.group)
-    assert back.fraction == pytest.approx(fraction, rel=0.01, abs=1e-12)
-    assert back.significance == pytest.approx(summary.significance, abs=0.06)
-
-
-def test_other_sentences_are_no_summary():
-    assert ShowerSummary.parse("find_showers is off") is None

@@ -36,7 +36,13 @@ def rate():
     data = np.arange(35, dtype=np.float32).reshape(5, 7)
     image = replace(image, data=data, err=np.sqrt(data)).with_record(
         StepRecord(
-            "jump", "COMPLETE", 1.0, {"rejection_threshold": 4.0}, {"gain": "jwst_miri_gain_0001.fits"}, "1 ± 2 \\n"
+            "jump",
+            "COMPLETE",
+            1.0,
+            {"rejection_threshold": 4.0},
+            {"gain": "jwst_miri_gain_0001.fits"},
+            "1 ± 2 \\n",
+            {"hits": 3, "fraction": 0.25, "where": "ä"},
         )
     )
     return image.with_flags("jump", DQ["JUMP_DET"], data > 20).with_flags("mask", DQ["DO_NOT_USE"], data < 2)

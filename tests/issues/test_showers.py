@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mirific.detector1.showers_summary import ShowerSummary
+from mirific.detector1.showers import Showers
 from mirific.exposure import DQ, FlagProvenance, Image, ImageSet, Metadata, StepRecord
 from mirific.issues.showers import detect
 
@@ -29,7 +29,9 @@ def found(made: Image):
 
 
 def searched(*values: float) -> StepRecord:
-    return StepRecord("showers", "COMPLETE", reason=str(ShowerSummary(*values)))
+    names = ("count", "fraction", "significance", "x", "y", "integration", "group")
+    measured = dict(zip(names, values, strict=False))
+    return StepRecord("showers", "COMPLETE", reason=Showers().summary(measured), measured=measured)
 
 
 def test_strong_showers_are_reported_with_place_and_picture():
@@ -47,7 +49,7 @@ def test_no_or_doubtful_showers_are_not_reported(record, touched):
     finding = found(image(record, touched=touched))
     assert finding.present is False
     assert finding.severity == "none"
-    assert finding.reason.startswith(str(ShowerSummary.parse(record.reason)))
+    assert finding.reason.startswith(record.reason)
 
 
 @pytest.mark.parametrize(
@@ -68,3 +70,12 @@ def test_the_last_search_counts():
     made = image(searched(0, 0.0), touched=90)
     later = replace(made, history=(*made.history, searched(1, 0.02, 9.0, 1, 1, 1, 5)))
     assert found(later).present
+
+
+@pytest.mark.parametrize(
+    "measured", [{}, {"patches": 4}, {"count": 1, "fraction": 0.1}, {"count": "1", "fraction": 0.1}, {"fraction": 0.1}]
+)
+def test_numbers_that_lack_are_unknown(measured):
+    finding = found(image(StepRecord("showers", "COMPLETE", measured=measured), touched=90))
+    assert finding.present is None
+    assert "not searched" in finding.reason

@@ -495,8 +495,12 @@ class BandStep(Step[Image]):
         """Whether constants from an assumed census lead to the same results as those from the true one."""
         return True
 
-    def summary(self, exposure: Exposure, constants: Any, tallies: Mapping[str, float]) -> str:
-        """Return what the step found, for its record."""
+    def measured(self, exposure: Exposure, constants: Any, tallies: Mapping[str, float]) -> Mapping[str, float | str]:
+        """Return the numbers that the step measured, by name, for its record."""
+        return {}
+
+    def summary(self, measured: Mapping[str, Any]) -> str:
+        """Return the same in words."""
         return ""
 
     def conclude(self, exposure: Exposure, constants: Any, tallies: Mapping[str, float]) -> Mapping[str, Any]:

@@ -627,7 +627,8 @@ def _image(ramp: Ramp, exposure: Exposure, steps: tuple[Prepared, ...], collecte
     for item in steps:
         record = item.record(collected.seconds.get(item.step.name, 0.0))
         if item.runs:
-            record = replace(record, reason=item.step.summary(exposure, item.constants, collected.tallies))
+            measured = item.step.measured(exposure, item.constants, collected.tallies)
+            record = replace(record, reason=item.step.summary(measured), measured=measured)
         history = (*history, record)
         if item.step.status_name is not None:
             values[f"cal_step.{item.step.status_name or item.step.name}"] = record.status

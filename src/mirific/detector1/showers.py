@@ -106,11 +106,28 @@ class Showers(BandStep):
         """Flag the groups of the showers in these rows."""
         constants.process(band)
 
-    def summary(
+    def measured(
         self, exposure: Exposure, constants: ShowerSearch | OfficialSearch, tallies: Mapping[str, float]
-    ) -> str:
-        """How many showers there are, what was flagged, and where the strongest is."""
-        return constants.summary(exposure, tallies)
+    ) -> Mapping[str, float | str]:
+        """Return how many showers there are, what was flagged, and where the strongest is."""
+        return constants.measured(exposure, tallies)
+
+    def summary(self, measured: Mapping[str, Any]) -> str:
+        """Return the same in words.
+
+        >>> Showers().summary({"count": 0, "fraction": 0.0})
+        '0 showers, 0 % of the usable groups flagged'
+        """
+        if "patches" in measured:
+            return f"{measured['patches']} patches"
+        plural = "" if measured["count"] == 1 else "s"
+        sentence = (
+            f"{measured['count']} shower{plural}, {100.0 * measured['fraction']:.3g} % of the usable groups flagged"
+        )
+        if not measured["count"]:
+            return sentence
+        place = "x {x}, y {y} from integration {integration}, group {group} on".format_map(measured)
+        return f"{sentence}; the strongest ({measured['significance']:.1f} sigma) at {place}"
 
     def conclude(
         self, exposure: Exposure, constants: ShowerSearch | OfficialSearch, tallies: Mapping[str, float]
@@ -230,20 +247,28 @@ class ShowerSearch:
         """How many showers there are."""
         return len(self.showers or ())
 
-    def summary(self, exposure: Exposure, tallies: Mapping[str, float]) -> str:
-        """How many showers there are, what was flagged, and where the strongest is."""
-        from mirific.detector1.showers_summary import ShowerSummary
+    def measured(self, exposure: Exposure, tallies: Mapping[str, float]) -> Mapping[str, float | str]:
+        """Number of showers, and part of the usable groups of all pixels that was flagged for them, not by jump before.
 
+        Of the strongest, the signal to noise, the pixel of its peak (0-based), and where it begins (counted from 1).
+        """
         nints, ngroups, ny, nx = exposure.shape
         usable = nints * ngroups - int(exposure.census.before_jump.sum())
         fraction = tallies.get(_FLAGGED, 0.0) / max(1, usable * ny * nx)
         if not self.showers or self.places is None:
-            return str(ShowerSummary(0, 0.0))
+            return {"count": 0, "fraction": 0.0}
         strongest = max(self.showers, key=lambda shower: shower.significance)
         y, x = (corner + int(k) for corner, k in zip(strongest.corner, _peak(strongest), strict=True))
         row, column = (int(np.argmin(np.abs(places - k))) for places, k in zip(self.places, (y, x), strict=True))
-        onset = (strongest.integration + 1, strongest.group + 1)
-        return str(ShowerSummary(self.count, fraction, strongest.significance, column, row, *onset))
+        return {
+            "count": self.count,
+            "fraction": fraction,
+            "significance": float(strongest.significance),
+            "x": column,
+            "y": row,
+            "integration": int(strongest.integration) + 1,
+            "group": int(strongest.group) + 1,
+        }
 
 
 def usable_differences(unusable: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -71,10 +71,17 @@ def flags_from(planes: NDArray[Any], cards: Mapping[str, Any]) -> FlagProvenance
 
 def steps_table(history: tuple[StepRecord, ...]) -> NDArray[Any]:
     """History as a table, one row a step; wall times stay out, so that equal runs give equal files."""
-    names = ("step", "status", "parameters", "references", "reason")
+    names = ("step", "status", "parameters", "references", "reason", "measured")
     texts = [
-        (r.step, r.status, json.dumps(dict(r.parameters), default=str), json.dumps(dict(r.references)), r.reason)
-        for r in history
+        (
+            record.step,
+            record.status,
+            json.dumps(dict(record.parameters), default=str),
+            json.dumps(dict(record.references)),
+            record.reason,
+            json.dumps(dict(record.measured)),
+        )
+        for record in history
     ]
     rows = [tuple(_ascii(text) for text in row) for row in texts]
     widths = [max(1, *map(len, column)) for column in zip(*rows, strict=True)]
@@ -82,13 +89,14 @@ def steps_table(history: tuple[StepRecord, ...]) -> NDArray[Any]:
 
 
 def history_from(table: NDArray[Any]) -> tuple[StepRecord, ...]:
-    """Undo :func:`steps_table`.
+    """Undo :func:`steps_table`; tables of earlier versions do not have what was measured.
 
     Raises
     ------
     ValueError
         If it is no such table.
     """
+    numbers = "measured" in (np.asarray(table).dtype.names or ())
     try:
         return tuple(
             StepRecord(
@@ -98,6 +106,7 @@ def history_from(table: NDArray[Any]) -> tuple[StepRecord, ...]:
                 _mapping(row["parameters"]),
                 _mapping(row["references"]),
                 _text(row["reason"]),
+                _mapping(row["measured"]) if numbers else {},
             )
             for row in np.asarray(table)
         )

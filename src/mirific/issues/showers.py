@@ -36,10 +36,12 @@ usable differences it does not look, and says so.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.detector1.showers_summary import ShowerSummary
 from mirific.exposure import DQ, Image, ImageSet
 from mirific.issues.finding import Evidence, Finding, Picture
 from mirific.issues.known_issue import Issue
@@ -51,6 +53,9 @@ _SLUG = "showers"
 #: Percent of the pixels, and signal to noise of the strongest shower, from which an exposure counts as affected.
 _THRESHOLD = 0.05
 _SIGNIFICANT = 7.0
+
+#: Where the strongest shower is.
+_PLACE = ("x", "y", "integration", "group")
 
 #: Percent of the pixels from which it matters more.
 _MODERATE, _SEVERE = 2.0, 10.0
@@ -80,24 +85,30 @@ def _finding(image: Image) -> Finding:
     record = next((item for item in reversed(image.history) if item.step == _SLUG), None)
     if record is None:
         return _unknown(image, "stage 1 of mirific has not seen its ramps; give _uncal files")
-    summary = ShowerSummary.parse(record.reason)
-    if summary is None:
+    measured: Mapping[str, Any] = record.measured
+    if not _is_complete(measured):
         return _unknown(image, f"its ramps were not searched: {record.reason or 'the step says nothing'}")
     where = image.flags.where(_SLUG, DQ["JUMP_DET"])
     value = 100.0 * float(where.mean())
-    present = value >= _THRESHOLD and summary.significance >= _SIGNIFICANT
+    present = value >= _THRESHOLD and measured.get("significance", 0.0) >= _SIGNIFICANT
     return Finding(
         _SLUG, "", image.name, (image.name,), present,
         value=value,
         unit="% of pixels",
-        significance=summary.significance if summary.count else None,
+        significance=measured.get("significance"),
         threshold=_THRESHOLD,
         severity=_severity(value) if present else "none",
-        where=_where(summary, where) if summary.count else "",
+        where=_where(measured, where) if measured["count"] else "",
         action=_ACTION if present else "",
-        reason=f"{summary}; affected from {_SIGNIFICANT:g} sigma and {_THRESHOLD:g} % of the pixels on",
+        reason=f"{record.reason}; affected from {_SIGNIFICANT:g} sigma and {_THRESHOLD:g} % of the pixels on",
         evidence=_evidence(image, where) if present else Evidence(),
     )  # fmt: skip
+
+
+def _is_complete(measured: Mapping[str, Any]) -> bool:
+    """Whether all numbers of a search are there; products of earlier versions, and of parity mode, lack them."""
+    names = ("count", "fraction") if measured.get("count") == 0 else ("count", "fraction", "significance", *_PLACE)
+    return all(isinstance(measured.get(name), (int, float)) for name in names)
 
 
 def _unknown(image: Image, reason: str) -> Finding:
@@ -110,9 +121,9 @@ def _severity(value: float) -> str:
     return "moderate" if value >= _MODERATE else "minor"
 
 
-def _where(summary: ShowerSummary, where: NDArray[np.bool_]) -> str:
+def _where(measured: Mapping[str, Any], where: NDArray[np.bool_]) -> str:
     """The strongest, and how many pixels there are."""
-    place = f"x {summary.x}, y {summary.y}, from integration {summary.integration}, group {summary.group} on"
+    place = "x {x}, y {y}, from integration {integration}, group {group} on".format_map(measured)
     return f"{int(where.sum())} pixels; the strongest at {place}"
 
 

@@ -176,9 +176,9 @@ class OfficialSearch:
         showers_official_kernels.flag(band.data, band.groupdq, band.pixeldq, gain, shower, amplitude, only)
         band.credit("showers", np.where(only, np.uint32(DQ["JUMP_DET"]), np.uint32(0)))
 
-    def summary(self, exposure: Exposure, tallies: Mapping[str, float]) -> str:
+    def measured(self, exposure: Exposure, tallies: Mapping[str, float]) -> Mapping[str, float | str]:
         """How many patches there are."""
-        return f"{self.count} patches"
+        return {"patches": self.count}
 
     @property
     def count(self) -> int:
