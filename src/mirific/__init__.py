@@ -18,15 +18,24 @@ The map of the package, in the order in which data flow:
 
 What flows is in ``exposure``, what works on it in ``step`` and, for sets of images, ``set_step``; numbers of the
 instrument are in ``instrument``, files as they lie on disk in ``fits_files`` and ``asdf_files``. Exposures that wait on
-disk are in ``spool``; loops that several rooms share are in ``kernels``, what only equals ``jwst`` is in ``parity``. How
-work is spread over cores, and kernels are loaded, is in ``execute``.
+disk are in ``spool``; loops that several rooms share are in ``kernels``, what only equals ``jwst`` is in ``parity``.
+How work is spread over cores, and kernels are loaded, is in ``execute``.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["__version__"]
+if TYPE_CHECKING:
+    from mirific.detector1 import Detector1
+    from mirific.image2 import Image2
+    from mirific.io import read, write
+    from mirific.issues import diagnose
+
+__all__ = ["Detector1", "Image2", "__version__", "diagnose", "read", "write"]
+
+_ROOM_OF = {"Detector1": "detector1", "Image2": "image2", "diagnose": "issues", "read": "io", "write": "io"}
 
 
 def __getattr__(name: str) -> Any:
@@ -34,4 +43,6 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("mirific")
+    if name in _ROOM_OF:
+        return getattr(import_module(f"mirific.{_ROOM_OF[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from mirific.cli.messages import set_up_logging
 from mirific.cli.options import INPUTS, OUTPUT, QUIET, REFERENCES, VERBOSE, WORKERS, Option, say
 from mirific.cli.streams import refused
 from mirific.errors import OutputError, printable
@@ -29,8 +28,6 @@ def _demo(given: Namespace) -> int:
 
 
 def _run(given: Namespace) -> int:
-    if not given.dry_run:
-        _start_crds(given.references)
     from mirific.cli.run import Request, run_request
 
     request = Request(
@@ -49,13 +46,15 @@ def _run(given: Namespace) -> int:
     return run_request(request, dry_run=given.dry_run, quiet=given.quiet)
 
 
-def _start_crds(references: Path | None) -> None:
+def _start_crds(given: Namespace) -> None:
     """Let the CRDS client get ready while the rest is imported; what is wrong with it, the run will say in its turn."""
+    if given.dry_run:
+        return
     from mirific.errors import MirificError
     from mirific.references.crds_process import client_process, crds_environment
 
     with contextlib.suppress(MirificError):
-        client_process(crds_environment(references))
+        client_process(crds_environment(given.references))
 
 
 def _diagnose(given: Namespace) -> int:
@@ -111,6 +110,8 @@ class Command:
     options : tuple of Option
     tells : bool
         Whether what it prints is all that it is for.
+    begin : callable
+        Begins what takes a while, before libraries are loaded.
     """
 
     name: str
@@ -118,6 +119,7 @@ class Command:
     function: Callable[[Namespace], int]
     options: tuple[Option, ...]
     tells: bool = False
+    begin: Callable[[Namespace], None] = lambda _: None
 
     def parser(self) -> ArgumentParser:
         """Parser of what follows its name."""
@@ -129,7 +131,10 @@ class Command:
     def run(self, arguments: list[str]) -> int:
         """Parse what follows its name, and do it."""
         given = self.parser().parse_intermixed_args(arguments)
+        self.begin(given)
         if "verbose" in given:
+            from mirific.cli.messages import set_up_logging
+
             set_up_logging(given.verbose, given.quiet)
         code = self.function(given)
         return _told(code) if self.tells else code
@@ -176,6 +181,7 @@ COMMANDS = (
             VERBOSE,
             QUIET,
         ),
+        begin=_start_crds,
     ),
     Command(
         "diagnose",

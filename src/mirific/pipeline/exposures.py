@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from mirific import io
 from mirific.asdf_files import load_in_background
@@ -23,9 +22,9 @@ from mirific.pipeline.plan import Source
 from mirific.pipeline.provenance import made_by
 from mirific.pipeline.settings import Settings
 from mirific.report import FlagCount
-from mirific.step import References, run_steps
+from mirific.step import References
 
-__all__ = ["Begun", "ExposureJob", "ExposureResult", "begin", "finish", "image2_steps", "reduce_exposure"]
+__all__ = ["Begun", "ExposureJob", "ExposureResult", "begin", "finish", "reduce_exposure"]
 
 log = logging.getLogger(__name__)
 
@@ -214,7 +213,7 @@ def _calibrated(rate: Image | None, job: ExposureJob, result: ExposureResult) ->
     if job.source.level != "cal":
         path = result.products.get("rate", job.source.path)
         rate = io.read_image(path, overrides) if rate is None else rate
-        result = _image2(rate, backgrounds, job, result)
+        result = _image(rate, backgrounds, job, result)
     return result if integrations is None else _integrations(integrations, backgrounds, job, result)
 
 
@@ -247,17 +246,12 @@ def _with_rates(rate: Image, job: ExposureJob, result: ExposureResult) -> Exposu
     return replace(result, products=products, history=rate.history, seconds=seconds, flags=count_flags(rate))
 
 
-def image2_steps(job: ExposureJob, image: Image, backgrounds: tuple[Image, ...] = ()) -> tuple[Any, ...]:
-    """Steps of stage 2, with the parameters of CRDS and the user in force."""
-    from mirific.image2 import AssignWcs, Background, FlatField, Photom
+def _image2(image: Image, backgrounds: tuple[Image, ...], job: ExposureJob) -> Image:
+    """Stage 2, with the parameters of CRDS and the user in force."""
+    from mirific.image2 import Image2
 
-    steps = (
-        Background(backgrounds=backgrounds, parity=job.settings.parity),
-        AssignWcs(),
-        FlatField(),
-        Photom(),
-    )
-    return tuple(job.settings.configure(step, image.meta, job.references) for step in steps)
+    stage = Image2(parity=job.settings.parity, backgrounds=backgrounds)
+    return stage.configured(job.settings.configure, image.meta, job.references).run(image, job.references)
 
 
 def _integrations(
@@ -266,16 +260,16 @@ def _integrations(
     """Stage 2 for the rates of all integrations; writes calints."""
     start = time.perf_counter()
     rates = io.read_image(path, dict(job.settings.metadata))
-    cal = run_steps(image2_steps(job, rates, backgrounds), rates, job.references)
+    cal = _image2(rates, backgrounds, job)
     written = _write(cal, "calints", job, result.state)
     seconds = {**result.seconds, "calints": time.perf_counter() - start}
     return replace(result, products={**result.products, "calints": written}, seconds=seconds)
 
 
-def _image2(rate: Image, backgrounds: tuple[Image, ...], job: ExposureJob, result: ExposureResult) -> ExposureResult:
-    """Stage 2; writes cal, or calints where the rates are those of integrations."""
+def _image(rate: Image, backgrounds: tuple[Image, ...], job: ExposureJob, result: ExposureResult) -> ExposureResult:
+    """Stage 2 for the rate; writes cal, or calints where the rates are those of integrations."""
     start = time.perf_counter()
-    cal = run_steps(image2_steps(job, rate, backgrounds), rate, job.references)
+    cal = _image2(rate, backgrounds, job)
     done = time.perf_counter()
     single: dict[str, Path] = {}
     if singles.wanted(job.settings) and cal.data.ndim == 2:

@@ -16,10 +16,10 @@ def _detector1() -> Iterable[type[Configurable]]:
 
 
 def _image2() -> Iterable[type[Configurable]]:
-    from mirific.image2 import AssignWcs, Background, FlatField, Photom
+    from mirific.image2 import STEPS
     from mirific.image3 import ResampleSingle
 
-    return Background, AssignWcs, FlatField, Photom, ResampleSingle
+    return *STEPS, ResampleSingle
 
 
 def _image3() -> Iterable[type[Configurable]]:
