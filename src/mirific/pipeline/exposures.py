@@ -16,10 +16,9 @@ from mirific.execute import Threads
 from mirific.execute.compiler import load_compiler
 from mirific.exposure import Cubes, Image, StepRecord, Tree
 from mirific.pipeline import singles
-from mirific.pipeline.flags import count_flags
 from mirific.pipeline.kept import digest, find_kept, keep, state_of
 from mirific.pipeline.plan import Source
-from mirific.pipeline.provenance import made_by
+from mirific.pipeline.provenance import count_flags, made_by
 from mirific.pipeline.settings import Settings
 from mirific.report import FlagCount
 from mirific.step import References

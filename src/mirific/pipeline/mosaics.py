@@ -19,10 +19,9 @@ from mirific.io.names import Name
 from mirific.io.products import write_table
 from mirific.issues import Finding, Issue, Picture
 from mirific.pipeline.fields import touching
-from mirific.pipeline.flags import count_flags
 from mirific.pipeline.kept import digest, find_kept, keep, state_of
 from mirific.pipeline.plan import MosaicPlan, SetAside
-from mirific.pipeline.provenance import made_by
+from mirific.pipeline.provenance import count_flags, made_by
 from mirific.pipeline.setting_aside import tried
 from mirific.pipeline.settings import Settings
 from mirific.report import FlagCount
