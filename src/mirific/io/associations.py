@@ -50,8 +50,6 @@ class Association:
         Where it was read from; members are named as from there.
     kind : str
         ``asn_type`` in small letters; ``image2`` or ``image3`` where the file leaves it open.
-    program : str
-        Programme number, as written.
     products : tuple of Product
     identifier : str
         ``asn_id``, such as ``o001`` or ``c1001``; empty if there is none.
@@ -61,7 +59,6 @@ class Association:
 
     path: Path
     kind: str
-    program: str
     products: tuple[Product, ...]
     identifier: str = ""
     pool: str = ""
@@ -72,12 +69,6 @@ class Association:
         if self.kind.endswith("image2"):
             return 2
         return 3 if self.kind.endswith(("image3", "tso3")) else 0
-
-    @property
-    def metadata(self) -> dict[str, str]:
-        """Metadata of what is made for it: ASNTABLE and ASNPOOL."""
-        named = {"asn.table_name": self.path.name, "asn.pool_name": self.pool}
-        return {name: value for name, value in named.items() if value}
 
 
 def read_association(path: Path) -> Association:
@@ -96,14 +87,14 @@ def read_association(path: Path) -> Association:
         raise InputError("not an association: it has no products", where=path, todo="give a JWST association file")
     check_name(path.stem, path)
     products = tuple(_product(path, item) for item in tree["products"])
-    values = {key: _text(tree.get(key)) for key in ("asn_type", "asn_rule", "asn_id", "program")}
+    values = {key: _text(tree.get(key)) for key in ("asn_type", "asn_rule", "asn_id")}
     identifier = values["asn_id"]
     if identifier and not _IDENTIFIER.fullmatch(identifier):
         what = f"asn_id {identifier[:60]!a} cannot be a part of a file name"
         raise InputError(what, where=path, todo="give it letters and digits, such as o001")
     kind = values["asn_type"].lower() or _kind(values["asn_rule"], products)
     pool = tree.get("asn_pool")
-    return Association(path, kind, values["program"], products, identifier, pool if isinstance(pool, str) else "")
+    return Association(path, kind, products, identifier, pool if isinstance(pool, str) else "")
 
 
 def _text(value: Any) -> str:

@@ -33,7 +33,7 @@ from mirific.io.headers import check_values, metadata_from, nested
 from mirific.io.ownership import check_replaceable, generator
 from mirific.io.peek import not_miri_imaging
 from mirific.io.raw import FLOATS, UNSIGNED, ArrayRamp, FitsRamp, RawRamp
-from mirific.io.requirements import check_image, check_mosaic
+from mirific.io.requirements import check_image, check_mosaic, check_timing
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -143,7 +143,7 @@ def _raw(file: FitsFile) -> RawRamp:
 def _with_timing(meta: Metadata, raw: RawRamp, path: Path) -> Metadata:
     """Check the header against the pixels, and that the group time is there."""
     nints, ngroups, ny, nx = raw.shape
-    _check_timing(meta, path)
+    check_timing(meta, path)
     if 0 in raw.shape:
         raise InputError(f"no samples: {nints} integrations of {ngroups} groups", where=path, todo="fetch it again")
     stated = (_stated_integrations(meta, nints), meta.get("exposure.ngroups", ngroups))
@@ -162,30 +162,6 @@ def _stated_integrations(meta: Metadata, nints: int) -> int:
         return int(meta.get("exposure.nints", nints))
     first, last = (meta.get(f"exposure.integration_{end}") for end in ("start", "end"))
     return nints if first is None or last is None else int(last - first + 1)
-
-
-#: Numbers of a raw header that others would make nonsense of: keyword, the least and the most that can be.
-_LIMITS = {
-    "exposure.nframes": ("NFRAMES", 1, 1000),
-    "exposure.frame_divisor": ("FRMDIVSR", 1, 1000),
-    "exposure.groupgap": ("GROUPGAP", 0, 1000),
-    "exposure.integration_start": ("INTSTART", 0, 1_000_000),
-}
-
-#: The longest time between two groups that is believed, s: a day.
-_LONGEST = 86_400.0
-
-
-def _check_timing(meta: Metadata, path: Path) -> None:
-    """Refuse a group time that is none, and counts that cannot be."""
-    group_time = meta.get("exposure.group_time")
-    if group_time is None or not 0 < group_time <= _LONGEST:
-        what = "TGROUP is absent" if group_time is None else f"TGROUP is {group_time}"
-        raise InputError(what, where=path, todo="set it with --set meta.exposure.group_time=...")
-    for name, (keyword, least, most) in _LIMITS.items():
-        value = meta.get(name)
-        if value is not None and not least <= value <= most:
-            raise InputError(f"{keyword} is {value}", where=path, todo=f"set it with --set meta.{name}=...")
 
 
 def read_metadata(path: str | Path) -> Metadata:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mirific.errors import InputError
@@ -16,7 +17,7 @@ from mirific.instrument.detector import SHAPE
 from mirific.io.extensions import FLAGSRC
 from mirific.io.fits_reading import FitsFile
 
-__all__ = ["check_image", "check_mosaic", "possible"]
+__all__ = ["check_image", "check_mosaic", "check_timing", "possible"]
 
 log = logging.getLogger(__name__)
 
@@ -178,3 +179,33 @@ def possible(name: str, value: Any) -> bool:
         return True
     least, most = _POSSIBLE[name]
     return bool(least <= value <= most)
+
+
+#: Numbers of a raw header that others would make nonsense of: keyword, the least and the most that can be.
+_LIMITS = {
+    "exposure.nframes": ("NFRAMES", 1, 1000),
+    "exposure.frame_divisor": ("FRMDIVSR", 1, 1000),
+    "exposure.groupgap": ("GROUPGAP", 0, 1000),
+    "exposure.integration_start": ("INTSTART", 0, 1_000_000),
+}
+
+#: The longest time between two groups that is believed, s: a day.
+_LONGEST = 86_400.0
+
+
+def check_timing(meta: Metadata, path: Path) -> None:
+    """Refuse a raw exposure whose group time is none, or whose counts cannot be.
+
+    Raises
+    ------
+    InputError
+        Naming the keyword.
+    """
+    group_time = meta.get("exposure.group_time")
+    if group_time is None or not 0 < group_time <= _LONGEST:
+        what = "TGROUP is absent" if group_time is None else f"TGROUP is {group_time}"
+        raise InputError(what, where=path, todo="set it with --set meta.exposure.group_time=...")
+    for name, (keyword, least, most) in _LIMITS.items():
+        value = meta.get(name)
+        if value is not None and not least <= value <= most:
+            raise InputError(f"{keyword} is {value}", where=path, todo=f"set it with --set meta.{name}=...")
