@@ -91,3 +91,45 @@ def test_what_is_not_finite_is_refused():
     shifted = models.Polynomial1D(1, c0=np.nan, c1=1.0) & models.Identity(1)
     with pytest.raises(BrokenWcs, match="not finite"):
         fit_keywords(_wcs(shifted), SHAPE, SipFit())
+
+
+@pytest.mark.parametrize("crpix", [None, (10.0, 50.0)])
+@pytest.mark.parametrize("degrees", [(None, None), (3, None), (4, 2)])
+@pytest.mark.parametrize("dec", [-5.0, 89.99])
+def test_keywords_are_those_of_gwcs(dec, degrees, crpix):
+    wcs, (degree, inverse) = _wcs(_bent(), dec), degrees
+    cards = fit_keywords(wcs, SHAPE, SipFit(degree=degree, inv_degree=inverse), crpix).cards
+    theirs = wcs.to_fits_sip(
+        max_pix_error=0.01,
+        degree=degree or range(1, 6),
+        max_inv_pix_error=0.01,
+        inv_degree=inverse or range(1, 6),
+        npoints=12,
+        crpix=crpix,
+    )
+    assert set(cards) == {card.lower() for card in theirs if not card.startswith("NAXIS")}
+    for name, value in cards.items():
+        if isinstance(value, str) or name.endswith("_order"):
+            assert value == theirs[name]
+        elif name.startswith(("crpix", "crval", "l")):
+            assert value == pytest.approx(theirs[name], rel=1e-12)
+    x, y = np.meshgrid(np.linspace(-0.5, SHAPE[1] - 0.5, 17), np.linspace(-0.5, SHAPE[0] - 0.5, 15))
+    ours_fitted, theirs_fitted = fits_wcs.WCS(fits.Header(dict(cards))), fits_wcs.WCS(theirs)
+    (ra, dec), (their_ra, their_dec) = (fitted.all_pix2world(x, y, 0) for fitted in (ours_fitted, theirs_fitted))
+    apart = np.hypot(((ra - their_ra + 180) % 360 - 180) * np.cos(np.radians(dec)), dec - their_dec)
+    assert apart.max() / SCALE < 1e-6
+    np.testing.assert_allclose(ours_fitted.sip_foc2pix(x, y, 0), theirs_fitted.sip_foc2pix(x, y, 0), atol=1e-6)
+
+
+def test_coordinates_that_lead_nowhere_are_refused():
+    nowhere = models.Const2D(np.nan)
+    wcs = _wcs(models.Mapping((0, 1, 0, 1)) | nowhere & nowhere)
+    for sip in (SipFit(), None):
+        with pytest.raises(BrokenWcs, match="not finite"):
+            fit_keywords(wcs, SHAPE, sip)
+
+
+def test_coordinates_of_one_point_cannot_be_fitted():
+    point = models.Scale(0.0) & models.Scale(0.0)
+    with pytest.raises(BrokenWcs, match="no SIP fit"):
+        fit_keywords(_wcs(point), SHAPE, SipFit())
