@@ -12,7 +12,7 @@ from mirific.errors import InputError
 from mirific.exposure import StepRecord
 from mirific.issues import Chart, Evidence, Finding, Picture, Rows
 from mirific.pipeline.exposures import ExposureJob, ExposureResult
-from mirific.pipeline.kept import digest, find_kept, keep, state_of
+from mirific.pipeline.kept import clear_stale, digest, find_kept, keep, state_of
 from mirific.pipeline.mosaics import MosaicJob, MosaicResult
 from mirific.pipeline.plan import MosaicPlan, SetAside, Source
 from mirific.pipeline.settings import Settings
@@ -171,3 +171,52 @@ def test_the_key_of_a_mosaic_is_of_what_its_exposures_were_made_from(tmp_path):
     assert key(states) == keys[0]
     assert key({}) != keys[4]
     assert state_of(images["a"]).startswith("a_cal.fits:2:")
+
+
+@pytest.fixture
+def earlier(tmp_path):
+    """A mosaic of an earlier run with a catalogue and two exposures."""
+    names = {"i2d": "m_i2d.fits", "cat": "m_cat.ecsv", "crf 0": "a_o001_crf.fits", "crf 1": "b_o001_crf.fits"}
+    for name in names.values():
+        (tmp_path / name).write_bytes(name.encode() * 100)
+    made = {suffix: tmp_path / name for suffix, name in names.items()}
+    keep(MosaicResult("m", made), "i2d", "key", "jwst_1.pmap", tmp_path)
+    return made
+
+
+def test_what_is_not_made_again_goes_and_is_named(earlier, tmp_path, caplog):
+    (tmp_path / "c_cat.ecsv").write_text("of somebody else")
+    clear_stale("m", "i2d", tmp_path, {earlier["i2d"], earlier["crf 0"]})
+    left = {path.name for path in tmp_path.iterdir() if path.is_file()}
+    assert left == {"m_i2d.fits", "a_o001_crf.fits", "c_cat.ecsv"}
+    assert "2 of an earlier run, not made by this one, removed: m_cat.ecsv, b_o001_crf.fits" in caplog.text
+
+
+def test_what_was_changed_since_stays_and_is_named(earlier, tmp_path, caplog):
+    earlier["cat"].write_bytes(earlier["cat"].read_bytes() + b"# my note")
+    clear_stale("m", "i2d", tmp_path, {earlier["i2d"], earlier["crf 0"], earlier["crf 1"]})
+    assert earlier["cat"].exists()
+    assert "left, as it was changed: m_cat.ecsv" in caplog.text
+
+
+def test_what_another_mosaic_keeps_stays(earlier, tmp_path, caplog):
+    keep(MosaicResult("n", {"crf 0": earlier["crf 1"]}), "i2d", "key", "jwst_1.pmap", tmp_path)
+    clear_stale("m", "i2d", tmp_path, {earlier["i2d"], earlier["cat"], earlier["crf 0"]})
+    assert earlier["crf 1"].exists()
+    assert not caplog.text
+
+
+def test_names_that_lead_elsewhere_are_let_alone(earlier, tmp_path):
+    outside = tmp_path.with_name("outside.fits")
+    outside.write_bytes(b"m" * 10)
+    record = tmp_path / ".mirific" / "m_i2d.kept"
+    record.write_bytes(record.read_bytes().replace(b"m_cat.ecsv", b"../outside.fits"))
+    clear_stale("m", "i2d", tmp_path, {earlier["i2d"]})
+    assert outside.exists()
+
+
+@pytest.mark.parametrize("harm", [_delete, _cut, _flip])
+def test_without_a_record_nothing_goes(earlier, tmp_path, harm):
+    harm(tmp_path / ".mirific" / "m_i2d.kept")
+    clear_stale("m", "i2d", tmp_path, {earlier["i2d"]})
+    assert all(path.exists() for path in earlier.values())

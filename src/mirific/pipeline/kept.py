@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import mmap
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -25,10 +26,15 @@ from mirific.pipeline.plan import SetAside
 from mirific.pipeline.settings import Settings
 from mirific.report import FlagCount
 
-__all__ = ["clear_leftovers", "digest", "find_kept", "keep", "state_of"]
+__all__ = ["clear_leftovers", "clear_stale", "digest", "find_kept", "keep", "state_of"]
 
 #: What results are made of.
 _KINDS = (StepRecord, FlagCount, Finding, Evidence, Picture, Chart, Rows, SetAside)
+
+log = logging.getLogger(__name__)
+
+#: Stale products that a line names.
+_NAMED = 3
 
 Result = TypeVar("Result")
 
@@ -192,6 +198,46 @@ def find_kept(kind: type[Result], root: str, last: str, key: str, context: str, 
     except (InputError, OSError, TypeError, LookupError):  # missing, damaged, or of another release
         return None
     return replace(result, resumed=True)  # type: ignore[type-var] # both kinds are dataclasses
+
+
+def clear_stale(root: str, last: str, folder: Path, products: Collection[Path]) -> None:
+    """Remove products of an earlier run that this one did not make again, and say so in a line.
+
+    Beside a new mosaic the catalogue of an old one, or the images of exposures that are no longer in it, would be taken
+    for its own. What was changed since it was made stays, and is named too; what another result of the folder keeps is
+    none of this one.
+
+    Parameters
+    ----------
+    root, last : str
+        As for :func:`find_kept`.
+    folder : Path
+        Of the products.
+    products : collection of Path
+        What this run made.
+    """
+    try:
+        kept = read_values(_path(folder, root, last), (*_KINDS, Kept, ProductState))
+    except (InputError, OSError, TypeError, LookupError):  # there is none, or it tells nothing
+        return
+    own = _path(folder, root, last)
+    names = {path.name for path in products}
+    others = [path.read_bytes() for path in own.parent.glob("*.kept") if path != own]
+    stale = [product for product in getattr(kept, "products", ()) if product.name not in names]
+    there = [
+        product
+        for product in stale
+        if Path(product.name).name == product.name  # in this folder
+        and (folder / product.name).is_file()
+        and not any(json.dumps(product.name).encode() in other for other in others)
+    ]
+    untouched = [product for product in there if product.checksum is not None and product.holds(folder)]
+    for product in untouched:
+        (folder / product.name).unlink()
+    for what, some in (("removed", untouched), ("left, as it was changed", [p for p in there if p not in untouched])):
+        if some:
+            listed = ", ".join(product.name for product in some[:_NAMED]) + (", ..." if len(some) > _NAMED else "")
+            log.warning("%s: %d of an earlier run, not made by this one, %s: %s", root, len(some), what, listed)
 
 
 def _path(folder: Path, root: str, last: str) -> Path:

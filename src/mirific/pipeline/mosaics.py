@@ -19,7 +19,7 @@ from mirific.io.names import Name
 from mirific.io.products import write_table
 from mirific.issues import Finding, Issue, Picture
 from mirific.pipeline.fields import touching
-from mirific.pipeline.kept import digest, find_kept, keep, state_of
+from mirific.pipeline.kept import clear_stale, digest, find_kept, keep, state_of
 from mirific.pipeline.plan import MosaicPlan, SetAside
 from mirific.pipeline.provenance import count_flags, made_by
 from mirific.pipeline.setting_aside import tried
@@ -149,6 +149,7 @@ def combine(job: MosaicJob) -> MosaicResult:
     history = (made.mosaic or made.images).history
     lacking = tuple(SetAside(_catalogue(job), reason, exposure=False) for reason in (made.uncatalogued,) if reason)
     result = MosaicResult(root, products, *seen, picture, history, flags, (*set_aside, *lacking))
+    clear_stale(root, "i2d", job.output, {*products.values(), *made.intermediate})
     return keep(result, "i2d", key, context, job.output, made.intermediate)
 
 

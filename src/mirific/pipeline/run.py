@@ -211,4 +211,8 @@ def _combined(job: MosaicJob) -> MosaicResult | SetAside:
     """A mosaic, for any executor."""
     from mirific.pipeline.mosaics import combine
 
-    return tried(combine, job, job.output / Name(job.plan.root, "i2d").file)
+    path = job.output / Name(job.plan.root, "i2d").file
+    result = tried(combine, job, path)
+    if isinstance(result, SetAside) and path.exists():
+        return replace(result, reason=f"{result.reason} (the file of that name is of an earlier run)")
+    return result
