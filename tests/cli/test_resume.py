@@ -11,6 +11,7 @@ import pytest
 from astropy.io import fits
 
 from mirific.cli import main
+from mirific.errors import InputError
 
 SETS = ("subarray=SUB64", "nints=1", "ngroups=10", "ndithers=3", "scene.stars=300", "seed=5")
 
@@ -226,3 +227,26 @@ def test_a_mosaic_without_the_catalogue_that_was_asked_for_is_told(
         assert [item["file"].endswith("_cat.ecsv") for item in told] == ([True] if reason else [])
     assert list(tmp_path.glob("*_i2d.fits"))
     assert not list(tmp_path.glob("*_cat.ecsv"))
+
+
+def test_a_catalogue_of_an_earlier_run_does_not_stay_beside_a_new_mosaic(finished, night, cache, tmp_path):
+    out = copied(finished, tmp_path)
+    assert [path.suffix for path in out.glob("*_cat.*")] == [".ecsv"]
+    assert run(night, out, cache, "--resume", "--set", "source_catalog.skip=true") == 0
+    assert not [*out.glob("*_cat.*"), *out.glob("*_segm.*")]
+    assert [*out.glob("*_i2d.fits")]
+
+
+def test_of_a_mosaic_that_cannot_be_made_the_old_file_is_told_to_be_old(
+    finished, night, cache, tmp_path, monkeypatch, capsys
+):
+    def fails(*_):
+        raise InputError("it cannot be made")
+
+    out = copied(finished, tmp_path)
+    (mosaic,) = out.glob("*_i2d.fits")
+    before = mosaic.read_bytes()
+    monkeypatch.setattr("mirific.pipeline.mosaics._combined", fails)
+    assert run(night, out, cache, "--resume", "--set", "skymatch.nclip=4") == 2
+    assert mosaic.read_bytes() == before
+    assert "it cannot be made (the file of that name is of an earlier run)" in capsys.readouterr().err
