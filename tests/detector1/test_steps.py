@@ -14,10 +14,10 @@ from mirific.detector1 import (
     jump_kernels,
     rscd_kernels,
     saturation_kernels,
-    showers_official_kernels,
 )
 from mirific.detector1.linearity import Linearity
 from mirific.errors import ReferenceMissing
+from mirific.parity import showers_kernels
 from mirific.parity.showers import ring as pixels_of_ring
 from mirific.references import ReferenceFile
 
@@ -159,7 +159,7 @@ def test_smoothing_averages_over_the_ring_without_missing_pixels(seed):
     deviation = rng.exponential(1.0, size=(12, 1, 3, 25)).astype(np.float32)
     deviation[rng.random(deviation.shape) < 0.1] = np.nan
     marks = np.zeros(deviation.shape, dtype=np.uint8)
-    showers_official_kernels.smooth(deviation, 0, offsets, 1.1, marks)
+    showers_kernels.smooth(deviation, 0, offsets, 1.1, marks)
     ring = np.zeros((9, 9))
     ring[tuple((offsets + 4).T)] = 1.0
     for g in (1, 2):
