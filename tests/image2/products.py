@@ -78,12 +78,20 @@ def _identify(model: Any, where: Where) -> None:
     meta.bunit_data = meta.bunit_err = "DN/s"
 
 
+def _reference_pixel(where: Where) -> tuple[float, float]:
+    """1-based, of the array: that of the imager, or the middle of one that does not hold it."""
+    window = SUBARRAYS[where.subarray]
+    x, y = siaf.X_REF + 2 - window.colstart, siaf.Y_REF + 2 - window.rowstart
+    inside = 0.5 <= x <= window.ncols + 0.5 and 0.5 <= y <= window.nrows + 0.5
+    return (x, y) if inside else ((window.ncols + 1) / 2, (window.nrows + 1) / 2)
+
+
 def _point(model: Any, where: Where) -> None:
     info = model.meta.wcsinfo
     info.ra_ref, info.dec_ref, info.roll_ref = where.ra, where.dec, where.roll
     info.v2_ref, info.v3_ref = siaf.V2_REF, siaf.V3_REF
     info.v3yangle, info.vparity = siaf.V3_IDL_YANGLE, siaf.VPARITY
-    info.crpix1, info.crpix2 = siaf.X_REF + 1, siaf.Y_REF + 1
+    info.crpix1, info.crpix2 = _reference_pixel(where)
     info.crval1, info.crval2 = where.ra, where.dec
     info.wcsaxes = 2
     model.meta.velocity_aberration.scale_factor = where.va_scale
