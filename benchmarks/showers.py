@@ -32,12 +32,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mirific.detector1.showers_summary import ShowerSummary
 from numpy.typing import NDArray
 
 from mirific.detector1 import Detector1
 from mirific.detector1.engine import ramps
 from mirific.detector1.showers import Showers
-from mirific.detector1.showers_summary import ShowerSummary
 from mirific.execute import Threads
 from mirific.exposure import DQ, Image, Metadata, Ramp
 from mirific.instrument import regions

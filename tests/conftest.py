@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from mirific.references import FixedReferences
+
 _SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 
@@ -15,3 +17,9 @@ def shared_data() -> Path:
     if not _SHARED_DATA.is_dir():
         pytest.skip("needs the real data of ../shared/data, which a user's clone does not have")
     return _SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def none() -> FixedReferences:
+    """No references at all."""
+    return FixedReferences({})

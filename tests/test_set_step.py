@@ -9,7 +9,6 @@ import pytest
 
 from mirific.errors import InputError
 from mirific.exposure import FlagProvenance, Image, ImageSet, Metadata
-from mirific.references import FixedReferences
 from mirific.set_step import SetStep, check_units, each_once, exposure_groups
 from mirific.spool import Spool, SpooledImages
 from tests.image3 import scenes
@@ -30,11 +29,6 @@ def image(file: str | None, unit: str | None = "MJy/sr", **changes: str) -> Imag
     named = {f"observation.{name}": value for name, value in changes.items()}
     meta = Metadata({}).with_values({**_EXPOSURE, "filename": file, "bunit_data": unit, **named})
     return Image(plane, plane, plane.astype(np.uint32), plane, plane, meta, FlagProvenance((3, 3)))
-
-
-@pytest.fixture
-def none() -> FixedReferences:
-    return FixedReferences({})
 
 
 def test_a_file_named_twice_is_taken_once_and_a_line_says_so(caplog):

@@ -33,12 +33,6 @@ NONE = FixedReferences({})
 
 
 @pytest.fixture(scope="session")
-def none() -> FixedReferences:
-    """No references at all."""
-    return NONE
-
-
-@pytest.fixture(scope="session")
 def catalog_references(tmp_path_factory: pytest.TempPathFactory) -> FixedReferences:
     folder: Path = tmp_path_factory.mktemp("references")
     return FixedReferences(

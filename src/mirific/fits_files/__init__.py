@@ -9,9 +9,10 @@ from __future__ import annotations
 from mirific.fits_files.pieces import announce_pieces, open_for_pieces
 from mirific.fits_files.samples import SampleCode
 from mirific.fits_files.tables import read_tables
-from mirific.fits_files.units import UNREADABLE, Keywords, Unit, content_of, is_packed, read_primary, read_units
+from mirific.fits_files.units import RECORD, UNREADABLE, Keywords, Unit, content_of, is_packed, read_primary, read_units
 
 __all__ = [
+    "RECORD",
     "UNREADABLE",
     "Keywords",
     "SampleCode",

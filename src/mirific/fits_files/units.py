@@ -22,9 +22,20 @@ from astropy.io import fits
 from mirific.fits_files.pieces import open_for_pieces
 from mirific.fits_files.samples import SampleCode
 
-__all__ = ["UNREADABLE", "Keywords", "Unit", "content_of", "count_in", "is_packed", "read_primary", "read_units"]
+__all__ = [
+    "RECORD",
+    "UNREADABLE",
+    "Keywords",
+    "Unit",
+    "content_of",
+    "count_in",
+    "is_packed",
+    "read_primary",
+    "read_units",
+]
 
-_RECORD, _CARD = 2880, 80
+#: Bytes of a record and of a card (FITS standard 4.0, 3.1 and 4.1).
+RECORD, _CARD = 2880, 80
 
 #: Records that a header may have, before a file is held to be no FITS file.
 _MOST_RECORDS = 1000
@@ -118,7 +129,7 @@ class Unit:
     @property
     def end(self) -> int:
         """Where the next one begins, bytes: data fill whole records."""
-        return self.offset - (-self.size // _RECORD) * _RECORD
+        return self.offset - (-self.size // RECORD) * RECORD
 
     @property
     def is_image(self) -> bool:
@@ -241,17 +252,17 @@ def _header_text(stream: BinaryIO, *, first: bool) -> bytes | None:
     """Records of the header at which the stream is, up to its end; None at the end of the file."""
     records: list[bytes] = []
     while len(records) < _MOST_RECORDS:
-        record = stream.read(_RECORD)
+        record = stream.read(RECORD)
         if not record and not records:
             return None
         if not records and not record.startswith(b"SIMPLE  =" if first else b"XTENSION="):
             if not first and not record.strip(b"\0 "):
                 return None  # padding behind the last extension, as some writers leave
             raise ValueError("a header does not begin as it should")
-        if len(record) < _RECORD:
+        if len(record) < RECORD:
             raise ValueError("a header breaks off")
         records.append(record)
-        if any(_END.fullmatch(record, start, start + _CARD) for start in range(0, _RECORD, _CARD)):
+        if any(_END.fullmatch(record, start, start + _CARD) for start in range(0, RECORD, _CARD)):
             return b"".join(records)
     raise ValueError("a header without end")
 

@@ -30,7 +30,8 @@ class Image2:
     backgrounds : tuple of Image
         Count rates of dedicated background exposures, whose mean is subtracted, DN/s.
     steps : tuple of Step
-        In the order of the flow; by default all, with their default parameters.
+        In the order of the flow; by default all, with their default parameters. Those that are given have their own
+        backgrounds and parity.
 
     Examples
     --------

@@ -13,6 +13,7 @@ from mirific.errors import ParameterError
 from mirific.exposure import Image, ImageSet
 from mirific.image3.drizzle.drizzling import usable
 from mirific.instrument import regions
+from mirific.kernels.tangent import tangent_offsets
 from mirific.measure.tangent_plane import common_centre
 from mirific.parity.skymatch import sky_levels, sky_statistic
 from mirific.set_step import SetStep, exposure_groups, outcome
@@ -197,7 +198,7 @@ def _places(image: Image, centre: tuple[float, float]) -> _Floats:
     def plane(x: Any, y: Any) -> tuple[_Floats, _Floats]:
         assert image.wcs is not None  # every calibrated image has one; io refuses those without
         ra, dec = np.radians(image.wcs(x, y, with_bounding_box=False))
-        return _gnomonic(ra, dec, *centre)
+        return tangent_offsets(ra, dec, *centre)
 
     middles = [np.arange(size // CELL) * CELL + (CELL - 1) / 2 for size in (image.data.shape[1], image.data.shape[0])]
     scale = np.radians(_PIXEL * CELL / 3600)
@@ -208,14 +209,6 @@ def _places(image: Image, centre: tuple[float, float]) -> _Floats:
 
 #: Size of a pixel, arcsec (JDox "MIRI Imaging").
 _PIXEL = 0.11
-
-
-def _gnomonic(ra: _Floats, dec: _Floats, ra0: float, dec0: float) -> tuple[_Floats, _Floats]:
-    """Project directions (radians) on the plane that touches the sphere at ra0, dec0 (Calabretta & Greisen 2002)."""
-    cosine = np.sin(dec0) * np.sin(dec) + np.cos(dec0) * np.cos(dec) * np.cos(ra - ra0)
-    east = np.cos(dec) * np.sin(ra - ra0) / cosine
-    north = (np.cos(dec0) * np.sin(dec) - np.sin(dec0) * np.cos(dec) * np.cos(ra - ra0)) / cosine
-    return east, north
 
 
 def _user_levels(path: str, images: Sequence[Image]) -> list[float]:

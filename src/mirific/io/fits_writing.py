@@ -17,6 +17,7 @@ from astropy.io import fits
 from numpy.typing import NDArray
 
 from mirific.exposure import Cubes, ExtraContent, Image, Mosaic
+from mirific.fits_files import RECORD
 from mirific.io.computed_planes import ComputedPlanes
 from mirific.io.embedded_asdf import asdf_bytes
 from mirific.io.extensions import ASDF, FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_image, steps_table
@@ -193,7 +194,7 @@ def _append_table(path: Path, extension: Extension) -> None:
     content = BytesIO()
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(content, output_verify="ignore")
     with path.open("ab") as stream:
-        stream.write(content.getbuffer()[_RECORD:])  # behind the primary header, which is one record
+        stream.write(content.getbuffer()[RECORD:])  # behind the primary header, which is one record
 
 
 def _add(header: fits.Header, cards: Iterable[tuple[str, Any, str]]) -> None:
@@ -206,9 +207,6 @@ def _add(header: fits.Header, cards: Iterable[tuple[str, Any, str]]) -> None:
         room = 80 - 3 - max(30, 12 + quoted) if quoted <= _LONGEST else len(comment)
         header.append((keyword, value, comment[: max(room, 0)]), end=True, bottom=True)
 
-
-#: Bytes of a header that has no more than it must have (FITS standard 4.0, 3.1).
-_RECORD = 2880
 
 #: Letters of a text that one card has room for; a longer one goes on in further cards, with a comment of its own.
 _LONGEST = 68

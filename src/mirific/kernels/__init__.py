@@ -1,4 +1,5 @@
-"""Loops over arrays that several rooms share.
+"""Loops and formulae over arrays that several rooms share.
 
-:mod:`.sorting`, :mod:`.selection` (medians) and :mod:`.connected` (regions of pixels).
+:mod:`.sorting`, :mod:`.selection` (medians), :mod:`.connected` (regions of pixels) and :mod:`.tangent` (the plane that
+touches the sky).
 """

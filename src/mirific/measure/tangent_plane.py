@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from mirific.errors import BrokenWcs
 from mirific.exposure import Image, Mosaic
+from mirific.kernels.tangent import tangent_offsets
 
 __all__ = ["PlaneMap", "common_centre", "gnomonic", "lattice_bounds", "plane_maps", "sky_of"]
 
@@ -31,13 +32,10 @@ _NODES = 14
 def gnomonic(ra: ArrayLike, dec: ArrayLike, centre: tuple[float, float]) -> tuple[_Floats, _Floats]:
     """Project sky positions (degrees) on the plane that touches the sphere at ``centre`` (degrees).
 
-    Returns east and north offsets in arcsec (Calabretta & Greisen 2002, A&A 395, 1077, section 5.1.3).
+    Returns east and north offsets in arcsec.
     """
     alpha, delta = np.radians(np.asarray(ra, dtype=float)), np.radians(np.asarray(dec, dtype=float))
-    alpha0, delta0 = np.radians(centre)
-    cosine = np.sin(delta0) * np.sin(delta) + np.cos(delta0) * np.cos(delta) * np.cos(alpha - alpha0)
-    east = np.cos(delta) * np.sin(alpha - alpha0) / cosine
-    north = (np.cos(delta0) * np.sin(delta) - np.sin(delta0) * np.cos(delta) * np.cos(alpha - alpha0)) / cosine
+    east, north = tangent_offsets(alpha, delta, *np.radians(centre))
     return _ARCSEC * east, _ARCSEC * north
 
 

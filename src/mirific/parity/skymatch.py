@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mirific.exposure import DQ, Image
+from mirific.parity.expected_warnings import expected_warnings
 
 __all__ = ["sky_levels", "sky_statistic"]
-
-
-@contextmanager
-def _expected_warnings() -> Iterator[None]:
-    """Keep back the warnings that NaN pixels and empty regions raise inside astropy."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=".*(invalid value|divide by zero|All-NaN|Mean of empty).*")
-        warnings.filterwarnings("ignore", message=".*contains invalid values.*|.*nonfinite.*|.*non-finite.*")
-        yield
 
 
 def sky_levels(images: Sequence[Image], groups: Sequence[Sequence[int]], step: Any) -> list[float | None]:
@@ -56,7 +46,7 @@ def sky_levels(images: Sequence[Image], groups: Sequence[Sequence[int]], step: A
         )
     members = [[skies[k] for k in group] for group in groups]
     grouped = [m[0] if len(m) == 1 else SkyGroup(m, sky_id=k) for k, m in enumerate(members)]
-    with _expected_warnings():
+    with expected_warnings():
         skymatch(grouped, skymethod=step.skymethod, match_down=step.match_down, subtract=step.subtract)
     return [float(sky.sky) if sky.is_sky_valid else None for sky in skies]
 
@@ -65,7 +55,7 @@ def sky_statistic(values: NDArray[np.float32], step: Any) -> tuple[float | None,
     """Clipped statistic of pixels by ``stcal.skymatch``, None without pixels, and how many were used."""
     if values.size == 0:
         return None, 0
-    with _expected_warnings():
+    with expected_warnings():
         value, used = _statistic(step).calc_sky(values)
     return None if value is None else float(value), int(used)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,17 +12,12 @@ from mirific.errors import ParameterError
 from mirific.exposure import Image
 from mirific.measure.alignment.absolute_catalog import absolute_table
 from mirific.measure.alignment.star_table import numbers
+from mirific.parity.expected_warnings import expected_warnings
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
 __all__ = ["Fit", "align"]
-
-#: Warnings that NaN pixels and empty regions raise inside astropy and photutils.
-_EXPECTED = (
-    "No sources were found|Sources were found, but none pass|.*deblend"
-    "|.*(invalid value|divide by zero|All-NaN|Mean of empty)|.*contains invalid values|.*non-?finite"
-)
 
 
 class Fit:
@@ -103,8 +97,7 @@ def _stars(image: Image, step: Any) -> Table:
         "kron_params": _kron_parameters(step.kron_params),
         "deblend": step.deblend,
     }
-    with warnings.catch_warnings(), ImageModel() as model:
-        warnings.filterwarnings("ignore", message=_EXPECTED)
+    with expected_warnings(), ImageModel() as model:
         model.data, model.err, model.dq = image.data, image.err, image.dq
         table, _ = make_tweakreg_catalog(
             model,

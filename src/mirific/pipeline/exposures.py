@@ -212,7 +212,7 @@ def _calibrated(rate: Image | None, job: ExposureJob, result: ExposureResult) ->
     if job.source.level != "cal":
         path = result.products.get("rate", job.source.path)
         rate = io.read_image(path, overrides) if rate is None else rate
-        result = _image(rate, backgrounds, job, result)
+        result = _cal(rate, backgrounds, job, result)
     return result if integrations is None else _integrations(integrations, backgrounds, job, result)
 
 
@@ -265,7 +265,7 @@ def _integrations(
     return replace(result, products={**result.products, "calints": written}, seconds=seconds)
 
 
-def _image(rate: Image, backgrounds: tuple[Image, ...], job: ExposureJob, result: ExposureResult) -> ExposureResult:
+def _cal(rate: Image, backgrounds: tuple[Image, ...], job: ExposureJob, result: ExposureResult) -> ExposureResult:
     """Stage 2 for the rate; writes cal, or calints where the rates are those of integrations."""
     start = time.perf_counter()
     cal = _image2(rate, backgrounds, job)

@@ -86,6 +86,10 @@ class Kept:
     result: Mapping[str, Any]
 
 
+#: What a file is made of.
+_ALL_KINDS = (*_KINDS, Kept, ProductState)
+
+
 def _checksum(path: Path) -> int:
     with path.open("rb") as stream:
         if path.stat().st_size == 0:
@@ -167,9 +171,8 @@ def keep(
     paths = dict.fromkeys((*products.values(), *others))
     states = tuple(ProductState.of(path, shared=path in shared) for path in paths)
     fields["products"] = {suffix: path.name for suffix, path in products.items()}
-    kinds = (*_KINDS, Kept, ProductState)
-    write_values(Kept(key, context, states, fields), _path(folder, root, last), kinds)
-    kept = as_read(fields, kinds)
+    write_values(Kept(key, context, states, fields), _path(folder, root, last), _ALL_KINDS)
+    kept = as_read(fields, _ALL_KINDS)
     return type(result)(**{**kept, "products": products})
 
 
@@ -187,15 +190,15 @@ def find_kept(kind: type[Result], root: str, last: str, key: str, context: str, 
     folder : Path
         Of the products.
     """
+    kept = _record(root, last, folder)
+    if kept is None or (kept.key, kept.context) != (key, context):
+        return None
     try:
-        kept = read_values(_path(folder, root, last), (*_KINDS, Kept, ProductState))
-        if not isinstance(kept, Kept) or (kept.key, kept.context) != (key, context):
-            return None
         if not all(product.holds(folder) for product in kept.products):
             return None
         products = {suffix: folder / name for suffix, name in kept.result["products"].items()}
         result = kind(**{**kept.result, "products": products})
-    except (InputError, OSError, TypeError, LookupError):  # missing, damaged, or of another release
+    except (InputError, OSError, TypeError, LookupError):  # damaged, or of another release
         return None
     return replace(result, resumed=True)  # type: ignore[type-var] # both kinds are dataclasses
 
@@ -216,21 +219,17 @@ def clear_stale(root: str, last: str, folder: Path, products: Collection[Path]) 
     products : collection of Path
         What this run made.
     """
-    try:
-        kept = read_values(_path(folder, root, last), (*_KINDS, Kept, ProductState))
-    except (InputError, OSError, TypeError, LookupError):  # there is none, or it tells nothing
-        return
-    own = _path(folder, root, last)
+    kept = _record(root, last, folder)
     names = {path.name for path in products}
-    others = [path.read_bytes() for path in own.parent.glob("*.kept") if path != own]
-    stale = [product for product in getattr(kept, "products", ()) if product.name not in names]
     there = [
         product
-        for product in stale
-        if Path(product.name).name == product.name  # in this folder
-        and (folder / product.name).is_file()
-        and not any(json.dumps(product.name).encode() in other for other in others)
+        for product in (kept.products if kept else ())
+        if product.name not in names and Path(product.name).name == product.name and (folder / product.name).is_file()
     ]
+    if there:  # what others keep is looked up only then: their records are as long as what is drawn of them
+        own = _path(folder, root, last)
+        others = [path.read_bytes() for path in own.parent.glob("*.kept") if path != own]
+        there = [item for item in there if not any(json.dumps(item.name).encode() in other for other in others)]
     untouched = [product for product in there if product.checksum is not None and product.holds(folder)]
     for product in untouched:
         (folder / product.name).unlink()
@@ -238,6 +237,15 @@ def clear_stale(root: str, last: str, folder: Path, products: Collection[Path]) 
         if some:
             listed = ", ".join(product.name for product in some[:_NAMED]) + (", ..." if len(some) > _NAMED else "")
             log.warning("%s: %d of an earlier run, not made by this one, %s: %s", root, len(some), what, listed)
+
+
+def _record(root: str, last: str, folder: Path) -> Kept | None:
+    """What an earlier run kept; None if that is missing, damaged, or of another release."""
+    try:
+        kept = read_values(_path(folder, root, last), _ALL_KINDS)
+    except (InputError, OSError, TypeError, LookupError):
+        return None
+    return kept if isinstance(kept, Kept) else None
 
 
 def _path(folder: Path, root: str, last: str) -> Path:
