@@ -58,7 +58,7 @@ def _issues() -> Iterator[str]:
     yield "| issue | code | what it is | looked for in | mitigated by |\n|---|---|---|---|---|"
     for item in explain():
         levels = ", ".join(item.levels) or "not yet"
-        yield f"| `{item.slug}` | {item.code} | {item.title} | {levels} | {item.mitigation or 'not yet'} |"
+        yield f"| `{item.slug}` | {item.code} | {item.title} | {levels} | {item.remedy or 'not yet'} |"
 
 
 def page() -> str:

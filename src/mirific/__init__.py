@@ -30,12 +30,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mirific.detector1 import Detector1
     from mirific.image2 import Image2
+    from mirific.image3 import Image3
     from mirific.io import read, write
     from mirific.issues import diagnose
 
-__all__ = ["Detector1", "Image2", "__version__", "diagnose", "read", "write"]
+__all__ = ["Detector1", "Image2", "Image3", "__version__", "diagnose", "read", "write"]
 
-_ROOM_OF = {"Detector1": "detector1", "Image2": "image2", "diagnose": "issues", "read": "io", "write": "io"}
+_ROOM_OF = {
+    "Detector1": "detector1",
+    "Image2": "image2",
+    "Image3": "image3",
+    "diagnose": "issues",
+    "read": "io",
+    "write": "io",
+}
 
 
 def __getattr__(name: str) -> Any:

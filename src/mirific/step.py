@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
@@ -24,6 +24,7 @@ __all__ = [
     "Parameter",
     "Reference",
     "References",
+    "Runnable",
     "Step",
     "param",
     "parameters_of",
@@ -284,8 +285,35 @@ def _with_provenance(source: str, before: Image, after: Image) -> Image:
     return replace(after, flags=before.flags.add_changes(source, before.dq, after.dq))
 
 
-def run_steps(steps: tuple[Step[Any], ...], exposure: Any, references: References) -> Any:
-    """Run a tuple of steps one after the other: the whole of a pipeline."""
+class Runnable(Protocol):
+    """What can be in the tuple of a pipeline: a step, or what looks for issues between steps."""
+
+    @property
+    def name(self) -> str:
+        """Name of the step."""
+        ...
+
+    def run(self, exposure: Any, references: References) -> Any:
+        """Return the new exposure."""
+        ...
+
+
+def run_steps(
+    steps: Iterable[Runnable],
+    exposure: Any,
+    references: References,
+    after: Callable[[str, Any], object] | None = None,
+) -> Any:
+    """Run a tuple of steps one after the other: the whole of a pipeline.
+
+    Parameters
+    ----------
+    steps, exposure, references
+    after : callable, optional
+        Told the name of each step and what it made.
+    """
     for step in steps:
         exposure = step.run(exposure, references)
+        if after is not None:
+            after(step.name, exposure)
     return exposure

@@ -13,6 +13,7 @@ import numpy as np
 from scipy.special import erf
 
 from mirific.exposure import DQ, FlagProvenance, Image, ImageSet, Metadata
+from mirific.issues.observation import Observation
 from mirific.measure.tangent_plane import gnomonic
 
 CENTRE = (150.0, 2.2)
@@ -192,6 +193,11 @@ def pixel_of_plane(east, north, wcs, shape):
 def _plane_of_pixels(wcs, shape):
     y, x = np.mgrid[: shape[0], : shape[1]]
     return gnomonic(*wcs(x.astype(float), y.astype(float), with_bounding_box=False), CENTRE)
+
+
+def look_for(issue, images):
+    """What is found of an issue in a set of images."""
+    return issue.look(Observation.of(images))
 
 
 def image_set(images):

@@ -11,7 +11,7 @@ from scipy import ndimage
 from mirific.exposure import DQ
 from mirific.instrument.detector import ipc_kernel
 from mirific.issues import bad_pixels
-from mirific.issues.bad_pixels import FlagBadPixels, detect, measure_bad_pixels
+from mirific.issues.bad_pixels import ISSUE, FlagBadPixels, measure_bad_pixels
 from tests.issues import scenes
 
 SHAPE = (192, 192)
@@ -48,7 +48,7 @@ def test_hot_and_dead_pixels_are_found(number, amplitude):
 @pytest.mark.parametrize("stars", [100, 1200])
 def test_clean_exposures_are_silent(number, stars):
     images, *_ = exposures(20 + number, number=number, stars=stars, hot=0, dead=0)
-    assert not detect(scenes.image_set(images))[0].present
+    assert not scenes.look_for(ISSUE, scenes.image_set(images))[0].present
 
 
 def test_nebula_is_no_bad_pixel():
@@ -57,7 +57,7 @@ def test_nebula_is_no_bad_pixel():
         return lambda east, north: np.abs(clouds(east, north))
 
     images, *_ = exposures(31, number=2, hot=0, dead=0, nebula=bright)
-    assert not detect(scenes.image_set(images))[0].present
+    assert not scenes.look_for(ISSUE, scenes.image_set(images))[0].present
     images, hot, dead = exposures(32, nebula=bright)
     bad = measure_bad_pixels(images)
     assert (bad.mask & (hot | dead)).sum() >= 0.9 * (hot | dead).sum()
@@ -68,7 +68,7 @@ def test_shorted_columns_are_found_as_columns(number):
     images, *_ = exposures(40 + number, number=number, columns=(120, 121))
     bad = measure_bad_pixels(images)
     assert bad.columns == (120, 121)
-    finding = detect(scenes.image_set(images))[0]
+    finding = scenes.look_for(ISSUE, scenes.image_set(images))[0]
     assert "columns 121, 122 (counted from 1)" in finding.where
     assert finding.severity == "severe"
 
@@ -94,7 +94,7 @@ def test_mitigation_flags_with_provenance_and_leaves_nothing():
     given = scenes.image_set(images)
     before = [image.data.copy() for image in images]
     mended = FlagBadPixels().run(given, references=None)
-    assert not detect(mended)[0].present
+    assert not scenes.look_for(ISSUE, mended)[0].present
     for image, after, data in zip(images, mended.images, before, strict=True):
         np.testing.assert_array_equal(image.data, data)
         assert not image.dq.any()
@@ -107,7 +107,7 @@ def test_mitigation_flags_with_provenance_and_leaves_nothing():
 def test_mitigation_does_not_measure_again_what_the_finding_did(monkeypatch):
     images, *_ = exposures(71, number=2)
     given = scenes.image_set(images)
-    detect(given)
+    scenes.look_for(ISSUE, given)
     monkeypatch.setattr(bad_pixels, "stack_in_detector_frame", None)
     mended = FlagBadPixels().run(given, references=None)
     assert all((image.dq & DQ["HOT"]).any() for image in mended.images)
@@ -121,7 +121,7 @@ def test_list_is_usable_as_user_supplied_dq():
     dq = bad.dq()
     assert dq.dtype == np.uint32
     np.testing.assert_array_equal((dq & DQ["DO_NOT_USE"]) != 0, bad.mask)
-    rows = detect(scenes.image_set(images))[0].evidence.tables[0].rows
+    rows = scenes.look_for(ISSUE, scenes.image_set(images))[0].evidence.tables[0].rows
     assert {(x, y) for x, y, *_ in rows} == {(int(x), int(y)) for y, x in zip(*np.nonzero(bad.mask), strict=True)}
 
 
@@ -129,7 +129,7 @@ def test_windows_are_kept_apart():
     images, *_ = exposures(90)
     small, *_ = exposures(91, hot=0, dead=0, number=2)
     small = [replace(i, meta=i.meta.with_values({"subarray.xstart": 400})) for i in small]
-    findings = detect(scenes.image_set([*images, *small]))
+    findings = scenes.look_for(ISSUE, scenes.image_set([*images, *small]))
     assert [f.present for f in findings] == [True, False]
 
 
@@ -147,4 +147,4 @@ def test_edges_and_corners_of_a_dark_region_are_no_bad_pixels():
     y, x = np.mgrid[: SHAPE[0], : SHAPE[1]]
     dark = (x < 40) & (np.abs(y - 90) < 30 - 0.6 * x)  # a blunt wedge, as the knife edge
     shaded = [replace(i, data=np.where(dark, np.float32(0.5), i.data)) for i in images]
-    assert not detect(scenes.image_set(shaded))[0].present
+    assert not scenes.look_for(ISSUE, scenes.image_set(shaded))[0].present

@@ -22,6 +22,7 @@ from mirific.issues.finding import SEVERITIES
 from mirific.references import FixedReferences
 from mirific.simulate import Programme, image_set, make_effect
 from tests.detector1 import cases as ramps
+from tests.issues import scenes
 
 REFERENCES = FixedReferences({})
 
@@ -97,7 +98,7 @@ CASES = {
         ),
     )
 }
-MITIGATED = [slug for slug in CASES if issue(slug).mitigation]
+MITIGATED = [slug for slug, case in CASES.items() if not case.in_ramps]
 
 
 @cache
@@ -108,7 +109,7 @@ def images_of(slug: str, with_effect: bool) -> ImageSet:
 @cache
 def findings_of(slug: str, with_effect: bool) -> tuple[Finding, ...]:
     case = CASES[slug]
-    return issue(slug).detect(case.looked_at(images_of(slug, with_effect)))
+    return scenes.look_for(issue(slug), case.looked_at(images_of(slug, with_effect)))
 
 
 @cache
@@ -116,7 +117,7 @@ def mitigated(slug: str) -> tuple[ImageSet, list[tuple[bytes, ...]]]:
     """The mitigated images, and what the images were before."""
     images = images_of(slug, True)
     before = [fingerprint(image) for image in images.images]
-    return issue(slug).mitigation().run(images, REFERENCES), before
+    return issue(slug).remedy().run(images, REFERENCES), before
 
 
 def strongest(findings: tuple[Finding, ...]) -> float:
@@ -130,11 +131,11 @@ def fingerprint(image: Image) -> tuple[bytes, ...]:
 
 
 def test_what_is_looked_for_is_mitigated_somewhere():
-    assert all(item.mitigation or item.upstream for item in ISSUES if item.detect is not None)
+    assert all(item.remedy and item.place for item in ISSUES if item.looks)
 
 
 def test_every_detector_has_its_case():
-    assert set(CASES) == {item.slug for item in ISSUES if item.detect is not None}
+    assert set(CASES) == {item.slug for item in ISSUES if item.looks}
 
 
 @pytest.mark.parametrize("slug", CASES)
@@ -174,7 +175,7 @@ def test_finding_is_complete_and_json(slug):
 
 @pytest.mark.parametrize("slug", MITIGATED)
 def test_mitigation_verified_by_the_same_statistic(slug):
-    left = issue(slug).detect(CASES[slug].verified(mitigated(slug)[0]))
+    left = scenes.look_for(issue(slug), CASES[slug].verified(mitigated(slug)[0]))
     assert left
     assert not [f for f in left if f.present]
     assert strongest(left) <= strongest(findings_of(slug, True))
@@ -198,7 +199,7 @@ def test_input_untouched_and_change_recorded(slug):
 @pytest.mark.parametrize("slug", [slug for slug in MITIGATED if not CASES[slug].in_outliers])
 def test_mitigation_leaves_clean_data_alone(slug):
     images = images_of(slug, False)
-    after = issue(slug).mitigation().run(images, REFERENCES)
+    after = issue(slug).remedy().run(images, REFERENCES)
     for old, new in zip(images.images, after.images, strict=True):
         lost = np.isfinite(old.data) & ~np.isfinite(new.data)
         assert lost.mean() <= 1e-5
@@ -210,6 +211,6 @@ def test_mitigation_leaves_clean_data_alone(slug):
 @pytest.mark.parametrize("slug", MITIGATED)
 def test_mitigation_can_be_switched_off(slug):
     images = images_of(slug, True)
-    after = issue(slug).mitigation(skip=True).run(images, REFERENCES)
+    after = issue(slug).remedy(skip=True).run(images, REFERENCES)
     assert all(new.data is old.data for old, new in zip(images.images, after.images, strict=True))
     assert after.history[-1].status == "SKIPPED"

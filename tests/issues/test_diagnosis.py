@@ -10,7 +10,7 @@ import pytest
 from mirific import io
 from mirific.exposure import Mosaic
 from mirific.issues import SLUGS, diagnose
-from mirific.issues.diagnosis import group_exposures, level_of
+from mirific.issues.observation import Observation, level_of, observations
 from tests.issues import scenes
 
 
@@ -38,7 +38,7 @@ def test_groups_are_by_programme_filter_and_level(visit):
     other = [i.with_meta({"instrument.filter": "F2550W"}) for i in visit[:2]]
     rate = visit[0].with_meta({"bunit_data": "DN/s", "cal_step.photom": None})
     flagged = visit[0].with_meta({"cal_step.outlier_detection": "COMPLETE"})
-    groups = group_exposures([*visit, *other, rate, flagged])
+    groups = observations([*visit, *other, rate, flagged])
     assert [(g.level, len(g.exposures)) for g in groups] == [("cal", 3), ("cal", 2), ("rate", 1), ("crf", 1)]
     assert "F1000W" in groups[0].label
 
@@ -71,3 +71,27 @@ def test_orion_bar_mosaics_raise_no_false_alarm(shared_data):
     assert len(findings) == 2 * len(SLUGS)
     assert not any(f.present for f in findings)
     assert all(f.reason for f in findings)
+
+
+def test_earlier_exposures_of_any_filter_and_programme_are_history(visit):
+    def at(image, time, **meta):
+        return image.with_meta({"exposure.start_time": time, **meta})
+
+    science = [at(visit[0], 60000.2, filename="b_cal.fits"), at(visit[1], 60000.3, filename="c_cal.fits")]
+    other = at(visit[2], 60000.1, filename="a_cal.fits", **{"instrument.filter": "F2550W"})
+    later = at(visit[2], 60000.4, filename="d_cal.fits", **{"observation.program_number": "02000"})
+    untimed = visit[2].with_meta({"exposure.start_time": None, "filename": "e_cal.fits", "instrument.filter": "F560W"})
+    earliest = at(visit[2], 59999.0, filename="slew.fits").meta
+    groups = observations([later, *science, other, untimed], history=[earliest, other.meta])
+    before = {group.names[0]: [meta["filename"] for meta in group.history] for group in groups}
+    assert before == {
+        "b_cal.fits": ["slew.fits", "a_cal.fits"],
+        "a_cal.fits": ["slew.fits"],
+        "d_cal.fits": ["slew.fits", "a_cal.fits", "b_cal.fits", "c_cal.fits"],
+        "e_cal.fits": [],
+    }
+
+
+def test_a_mosaic_is_no_exposure(visit):
+    with pytest.raises(TypeError, match="mosaic"):
+        _ = Observation(visit, "i2d").images

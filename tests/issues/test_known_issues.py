@@ -14,6 +14,7 @@ from mirific import issues
 from mirific.errors import ParameterError
 from mirific.issues import ISSUES, SLUGS, Finding, explain, issue
 from mirific.issues.known_issue import PARTS
+from mirific.issues.observation import LEVELS
 from mirific.step import Step, parameters_of
 
 FIELDS = [
@@ -60,12 +61,12 @@ def test_unknown_issue_gives_a_hint():
     assert issue("mr-i02").slug == "tree-rings"
 
 
-@pytest.mark.parametrize("item", [item for item in ISSUES if item.mitigation], ids=lambda item: item.slug)
-def test_mitigation_is_a_documented_step_with_the_name_of_the_issue(item):
-    assert issubclass(item.mitigation, Step)
-    assert item.mitigation.name == item.slug
-    assert all(parameter.doc for parameter in parameters_of(item.mitigation).values())
-    assert "skip" in parameters_of(item.mitigation)
+@pytest.mark.parametrize("item", [item for item in ISSUES if item.remedy], ids=lambda item: item.slug)
+def test_remedy_is_a_documented_step_with_the_name_of_the_issue(item):
+    assert issubclass(item.remedy, Step)
+    assert item.remedy.name == item.slug
+    assert all(parameter.doc for parameter in parameters_of(item.remedy).values())
+    assert "skip" in parameters_of(item.remedy)
 
 
 def test_package_is_cheap_to_import():
@@ -89,10 +90,39 @@ def test_finding_is_frozen_and_speaks_json():
         finding.value = 0.0
 
 
-def test_not_looked_says_why():
-    said = issue("scar").absence("cal")
-    finding = issue("scar").not_looked("a_cal.fits", ("a_cal.fits",), said)
+def test_what_is_not_judged_says_why():
+    said = issue("scar").why_blind("cal")
+    finding = issue("scar").not_judged("a_cal.fits", ("a_cal.fits",), said)
     assert (finding.present, finding.severity) == (None, "unknown")
     assert "does not look for it yet" in finding.reason
-    assert "mosaic" in issue("bad-pixels").absence("i2d")
-    assert issue("bad-pixels").absence("cal") == ""
+    assert "mosaic" in issue("bad-pixels").why_blind("i2d")
+    assert issue("bad-pixels").why_blind("cal") == ""
+
+
+@pytest.mark.parametrize("item", ISSUES, ids=lambda item: item.slug)
+@pytest.mark.parametrize("level", LEVELS)
+def test_each_level_is_looked_at_or_says_why_not(item, level):
+    reason = item.why_blind(level)
+    assert (level in item.looks) == (reason == "")
+    assert set(item.blind) | set(item.looks) == set(LEVELS)
+    assert not set(item.blind) & set(item.looks)
+    assert reason == "" or len(reason.split()) > 4
+
+
+@pytest.mark.parametrize("item", [item for item in ISSUES if item.looks], ids=lambda item: item.slug)
+def test_cubes_of_integrations_are_told_what_to_give_instead(item):
+    for level in ("rateints", "calints", "crfints"):
+        reason = item.why_blind(level)
+        assert reason
+        if level.removesuffix("ints") in item.looks:
+            assert f"give _{level.removesuffix('ints')} files" in reason
+
+
+def test_a_finding_that_is_not_present_has_no_severity_and_no_action():
+    item = issue("bad-pixels")
+    said = {"severity": "severe", "action": "flag them", "value": 3.0}
+    there, absent, unknown = (item.finding("a.fits", ("a.fits",), present, **said) for present in (True, False, None))
+    assert (there.severity, there.action) == ("severe", "flag them")
+    assert (absent.severity, absent.action) == ("none", "")
+    assert (unknown.severity, unknown.action) == ("unknown", "")
+    assert {found.issue for found in (there, absent, unknown)} == {"bad-pixels"}

@@ -11,8 +11,9 @@ from scipy import ndimage
 from mirific.exposure import DQ, FlagProvenance, Image, ImageSet, Metadata
 from mirific.instrument import regions
 from mirific.issues import lyot_offset
-from mirific.issues.lyot_offset import ISSUE, SubtractLyotOffset, detect, measure_on_common_sky, measure_step
+from mirific.issues.lyot_offset import ISSUE, SubtractLyotOffset, measure_on_common_sky, measure_step
 from mirific.measure.tangent_plane import gnomonic
+from tests.issues import scenes
 from tests.issues.scenes import CENTRE, scene_wcs
 
 SHAPE = (1024, 1032)
@@ -96,7 +97,7 @@ def smooth_light(kind):
 @pytest.mark.parametrize("kind", ["gradient", "bowl", "edges"])
 def test_smooth_light_is_no_offset(kind):
     rng = np.random.default_rng(3)
-    assert detect(set_of(exposure(rng, light=smooth_light(kind))))[0].present is not True
+    assert scenes.look_for(ISSUE, set_of(exposure(rng, light=smooth_light(kind))))[0].present is not True
 
 
 def test_offset_is_found_among_gradient_and_bright_edges():
@@ -112,7 +113,7 @@ def test_nebula_enlarges_the_error_instead_of_making_an_offset():
         rng = np.random.default_rng(100 + seed)
         image = exposure(rng, light=nebula(rng, 5.0) + stars(rng))
         assert measure_step(image).error > 10 * clean
-        finding = detect(set_of(image))[0]
+        finding = scenes.look_for(ISSUE, set_of(image))[0]
         assert finding.present is None
         assert "cannot be told" in finding.reason
 
@@ -139,7 +140,7 @@ def test_step_moves_with_the_unit_and_not_with_the_level(level, factor):
 def test_subtracted_background_is_judged_by_the_typical_one():
     image = exposure(np.random.default_rng(8), 0.0)
     without = replace(image, data=image.data - np.float32(BACKGROUND))
-    assert detect(set_of(without))[0].present is False
+    assert scenes.look_for(ISSUE, set_of(without))[0].present is False
 
 
 @pytest.mark.parametrize("name", ["BRIGHTSKY", "SUB128"])
@@ -150,7 +151,7 @@ def test_subarrays_without_both_fields_are_not_judged(name):
         image, data=image.data[: shape[0], : shape[1]], dq=np.zeros(shape, np.uint32), flags=FlagProvenance(shape),
         meta=image.meta.with_values({"subarray.name": name}),
     )  # fmt: skip
-    finding = detect(set_of(small))[0]
+    finding = scenes.look_for(ISSUE, set_of(small))[0]
     assert finding.present is None
     assert name in finding.reason
     after = SubtractLyotOffset().run(set_of(small), None)
@@ -162,7 +163,7 @@ def test_few_pixels_are_enough_but_not_too_few(columns, judged):
     image = exposure(np.random.default_rng(10), 2.3)
     hidden = LYOT & (np.arange(SHAPE[1]) > columns)
     blind = replace(image, dq=image.dq | np.where(hidden, np.uint32(DQ["DO_NOT_USE"]), np.uint32(0)))
-    finding = detect(set_of(blind))[0]
+    finding = scenes.look_for(ISSUE, set_of(blind))[0]
     assert finding.present is (True if judged else None)
     assert not judged or finding.value == pytest.approx(2.3, abs=0.1)
 
@@ -190,7 +191,7 @@ def test_mitigation_takes_the_step_out_of_the_lyot_only():
         change = (new.data - old.data)[LYOT & regions.science()]
         assert change == pytest.approx(-2.3, abs=0.15)
         assert "subtracted from the Lyot" in new.history[-1].reason
-    assert all(finding.present is False for finding in detect(after))
+    assert all(finding.present is False for finding in scenes.look_for(ISSUE, after))
 
 
 def test_mitigation_leaves_clean_exposures_alone():
@@ -203,7 +204,7 @@ def test_mitigation_leaves_clean_exposures_alone():
 def test_exposures_that_differ_keep_their_own_steps():
     rng = np.random.default_rng(13)
     images = set_of(exposure(rng, 2.3, number=1), exposure(rng, 1.0, number=2), exposure(rng, 0.0, number=3))
-    findings = detect(images)
+    findings = scenes.look_for(ISSUE, images)
     assert [finding.present for finding in findings] == [True, True, False]
     assert [finding.value for finding in findings] == pytest.approx([2.3, 1.0, 0.0], abs=0.1)
     after = SubtractLyotOffset().run(images, None)
@@ -228,7 +229,7 @@ def test_tiles_that_share_sky_tell_the_offset_from_a_nebula():
     value, error = measure_on_common_sky([first, second], [BACKGROUND, BACKGROUND])
     assert error < 0.3
     assert abs(value - 2.3) < max(4 * error, 0.1)
-    findings = detect(set_of(first, second))
+    findings = scenes.look_for(ISSUE, set_of(first, second))
     assert all(finding.present for finding in findings)
     assert "same sky" in findings[0].reason
 
@@ -245,16 +246,16 @@ def test_simulated_offset_is_found_and_removed():
     from mirific.simulate.images import image_set
 
     images = image_set(Programme(filters=("F2550W",), ndithers=1, effects=(LyotOffset(fraction=-0.012),)))
-    findings = detect(images)
+    findings = scenes.look_for(ISSUE, images)
     assert all(finding.present for finding in findings)
     assert findings[0].value == pytest.approx(-1.2, abs=0.1)
-    left = detect(SubtractLyotOffset().run(images, None))
+    left = scenes.look_for(ISSUE, SubtractLyotOffset().run(images, None))
     assert all(abs(finding.value) < 0.15 and finding.present is False for finding in left)
 
 
 def test_the_issue_is_complete():
-    assert ISSUE.mitigation is SubtractLyotOffset
+    assert ISSUE.remedy is SubtractLyotOffset
     assert len(ISSUE.explanation().parts) == 4
-    assert ISSUE.absence("cal") == ""
-    assert "run it to cal" in ISSUE.absence("rate")
+    assert ISSUE.why_blind("cal") == ""
+    assert "run it to cal" in ISSUE.why_blind("rate")
     assert lyot_offset.SubtractLyotOffset.name == "lyot-offset"

@@ -14,11 +14,12 @@ from mirific.image3 import OutlierDetection
 from mirific.issues import outlier_overflagging
 from mirific.issues.flagged_exposures import flagged_by_outlier_detection
 from mirific.issues.flagging_diagnosis import examine
-from mirific.issues.outlier_overflagging import ISSUE, RejectOutliersGently, detect
+from mirific.issues.outlier_overflagging import ISSUE, RejectOutliersGently
 from mirific.simulate import Programme
 from mirific.simulate.effects.outlier_overflagging import OutlierOverflagging
 from mirific.simulate.images import image_set
 from mirific.simulate.sky import Scene
+from tests.issues import scenes
 
 CAUSES = {
     "none": (),
@@ -73,7 +74,7 @@ def shares(images, hits):
 
 @pytest.mark.parametrize("filter_name", ["F560W", "F2550W"])
 def test_cosmic_rays_alone_are_no_overflagging(filter_name):
-    finding = detect(flagged(filter_name=filter_name))[0]
+    finding = scenes.look_for(ISSUE, flagged(filter_name=filter_name))[0]
     assert finding.present is False
     assert finding.severity == "none"
     assert "verdict: fine" in finding.reason
@@ -82,7 +83,7 @@ def test_cosmic_rays_alone_are_no_overflagging(filter_name):
 @pytest.mark.parametrize("filter_name", ["F1000W"])
 def test_misaligned_visit_is_named_with_its_shift(filter_name):
     images = flagged("misaligned", filter_name)
-    finding = detect(images)[0]
+    finding = scenes.look_for(ISSUE, images)[0]
     assert finding.present
     assert finding.value > 5.0
     assert finding.significance > 5.0
@@ -95,7 +96,7 @@ def test_misaligned_visit_is_named_with_its_shift(filter_name):
 
 def test_background_mismatch_is_named_with_its_size():
     images = flagged("background", "F2550W")
-    finding = detect(images)[0]
+    finding = scenes.look_for(ISSUE, images)[0]
     assert finding.present
     assert finding.evidence.values["verdict"] == "background mismatch"
     excess = np.array([item.excess for item in judged("background", "F2550W").backgrounds])
@@ -105,7 +106,7 @@ def test_background_mismatch_is_named_with_its_size():
 
 def test_tight_thresholds_are_named_and_better_ones_proposed():
     images = flagged(filter_name="F770W", scale="0.3 0.1")
-    finding = detect(images)[0]
+    finding = scenes.look_for(ISSUE, images)[0]
     assert finding.present
     values = finding.evidence.values
     assert values["verdict"] == "thresholds"
@@ -113,17 +114,17 @@ def test_tight_thresholds_are_named_and_better_ones_proposed():
     proposed = {name: " ".join(map(str, values[f"proposed_{name}"])) for name in ("snr", "scale")}
     assert f"scale '{proposed['scale']}'" in finding.action
     again = OutlierDetection(**proposed).run(calibrated(filter_name="F770W")[0], None)
-    assert detect(again)[0].present is False
+    assert scenes.look_for(ISSUE, again)[0].present is False
 
 
 def test_thresholds_that_eat_the_sky_are_named():
-    finding = detect(flagged(snr="1.5 1.0"))[0]
+    finding = scenes.look_for(ISSUE, flagged(snr="1.5 1.0"))[0]
     assert finding.evidence.values["verdict"] == "thresholds"
     assert finding.evidence.values["flagged_percent"] > 2.0
 
 
 def test_without_flags_it_asks_for_outlier_detection():
-    finding = detect(calibrated()[0])[0]
+    finding = scenes.look_for(ISSUE, calibrated()[0])[0]
     assert finding.present is None
     assert finding.severity == "unknown"
     assert "outlier_detection first" in finding.reason
@@ -131,7 +132,7 @@ def test_without_flags_it_asks_for_outlier_detection():
 
 def test_one_exposure_cannot_be_judged():
     alone = flagged().with_images(flagged().images[:1])
-    finding = detect(alone)[0]
+    finding = scenes.look_for(ISSUE, alone)[0]
     assert finding.present is None
     assert "one exposure" in finding.reason
 
@@ -139,7 +140,7 @@ def test_one_exposure_cannot_be_judged():
 def test_exposure_without_coordinates_is_refused():
     first, *others = flagged().images
     with pytest.raises(BrokenWcs, match="image2"):
-        detect(flagged().with_images((replace(first, wcs=None), *others)))
+        scenes.look_for(ISSUE, flagged().with_images((replace(first, wcs=None), *others)))
 
 
 def test_flags_count_by_provenance_where_there_is_any():
@@ -217,7 +218,7 @@ def test_remedy_refuses_what_it_cannot_mend():
 
 
 def test_the_issue_is_complete():
-    assert ISSUE.mitigation is RejectOutliersGently
+    assert ISSUE.remedy is RejectOutliersGently
     assert len(ISSUE.explanation().parts) == 4
-    assert "run outlier_detection first" in ISSUE.absence("cal")
+    assert "run outlier_detection first" in ISSUE.why_blind("cal")
     assert isinstance(flagged(), ImageSet)

@@ -9,7 +9,8 @@ import pytest
 
 from mirific.detector1.showers import Showers
 from mirific.exposure import DQ, FlagProvenance, Image, ImageSet, Metadata, StepRecord
-from mirific.issues.showers import detect
+from mirific.issues.showers import ISSUE
+from tests.issues import scenes
 
 SHAPE = (60, 50)
 
@@ -24,7 +25,7 @@ def image(*history: StepRecord, touched: int = 0) -> Image:
 
 
 def found(made: Image):
-    (finding,) = detect(ImageSet((made,), made.meta))
+    (finding,) = scenes.look_for(ISSUE, ImageSet((made,), made.meta))
     return finding
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mirific.issues.tile_misalignment import AlignVisits, detect
+from mirific.issues.tile_misalignment import ISSUE, AlignVisits
 from tests.issues import scenes
 
 
@@ -27,7 +27,7 @@ def of_visit(findings, visit):
 @pytest.mark.parametrize(("seed", "error"), [(0, (1.1, -0.7)), (1, (-0.25, 0.1)), (2, (-3.1, 2.6))])
 def test_wrong_visit_is_found_and_measured(seed, error):
     images = two_visits(seed, error)
-    findings = detect(images)
+    findings = scenes.look_for(ISSUE, images)
     wrong = of_visit(findings, "00001002001")
     assert wrong.present
     assert wrong.value == pytest.approx(np.hypot(*error), abs=0.02)
@@ -36,14 +36,14 @@ def test_wrong_visit_is_found_and_measured(seed, error):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_aligned_visits_are_silent(seed):
-    assert not any(f.present for f in detect(two_visits(seed, (0.0, 0.0))))
+    assert not any(f.present for f in scenes.look_for(ISSUE, two_visits(seed, (0.0, 0.0))))
 
 
 def test_mitigation_leaves_no_misalignment_and_input_untouched():
     images = two_visits(3, (1.4, 0.9))
     before = [image.data.copy() for image in images.images]
     mended = AlignVisits().run(images, references=None)
-    left = of_visit(detect(mended), "00001002001")
+    left = of_visit(scenes.look_for(ISSUE, mended), "00001002001")
     assert not left.present
     assert left.value < 0.02
     for image, data in zip(images.images, before, strict=True):
@@ -55,7 +55,7 @@ def test_mitigation_leaves_no_misalignment_and_input_untouched():
 
 def test_extended_emission_alone_gives_50_mas():
     images = two_visits(5, (0.9, -1.2), stars=0, nebula=lambda rng: scenes.cloudy(rng, 30.0))
-    wrong = of_visit(detect(images), "00001002001")
+    wrong = of_visit(scenes.look_for(ISSUE, images), "00001002001")
     assert wrong.present
     assert wrong.value == pytest.approx(1.5, abs=0.05)
     assert "structure" in wrong.reason
@@ -63,13 +63,13 @@ def test_extended_emission_alone_gives_50_mas():
 
 def test_nothing_in_common_is_said():
     images = two_visits(6, (1.0, 0.0), stars=0)
-    findings = detect(images)
+    findings = scenes.look_for(ISSUE, images)
     assert {f.present for f in findings} == {None}
     assert all("too few" in f.reason for f in findings)
 
 
 def test_visits_that_do_not_overlap_cannot_be_compared():
-    findings = detect(two_visits(7, (0.0, 0.0), separation=(200.0, 0.0)))
+    findings = scenes.look_for(ISSUE, two_visits(7, (0.0, 0.0), separation=(200.0, 0.0)))
     assert {f.present for f in findings} == {None}
 
 
@@ -81,7 +81,7 @@ def test_majority_decides_which_visit_is_wrong():
         images += scenes.dithered(
             sky, rng, number=2, pointing=(9.0 * n, 3.0), error=error, visit=f"0000100{n + 1}001", star=f"S{n}"
         )
-    findings = detect(scenes.image_set(images))
+    findings = scenes.look_for(ISSUE, scenes.image_set(images))
     assert [f.present for f in findings] == [True, False, False]
 
 
@@ -92,12 +92,12 @@ def test_exposure_that_left_its_visit_is_listed():
     lost = scenes.exposure(
         sky, rng, pointing=(2.0, 2.0), error=(0.0, 1.0), name="jw00001001001_02101_00009_mirimage_cal.fits"
     )
-    findings = detect(scenes.image_set([*images, lost]))
+    findings = scenes.look_for(ISSUE, scenes.image_set([*images, lost]))
     present = [f for f in findings if f.present]
     assert [f.file for f in present] == [lost.name]
     assert present[0].value == pytest.approx(1.0, abs=0.03)
     mended = AlignVisits().run(scenes.image_set([*images, lost]), references=None)
-    assert not any(f.present for f in detect(mended))
+    assert not any(f.present for f in scenes.look_for(ISSUE, mended))
 
 
 def test_hot_pixels_do_not_align_visits_of_one_pointing():
@@ -110,7 +110,7 @@ def test_hot_pixels_do_not_align_visits_of_one_pointing():
     second = scenes.dithered(
         sky, rng, number=2, pointing=(2.0, 1.0), error=(0.8, 0.0), visit="00001002001", star="S2", add=hot
     )
-    wrong = of_visit(detect(scenes.image_set(first + second)), "00001002001")
+    wrong = of_visit(scenes.look_for(ISSUE, scenes.image_set(first + second)), "00001002001")
     assert wrong.value == pytest.approx(0.8, abs=0.02)
 
 
@@ -121,7 +121,7 @@ def test_pattern_of_the_detector_is_no_shift_of_the_sky():
     sky = scenes.Sky()
     first = scenes.dithered(sky, rng, number=1, add=pattern)
     second = scenes.dithered(sky, rng, number=1, pointing=(2.0, 1.0), visit="00001002001", star="S2", add=pattern)
-    assert not any(f.present for f in detect(scenes.image_set(first + second)))
+    assert not any(f.present for f in scenes.look_for(ISSUE, scenes.image_set(first + second)))
 
 
 def test_moved_world_coordinates_agree_with_the_pointing_keywords():
@@ -145,13 +145,13 @@ def test_bright_spots_of_the_detector_do_not_vote():
     ).data
     sky = scenes.Sky(scenes.field_of_stars(rng, 60, 30, 300, 5000))
     images = scenes.dithered(sky, rng, number=3, add=spots)
-    (finding,) = detect(scenes.image_set(images))
+    (finding,) = scenes.look_for(ISSUE, scenes.image_set(images))
     assert finding.present is False
     assert finding.value < 0.03
 
 
 def test_evidence_shows_the_doubled_source():
-    wrong = of_visit(detect(two_visits(14, (1.5, 0.0))), "00001002001")
+    wrong = of_visit(scenes.look_for(ISSUE, two_visits(14, (1.5, 0.0))), "00001002001")
     (picture,) = wrong.evidence.pictures
     height, width = picture.data.shape
     side = (width - 12) // 3
@@ -164,7 +164,7 @@ def test_evidence_shows_the_doubled_source():
 def test_moving_targets_are_not_looked_at():
     images = two_visits(2, (1.0, 0.0))
     moving = images.with_images(i.with_meta({"target.type": "MOVING"}) for i in images.images)
-    (finding,) = detect(moving)
+    (finding,) = scenes.look_for(ISSUE, moving)
     assert finding.present is None
     assert "moves" in finding.reason
     assert "moves" in AlignVisits().run(moving, references=None).history[-1].reason

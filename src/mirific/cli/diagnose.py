@@ -16,7 +16,7 @@ from mirific.io.names import SUFFIXES
 from mirific.io.products import write_json, write_text
 from mirific.io.protection import check_replaced
 from mirific.issues import ISSUES, Finding, diagnose
-from mirific.issues.diagnosis import ExposureGroup, group_exposures
+from mirific.issues.observation import Observation, observations
 from mirific.pipeline.summary import KINDS
 
 __all__ = ["run_diagnose"]
@@ -75,15 +75,15 @@ def _exit_code(findings: Sequence[Finding], inputs: _Inputs) -> int:
     if any(finding.present for finding in findings):
         return 1
     if all(finding.present is None for finding in findings):
-        _tell_blindness(findings, group_exposures(inputs.exposures))
+        _tell_blindness(findings, observations(inputs.exposures))
         return 2
     return 2 if inputs.refused else 0
 
 
-def _tell_blindness(findings: Sequence[Finding], groups: Sequence[ExposureGroup]) -> None:
+def _tell_blindness(findings: Sequence[Finding], groups: Sequence[Observation]) -> None:
     """Say in a line why none of the issues could be looked for."""
-    looked_for = {issue.slug for issue in ISSUES if issue.detect is not None}
-    wanted = dict.fromkeys(level for issue in ISSUES for level in issue.levels)
+    looked_for = {issue.slug for issue in ISSUES if issue.looks}
+    wanted = dict.fromkeys(level for issue in ISSUES for level in issue.looks)
     levels = dict.fromkeys(group.level for group in groups)
     if not set(levels) & set(wanted):
         kinds, better = (", ".join(f"_{level}" for level in names) for names in (levels, wanted))

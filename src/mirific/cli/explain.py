@@ -30,7 +30,7 @@ def _print_table(explanations: tuple[Explanation, ...]) -> None:
         table.add_column(heading, overflow="fold")
     for item in explanations:
         levels = ", ".join(item.levels) or "not yet"
-        table.add_row(item.slug, item.code, item.title, levels, "yes" if item.mitigation else "not yet")
+        table.add_row(item.slug, item.code, item.title, levels, "yes" if item.remedy else "not yet")
     console = Console(highlight=False)
     console.print(table)
     console.print(

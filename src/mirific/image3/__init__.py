@@ -1,6 +1,6 @@
-"""Stage 3: from calibrated exposures to one mosaic and its catalogue.
+"""Stage 3: from calibrated exposures to one mosaic and its catalogue: :class:`Image3`.
 
-In the order of the flow: :class:`AssignMtWcs` (moving targets), :class:`TweakReg`, :class:`SkyMatch`,
+Its steps, in the order of the flow: :class:`AssignMtWcs` (moving targets), :class:`TweakReg`, :class:`SkyMatch`,
 :class:`OutlierDetection`, :class:`Resample`, :class:`SourceCatalog`. Each is in the file of its name. They are the
 steps of ``calwebb_image3``: many images go in, as an :class:`~mirific.exposure.ImageSet`, and from
 :class:`Resample` on a :class:`~mirific.exposure.Mosaic` comes out.
@@ -13,9 +13,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__all__ = ["AssignMtWcs", "OutlierDetection", "Resample", "ResampleSingle", "SkyMatch", "SourceCatalog", "TweakReg"]
+__all__ = [
+    "STEPS",
+    "AssignMtWcs",
+    "Image3",
+    "OutlierDetection",
+    "Resample",
+    "ResampleSingle",
+    "SkyMatch",
+    "SourceCatalog",
+    "TweakReg",
+]
 
 _FILE_OF = {
+    "Image3": "image3",
+    "STEPS": "image3",
     "AssignMtWcs": "assign_mtwcs",
     "TweakReg": "tweakreg",
     "SkyMatch": "skymatch",

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from mirific.errors import ParameterError, ReferenceMissing
-from mirific.exposure import Mosaic
+from mirific.exposure import ImageSet, Mosaic
 from mirific.io.keywords import keywords
-from mirific.step import NotApplicable, Step, param
+from mirific.step import NotApplicable, References, Step, param
 
 if TYPE_CHECKING:
     from mirific.image3.source_table import Apertures
@@ -54,6 +54,10 @@ class SourceCatalog(Step[Mosaic]):
     contrast: float = param(0.001, "Least part of the flux of a segment that is a source by itself.", ge=0, le=1)
     multithresh_mode: str = param("exponential", "Spacing of the levels.", choices=("exponential", "linear", "sinh"))
     parity: bool = param(False, "Put the upper corners of bounding boxes one pixel too far, as photutils 3.0 does.")
+
+    def run(self, exposure: Any, references: References) -> Any:
+        """Apply the step to a mosaic; images that resample left alone pass."""
+        return exposure if isinstance(exposure, ImageSet) else super().run(exposure, references)
 
     def apply(self, exposure: Mosaic, references: Mapping[str, Any]) -> Mosaic | NotApplicable:
         """Return the mosaic with ``catalog`` and ``segmentation``; why it has none is logged too.

@@ -42,13 +42,14 @@ from numpy.typing import NDArray
 
 from mirific.exposure import DQ, Image, ImageSet
 from mirific.issues.finding import Evidence, Finding, Picture, Rows
-from mirific.issues.known_issue import Issue
+from mirific.issues.known_issue import Issue, Place
+from mirific.issues.observation import Observation
 from mirific.measure.detector_stack import DetectorStack, stack_in_detector_frame, window_of
 from mirific.set_step import SetStep, outcome
 from mirific.spool import Remembered
 from mirific.step import NotApplicable, param
 
-__all__ = ["ISSUE", "BadPixels", "FlagBadPixels", "detect", "measure_bad_pixels"]
+__all__ = ["ISSUE", "BadPixels", "FlagBadPixels", "look", "measure_bad_pixels"]
 
 _Mask = NDArray[np.bool_]
 _Map = NDArray[np.float32]
@@ -307,14 +308,14 @@ def _in_words(bad: BadPixels) -> str:
     return ", ".join(parts) or "none"
 
 
-def detect(images: ImageSet) -> tuple[Finding, ...]:
+def look(observation: Observation) -> tuple[Finding, ...]:
     """Look for bad pixels that are not flagged; one finding per detector window."""
     findings = []
-    for _, members in _by_window(images.images):
+    for _, members in _by_window(observation.images):
         bad = measure_bad_pixels(members)
         if bad.mask.any():
             _expect_the_same(members, bad)
-        findings.append(_finding(members, bad, images))
+        findings.append(_finding(members, bad, observation))
     return tuple(findings)
 
 
@@ -333,7 +334,7 @@ def _expect_the_same(members: Sequence[Image], bad: BadPixels) -> None:
     _KNOWN.of(*_question(members, _SIGNIFICANT), lambda: bad)
 
 
-def _finding(members: Sequence[Image], bad: BadPixels, images: ImageSet) -> Finding:
+def _finding(members: Sequence[Image], bad: BadPixels, observation: Observation) -> Finding:
     names = tuple(image.name for image in members)
     number = int(bad.mask.sum())
     least = max(3.0, _CHANCE * bad.mask.size)
@@ -345,18 +346,16 @@ def _finding(members: Sequence[Image], bad: BadPixels, images: ImageSet) -> Find
         if bad.pointings > 1
         else f"{len(members)} exposure(s), no dithers: only pixels sharper than any star, cosmic rays may be among them"
     )
-    label = names[0] if len(names) == 1 else str(images.meta.get("filename", names[0]))
+    label = names[0] if len(names) == 1 else observation.label
     action = "flag them with the step bad-pixels, or give the list to dq_init as user_supplied_dq"
-    return Finding(
-        _SLUG, "", label, names, present, float(number), "pixels", strongest, least, _severity(bad, present),
-        _in_words(bad) if present else "", action if present else "",
-        f"{how}; {bad.known} pixels were flagged before", _evidence(bad),
+    return ISSUE.finding(
+        label, names, present, value=float(number), unit="pixels", significance=strongest, threshold=least,
+        severity=_severity(bad), where=_in_words(bad) if present else "", action=action,
+        reason=f"{how}; {bad.known} pixels were flagged before", evidence=_evidence(bad),
     )  # fmt: skip
 
 
-def _severity(bad: BadPixels, present: bool) -> str:
-    if not present:
-        return "none"
+def _severity(bad: BadPixels) -> str:
     if bad.columns or bad.mask.mean() > 1e-3:
         return "severe" if bad.mask.mean() > 1e-2 else "moderate"
     return "minor"
@@ -393,10 +392,11 @@ ISSUE = Issue(
     code="",
     title="Bad pixels that the mask does not know",
     text=__doc__ or "",
-    levels=("rate", "cal", "crf"),
-    detect=detect,
-    mitigation=FlagBadPixels,
-    unseen=(
-        ("i2d", "a mosaic no longer tells where the detector's pixels were; give the _cal files that went into it"),
-    ),
+    looks=dict.fromkeys(("rate", "cal", "crf"), look),
+    blind={
+        "uncal": "it is looked for in count rates; run it to rate",
+        "i2d": "a mosaic no longer tells where the detector's pixels were; give the _cal files that went into it",
+    },
+    remedy=FlagBadPixels,
+    place=Place.BEFORE_ALIGNMENT,
 )

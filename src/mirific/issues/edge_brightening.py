@@ -24,7 +24,7 @@ subtracted, and take the stray light with them.
 
 from __future__ import annotations
 
-from mirific.issues.known_issue import Issue
+from mirific.issues.known_issue import NOT_YET, Issue
 
 __all__ = ["ISSUE"]
 
@@ -33,4 +33,5 @@ ISSUE = Issue(
     code="",
     title="Edge brightening: stray light along the left and bottom edges",
     text=__doc__ or "",
+    blind=NOT_YET,
 )

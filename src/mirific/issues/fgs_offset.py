@@ -26,10 +26,14 @@ no pixel value.
 
 from __future__ import annotations
 
-from mirific.issues.known_issue import Issue
+from mirific.issues.known_issue import NOT_YET, Issue
 
 __all__ = ["ISSUE"]
 
 ISSUE = Issue(
-    slug="fgs-offset", code="", title="FGS-MIRI alignment: a small offset of the boresight", text=__doc__ or ""
+    slug="fgs-offset",
+    code="",
+    title="FGS-MIRI alignment: a small offset of the boresight",
+    text=__doc__ or "",
+    blind=NOT_YET,
 )

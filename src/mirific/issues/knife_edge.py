@@ -24,10 +24,14 @@ the uncovered area, and of the overlap or dither that closes it, is foreseen. No
 
 from __future__ import annotations
 
-from mirific.issues.known_issue import Issue
+from mirific.issues.known_issue import NOT_YET, Issue
 
 __all__ = ["ISSUE"]
 
 ISSUE = Issue(
-    slug="knife-edge", code="", title="Imager knife edge: a protrusion into the field of view", text=__doc__ or ""
+    slug="knife-edge",
+    code="",
+    title="Imager knife edge: a protrusion into the field of view",
+    text=__doc__ or "",
+    blind=NOT_YET,
 )

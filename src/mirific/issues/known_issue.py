@@ -1,16 +1,18 @@
-"""What a known issue is: its name, its explanation, how it is looked for and what mitigates it."""
+"""What a known issue is: its name, its explanation, how it is looked for, and what mitigates it where."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
 
-from mirific.exposure import ImageSet
 from mirific.issues.finding import Finding
+from mirific.issues.observation import LEVELS, Observation
 from mirific.step import Step
 
-__all__ = ["ARTICLE", "PARTS", "Explanation", "Issue"]
+__all__ = ["ARTICLE", "NOT_YET", "PARTS", "Explanation", "Issue", "Look", "Place"]
 
 #: The official article.
 ARTICLE = "https://jwst-docs.stsci.edu/known-issues/miri-known-issues/miri-imaging-known-issues"
@@ -36,7 +38,7 @@ class Explanation:
         Heading and text of each of the four :data:`PARTS`; paragraphs are separated by an empty line.
     levels : tuple of str
         Product levels on which it can be looked for; empty if it is not looked for yet.
-    mitigation : str
+    remedy : str
         Name of the step that mitigates it, or "".
     link : str
         The official article.
@@ -47,13 +49,32 @@ class Explanation:
     title: str
     parts: tuple[tuple[str, str], ...]
     levels: tuple[str, ...]
-    mitigation: str
+    remedy: str
     link: str = ARTICLE
 
     @property
     def summary(self) -> str:
         """First paragraph of the first part."""
         return self.parts[0][1].split("\n\n")[0]
+
+
+class Place(Enum):
+    """Where in the pipeline an issue is looked for and mitigated; the value is the name of the step.
+
+    ``IN_RAMPS``: the remedy is a step of stage 1, which sees what no later product shows; the finding reads its record,
+    where others look at calibrated images. ``BEFORE_ALIGNMENT``: in the calibrated images of a mosaic, before tweakreg.
+    ``IN_OUTLIERS``: behind outlier detection, which the remedy replaces where the issue is there.
+    """
+
+    IN_RAMPS = "showers"
+    BEFORE_ALIGNMENT = "tweakreg"
+    IN_OUTLIERS = "outlier_detection"
+
+
+Look = Callable[[Observation], Iterable[Finding]]
+
+#: For issues that are only explained: why they are not judged, for all levels.
+NOT_YET: Mapping[str, str] = dict.fromkeys(LEVELS, "mirific explains this issue but does not look for it yet")
 
 
 @dataclass(frozen=True)
@@ -66,47 +87,76 @@ class Issue:
         Name on the command line; code of the official article, or ""; one line.
     text : str
         Docstring of the issue's module; its headings are the :data:`PARTS`.
-    levels : tuple of str
-        Product levels ("rate", "cal", "crf", "i2d") on which :attr:`detect` can look.
-    detect : callable, optional
-        Looks for the issue in an image set, and gives one finding per file or group, present or not.
-        None where mirific does not look for it yet.
-    mitigation : type of Step, optional
-        The step that mitigates it, image set to image set; None where there is none yet.
-    upstream : str
-        Name of the step of an earlier stage that has mitigated it already, or "".
-    unseen : dict
-        Product level to the reason why the issue cannot be looked for in it.
+    looks : mapping
+        Product level to the function that looks for the issue in an :class:`Observation` of it. It gives one finding
+        for each file or group, present or not.
+    blind : mapping
+        Product level to the reason why the issue cannot be judged from it, and what it would take. Each of
+        :data:`~mirific.issues.observation.LEVELS` is in ``looks`` or here.
+    remedy : type of Step, optional
+        The step that mitigates it; None where there is none yet.
+    place : Place, optional
+        Where in the pipeline it is looked for and mitigated; None where it is not.
     """
 
     slug: str
     code: str
     title: str
     text: str
-    levels: tuple[str, ...] = ()
-    detect: Callable[[ImageSet], tuple[Finding, ...]] | None = None
-    mitigation: type[Step[ImageSet]] | None = None
-    upstream: str = ""
-    unseen: tuple[tuple[str, str], ...] = ()
+    looks: Mapping[str, Look] = field(default_factory=dict)
+    blind: Mapping[str, str] = field(default_factory=dict)
+    remedy: type[Step[Any]] | None = None
+    place: Place | None = None
 
     def explanation(self) -> Explanation:
-        """Return the explanation, taken from the module's docstring."""
-        name = self.mitigation.name if self.mitigation is not None else self.upstream
-        return Explanation(self.slug, self.code, self.title, _parts(self.text), self.levels, name)
+        """The explanation, taken from the module's docstring."""
+        name = "" if self.remedy is None else self.remedy.name
+        return Explanation(self.slug, self.code, self.title, _parts(self.text), tuple(self.looks), name)
 
-    def absence(self, level: str) -> str:
-        """Why the issue cannot be looked for in a product of this level; "" if it can."""
-        if self.detect is None:
-            return "mirific explains this issue but does not look for it yet"
-        if level in self.levels:
+    def why_blind(self, level: str) -> str:
+        """Why the issue cannot be judged from products of a level; "" if it can."""
+        if level in self.looks:
             return ""
-        reasons = dict(self.unseen)
-        wanted = ", ".join(f"_{name}" for name in self.levels)
-        return reasons.get(level, f"cannot be looked for in a _{level} product; give {wanted} files")
+        whole = level.removesuffix("ints")
+        if whole != level and whole in self.looks:
+            return f"integrations are not looked at one by one; give _{whole} files"
+        return self.blind[whole]
 
-    def not_looked(self, file: str, exposures: tuple[str, ...], reason: str) -> Finding:
-        """Return the finding that says that the issue was not looked for, and why."""
-        return Finding(self.slug, self.code, file, exposures, None, severity="unknown", reason=reason)
+    def look(self, observation: Observation) -> tuple[Finding, ...]:
+        """Look for the issue; the answer is a finding that says why, where it cannot be judged."""
+        reason = self.why_blind(observation.level)
+        if reason:
+            return (self.not_judged(observation.label, observation.names, reason),)
+        return tuple(self.looks[observation.level](observation))
+
+    def finding(
+        self,
+        file: str,
+        exposures: Sequence[str],
+        present: bool | None,
+        *,
+        severity: str = "",
+        action: str = "",
+        **facts: Any,
+    ) -> Finding:
+        """Return a finding of this issue: the one way to make one.
+
+        Parameters
+        ----------
+        file, exposures, present
+            As in :class:`Finding`.
+        severity, action : str
+            They count if the issue is present; else the severity is "none", or "unknown" if it cannot be told.
+        **facts
+            The other fields of :class:`Finding`.
+        """
+        if not present:
+            severity, action = "unknown" if present is None else "none", ""
+        return Finding(self.slug, self.code, file, tuple(exposures), present, severity=severity, action=action, **facts)
+
+    def not_judged(self, file: str, exposures: Sequence[str], reason: str) -> Finding:
+        """Return the finding that says that the issue could not be judged, and why."""
+        return self.finding(file, exposures, None, reason=reason)
 
 
 def _parts(text: str) -> tuple[tuple[str, str], ...]:

@@ -49,13 +49,14 @@ from mirific.instrument.filters import FILTERS, Filter
 from mirific.instrument.subarrays import Subarray, subarray_of
 from mirific.issues.background_step import Levels, fitted, inflation, too_few, without_strays
 from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
-from mirific.issues.known_issue import Issue
+from mirific.issues.known_issue import Issue, Place
+from mirific.issues.observation import Observation
 from mirific.measure.blank_sky import sources, unusable, wings
 from mirific.set_step import SetStep, outcome
 from mirific.spool import Remembered
 from mirific.step import NotApplicable, param
 
-__all__ = ["ISSUE", "LyotStep", "SubtractLyotOffset", "detect", "measure_on_common_sky", "measure_step"]
+__all__ = ["ISSUE", "LyotStep", "SubtractLyotOffset", "look", "measure_on_common_sky", "measure_step"]
 
 _Floats = NDArray[np.float64]
 _Mask = NDArray[np.bool_]
@@ -376,25 +377,26 @@ def _is_there(choice: _Adopted, threshold: float, significance: float) -> bool:
 # --------------------------------------------------------------------------------------------------------- findings
 
 
-def detect(images: ImageSet) -> tuple[Finding, ...]:
+def look(observation: Observation) -> tuple[Finding, ...]:
     """Look for a step between Lyot and imager; one finding per exposure.
 
     Parameters
     ----------
-    images : ImageSet
+    observation : Observation
         Calibrated exposures of one filter, MJy/sr.
     """
-    steps = {k: measure_step(image) for k, image in enumerate(images.images) if _both_fields(image)}
+    images = observation.images
+    steps = {k: measure_step(image) for k, image in enumerate(images) if _both_fields(image)}
     known = {k: step for k, step in steps.items() if step is not None}
-    seen = images.images if len(known) == len(images.images) else [images.images[k] for k in known]
+    seen = images if len(known) == len(images) else [images[k] for k in known]
     adopted = dict(zip(known, _adopted(seen, list(known.values())), strict=True)) if known else {}
     shared = _evidence_of_set(images, known, adopted)
     findings = []
-    for k, image in enumerate(images.images):
+    for k, image in enumerate(images):
         if k in known:
             findings.append(_finding(image, known[k], adopted[k], shared))
         else:
-            findings.append(ISSUE.not_looked(image.name, (image.name,), _why_not(image, k in steps)))
+            findings.append(ISSUE.not_judged(image.name, (image.name,), _why_not(image, k in steps)))
     return tuple(findings)
 
 
@@ -410,24 +412,17 @@ def _finding(image: Image, step: LyotStep, choice: _Adopted, shared: Evidence) -
     present: bool | None = _is_there(choice, _THRESHOLD, _SIGNIFICANT)
     if not present and choice.error > _BLIND:
         present = None
-    action = (
-        "the step lyot-offset subtracts it in the Lyot only, before skymatch; or leave the Lyot out of the mosaic"
-        if present
-        else ""
-    )
+    action = "the step lyot-offset subtracts it in the Lyot only, before skymatch; or leave the Lyot out of the mosaic"
     evidence = replace(shared, pictures=_pictures(image), values=_values(step, choice))
-    return Finding(
-        _SLUG, "", image.name, (image.name,), present, choice.percent, "% of background", choice.significance,
-        _THRESHOLD, _severity(present, choice), "the Lyot field, 0-based (5, 748) to (276, 1019)",
-        action, _reason(step, choice, present, image.unit), evidence,
+    return ISSUE.finding(
+        image.name, (image.name,), present, value=choice.percent, unit="% of background",
+        significance=choice.significance, threshold=_THRESHOLD, severity=_severity(choice),
+        where="the Lyot field, 0-based (5, 748) to (276, 1019)", action=action,
+        reason=_reason(step, choice, present, image.unit), evidence=evidence,
     )  # fmt: skip
 
 
-def _severity(present: bool | None, choice: _Adopted) -> str:
-    if present is None:
-        return "unknown"
-    if not present:
-        return "none"
+def _severity(choice: _Adopted) -> str:
     return "severe" if abs(choice.percent) > 4.0 else "moderate" if abs(choice.percent) > 1.0 else "minor"
 
 
@@ -465,7 +460,9 @@ def _values(step: LyotStep, choice: _Adopted) -> dict[str, Any]:
     }
 
 
-def _evidence_of_set(images: ImageSet, steps: Mapping[int, LyotStep], adopted: Mapping[int, _Adopted]) -> Evidence:
+def _evidence_of_set(
+    images: Sequence[Image], steps: Mapping[int, LyotStep], adopted: Mapping[int, _Adopted]
+) -> Evidence:
     """Chart and table of the steps of all exposures."""
     if not steps:
         return Evidence()
@@ -473,7 +470,7 @@ def _evidence_of_set(images: ImageSet, steps: Mapping[int, LyotStep], adopted: M
     first = next(iter(adopted.values()))
     if first.common:
         levels["common to the set"] = first.percent
-    names = tuple(images.images[k].name for k in steps)
+    names = tuple(images[k].name for k in steps)
     chart = Chart(
         "Step of the background from imager to Lyot",
         "Each exposure's own step. Bars: one standard error, from how local backgrounds wander over the field.",
@@ -485,7 +482,7 @@ def _evidence_of_set(images: ImageSet, steps: Mapping[int, LyotStep], adopted: M
         (name, round(step.background, 4), round(step.step, 4), round(step.error, 4), round(step.percent, 3))
         for name, step in zip(names, steps.values(), strict=True)
     )
-    unit = images.images[0].unit
+    unit = images[0].unit
     columns = ("exposure", f"imager ({unit})", f"step ({unit})", f"error ({unit})", "step (%)")
     return Evidence(charts=(chart,), tables=(Rows("Steps", columns, rows),))
 
@@ -519,11 +516,11 @@ ISSUE = Issue(
     code="",
     title="Lyot offset: another background in the Lyot than in the imager",
     text=__doc__ or "",
-    levels=("cal", "crf"),
-    detect=detect,
-    mitigation=SubtractLyotOffset,
-    unseen=(
-        ("rate", "flat field and flux calibration come first; run it to cal"),
-        ("i2d", "a mosaic no longer tells the fields apart; give the _cal files that went into it"),
-    ),
+    looks=dict.fromkeys(("cal", "crf"), look),
+    blind={
+        **dict.fromkeys(("uncal", "rate"), "flat field and flux calibration come first; run it to cal"),
+        "i2d": "a mosaic no longer tells the fields apart; give the _cal files that went into it",
+    },
+    remedy=SubtractLyotOffset,
+    place=Place.BEFORE_ALIGNMENT,
 )

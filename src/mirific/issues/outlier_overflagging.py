@@ -49,17 +49,17 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.errors import BrokenWcs
 from mirific.exposure import Image, ImageSet
 from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
 from mirific.issues.flagged_exposures import bridged, flagged_by_outlier_detection, flagged_exposures
 from mirific.issues.flagging_diagnosis import TOO_MANY_BETWEEN, TOO_MANY_CORES, TOO_MANY_PIXELS, Flagging, examine
-from mirific.issues.known_issue import Issue
+from mirific.issues.known_issue import Issue, Place
+from mirific.issues.observation import Observation
 from mirific.issues.source_cores import BLOCK, Tally, common_sources, percent, tally
 from mirific.set_step import SetStep, outcome
 from mirific.step import NotApplicable, param
 
-__all__ = ["ISSUE", "RejectOutliersGently", "detect"]
+__all__ = ["ISSUE", "RejectOutliersGently", "look"]
 
 _Floats = NDArray[np.float64]
 _Mask = NDArray[np.bool_]
@@ -167,12 +167,12 @@ def _with_outcome(exposure: ImageSet, snr: str, scale: str, mismatched: int) -> 
 # --------------------------------------------------------------------------------------------------------- findings
 
 
-def detect(images: ImageSet) -> tuple[Finding, ...]:
+def look(observation: Observation) -> tuple[Finding, ...]:
     """Look whether outlier detection flagged too much; one finding for the set.
 
     Parameters
     ----------
-    images : ImageSet
+    observation : Observation
         Exposures of one filter after outlier detection.
 
     Raises
@@ -180,25 +180,22 @@ def detect(images: ImageSet) -> tuple[Finding, ...]:
     BrokenWcs
         If an exposure has no usable world coordinates.
     """
-    names = tuple(image.name for image in images.images)
-    group = str(images.meta.get("filename") or names[0])
-    if not any(_was_searched(image) for image in images.images):
-        return (ISSUE.not_looked(group, names, "no pixel is flagged OUTLIER: run outlier_detection first"),)
+    images, names, group = observation.images, observation.names, observation.label
+    if not any(_was_searched(image) for image in images):
+        return (ISSUE.not_judged(group, names, "no pixel is flagged OUTLIER: run outlier_detection first"),)
     if len(names) < 2:
-        return (ISSUE.not_looked(group, names, "one exposure: give all _crf files that were compared"),)
-    lost = [image.name for image in images.images if image.wcs is None]
-    if lost:
-        raise BrokenWcs("no world coordinates", where=lost[0], todo="run image2 first")
-    flagging, unit = examine(images.images), images.images[0].unit
+        return (ISSUE.not_judged(group, names, "one exposure: give all _crf files that were compared"),)
+    observation.check_wcs()
+    flagging, unit = examine(images), images[0].unit
     present = flagging.verdict not in {"fine", "local"}
     by_cores = flagging.sources >= 3
     return (
-        Finding(
-            _SLUG, "", group, names, present, flagging.cores if by_cores else flagging.pixels,
-            "% of source-core pixels flagged" if by_cores else "% of pixels flagged", flagging.significance,
-            TOO_MANY_CORES if by_cores else TOO_MANY_PIXELS, _severity(flagging) if present else "none",
-            _where(flagging, names), _action(flagging, names, unit), _reason(flagging, unit),
-            _evidence(flagging, images.images, names),
+        ISSUE.finding(
+            group, names, present, value=flagging.cores if by_cores else flagging.pixels,
+            unit="% of source-core pixels flagged" if by_cores else "% of pixels flagged",
+            significance=flagging.significance, threshold=TOO_MANY_CORES if by_cores else TOO_MANY_PIXELS,
+            severity=_severity(flagging), where=_where(flagging, names), action=_action(flagging, names, unit),
+            reason=_reason(flagging, unit), evidence=_evidence(flagging, images, names),
         ),
     )  # fmt: skip
 
@@ -347,12 +344,12 @@ ISSUE = Issue(
     code="",
     title="Overflagging of pixels by outlier detection",
     text=__doc__ or "",
-    levels=("crf",),
-    detect=detect,
-    mitigation=RejectOutliersGently,
-    unseen=(
-        ("rate", "it shows in the flags of outlier detection; give _crf files"),
-        ("cal", "run outlier_detection first, as in `mirific run`, and give its _crf files"),
-        ("i2d", "a mosaic no longer tells the exposures apart; give the _crf files that went into it"),
-    ),
+    looks={"crf": look},
+    blind={
+        **dict.fromkeys(("uncal", "rate"), "it shows in the flags of outlier detection; give _crf files"),
+        "cal": "run outlier_detection first, as in `mirific run`, and give its _crf files",
+        "i2d": "a mosaic no longer tells the exposures apart; give the _crf files that went into it",
+    },
+    remedy=RejectOutliersGently,
+    place=Place.IN_OUTLIERS,
 )

@@ -30,8 +30,14 @@ a median, which mirific does not do yet, is safe only where the dithers are larg
 
 from __future__ import annotations
 
-from mirific.issues.known_issue import Issue
+from mirific.issues.known_issue import NOT_YET, Issue
 
 __all__ = ["ISSUE"]
 
-ISSUE = Issue(slug="persistence", code="", title="Persistence: what a bright source leaves behind", text=__doc__ or "")
+ISSUE = Issue(
+    slug="persistence",
+    code="",
+    title="Persistence: what a bright source leaves behind",
+    text=__doc__ or "",
+    blind=NOT_YET,
+)

@@ -25,10 +25,14 @@ extended source fills the field; otherwise it removes part of the source.
 
 from __future__ import annotations
 
-from mirific.issues.known_issue import Issue
+from mirific.issues.known_issue import NOT_YET, Issue
 
 __all__ = ["ISSUE"]
 
 ISSUE = Issue(
-    slug="residual-background", code="MR-I01", title="Residual background at long wavelengths", text=__doc__ or ""
+    slug="residual-background",
+    code="MR-I01",
+    title="Residual background at long wavelengths",
+    text=__doc__ or "",
+    blind=NOT_YET,
 )

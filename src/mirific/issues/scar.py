@@ -30,8 +30,14 @@ dither covers the place.
 
 from __future__ import annotations
 
-from mirific.issues.known_issue import Issue
+from mirific.issues.known_issue import NOT_YET, Issue
 
 __all__ = ["ISSUE"]
 
-ISSUE = Issue(slug="scar", code="", title="Imager scar: a scratch that scatters light", text=__doc__ or "")
+ISSUE = Issue(
+    slug="scar",
+    code="",
+    title="Imager scar: a scratch that scatters light",
+    text=__doc__ or "",
+    blind=NOT_YET,
+)

@@ -42,13 +42,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.exposure import DQ, Image, ImageSet
+from mirific.detector1.showers import Showers
+from mirific.exposure import DQ, Image
 from mirific.issues.finding import Evidence, Finding, Picture
-from mirific.issues.known_issue import Issue
+from mirific.issues.known_issue import Issue, Place
+from mirific.issues.observation import Observation
 
-__all__ = ["ISSUE", "detect"]
-
-_SLUG = "showers"
+__all__ = ["ISSUE", "look"]
 
 #: Percent of the pixels, and signal to noise of the strongest shower, from which an exposure counts as affected.
 _THRESHOLD = 0.05
@@ -65,12 +65,12 @@ _ACTION = (
 )
 
 
-def detect(images: ImageSet) -> tuple[Finding, ...]:
+def look(observation: Observation) -> tuple[Finding, ...]:
     """Report what stage 1 found in the ramps of each exposure.
 
     Parameters
     ----------
-    images : ImageSet
+    observation : Observation
         Count rates or calibrated images, at any level.
 
     Returns
@@ -78,28 +78,30 @@ def detect(images: ImageSet) -> tuple[Finding, ...]:
     tuple of Finding
         One for each exposure; ``present`` is None where the ramps were not searched.
     """
-    return tuple(_finding(image) for image in images.images)
+    return tuple(_finding(image) for image in observation.images)
 
 
 def _finding(image: Image) -> Finding:
-    record = next((item for item in reversed(image.history) if item.step == _SLUG), None)
+    record = next((item for item in reversed(image.history) if item.step == Showers.name), None)
     if record is None:
-        return _unknown(image, "stage 1 of mirific has not seen its ramps; give _uncal files")
+        reason = "stage 1 of mirific has not seen its ramps; give _uncal files"
+        return ISSUE.not_judged(image.name, (image.name,), reason)
     measured: Mapping[str, Any] = record.measured
     if not _is_complete(measured):
-        return _unknown(image, f"its ramps were not searched: {record.reason or 'the step says nothing'}")
-    where = image.flags.where(_SLUG, DQ["JUMP_DET"])
+        reason = f"its ramps were not searched: {record.reason or 'the step says nothing'}"
+        return ISSUE.not_judged(image.name, (image.name,), reason)
+    where = image.flags.where(Showers.name, DQ["JUMP_DET"])
     value = 100.0 * float(where.mean())
     present = value >= _THRESHOLD and measured.get("significance", 0.0) >= _SIGNIFICANT
-    return Finding(
-        _SLUG, "", image.name, (image.name,), present,
+    return ISSUE.finding(
+        image.name, (image.name,), present,
         value=value,
         unit="% of pixels",
         significance=measured.get("significance"),
         threshold=_THRESHOLD,
-        severity=_severity(value) if present else "none",
+        severity=_severity(value),
         where=_where(measured, where) if measured["count"] else "",
-        action=_ACTION if present else "",
+        action=_ACTION,
         reason=f"{record.reason}; affected from {_SIGNIFICANT:g} sigma and {_THRESHOLD:g} % of the pixels on",
         evidence=_evidence(image, where) if present else Evidence(),
     )  # fmt: skip
@@ -109,10 +111,6 @@ def _is_complete(measured: Mapping[str, Any]) -> bool:
     """Whether all numbers of a search are there; products of earlier versions, and of parity mode, lack them."""
     names = ("count", "fraction") if measured.get("count") == 0 else ("count", "fraction", "significance", *_PLACE)
     return all(isinstance(measured.get(name), (int, float)) for name in names)
-
-
-def _unknown(image: Image, reason: str) -> Finding:
-    return Finding(_SLUG, "", image.name, (image.name,), None, severity="unknown", reason=reason)
 
 
 def _severity(value: float) -> str:
@@ -140,11 +138,15 @@ def _evidence(image: Image, where: NDArray[np.bool_]) -> Evidence:
 
 
 ISSUE = Issue(
-    slug=_SLUG,
+    slug=Showers.name,
     code="",
     title="Cosmic-ray showers: diffuse bursts of charge",
     text=__doc__ or "",
-    levels=("rate", "cal", "crf"),
-    detect=detect,
-    upstream=_SLUG,
+    looks=dict.fromkeys(("rate", "cal", "crf"), look),
+    blind={
+        "uncal": "stage 1 looks while it reads the ramps; run it to rate",
+        "i2d": "a mosaic does not say what was found in the ramps; give the _cal files that went into it",
+    },
+    remedy=Showers,
+    place=Place.IN_RAMPS,
 )

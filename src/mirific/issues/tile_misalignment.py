@@ -37,17 +37,17 @@ finding says so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
-from mirific.errors import BrokenWcs
 from mirific.exposure import Image, ImageSet
 from mirific.image3.assign_mtwcs import target_moves
 from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
-from mirific.issues.known_issue import Issue
+from mirific.issues.known_issue import Issue, Place
+from mirific.issues.observation import Observation
 from mirific.measure.alignment.measurement import Alignment, Displacement, measure_alignment, without_displacement
 from mirific.measure.alignment.views_of_sky import view_of_sky
 from mirific.measure.source_finding import find_sources
@@ -55,7 +55,7 @@ from mirific.measure.tangent_plane import PlaneMap, plane_maps
 from mirific.set_step import SetStep, outcome
 from mirific.step import NotApplicable, param
 
-__all__ = ["ISSUE", "AlignVisits", "detect"]
+__all__ = ["ISSUE", "AlignVisits", "look"]
 
 _SLUG = "tile-misalignment"
 
@@ -111,7 +111,7 @@ def _mended(image: Image, error: Displacement, centre: tuple[float, float]) -> I
 # ------------------------------------------------------------------------------------------------------- findings
 
 
-def detect(images: ImageSet) -> tuple[Finding, ...]:
+def look(observation: Observation) -> tuple[Finding, ...]:
     """Look for misaligned visits; one finding per visit and guide star, and one per exposure that left its visit.
 
     Raises
@@ -119,17 +119,15 @@ def detect(images: ImageSet) -> tuple[Finding, ...]:
     BrokenWcs
         If an exposure has no usable world coordinates.
     """
-    names = tuple(image.name for image in images.images)
-    if any(image.wcs is None for image in images.images):
-        bad = next(image.name for image in images.images if image.wcs is None)
-        raise BrokenWcs("no world coordinates", where=bad, todo="run image2 first")
+    names = observation.names
+    observation.check_wcs()
     if len(names) < 2:
-        return (ISSUE.not_looked(names[0], names, "one exposure: nothing to compare it with"),)
-    if target_moves(images):
-        return (ISSUE.not_looked(names[0], names, _MOVES),)
-    alignment = measure_alignment(images.images)
+        return (ISSUE.not_judged(names[0], names, "one exposure: nothing to compare it with"),)
+    if observation.moving:
+        return (ISSUE.not_judged(names[0], names, _MOVES),)
+    alignment = observation.alignment()
     evidence = _evidence(alignment)
-    shown = [_with_picture(evidence, images, alignment, g) for g in range(len(alignment.groups))]
+    shown = [_with_picture(evidence, observation.images, alignment, g) for g in range(len(alignment.groups))]
     findings = [_group_finding(alignment, g, names, shown[g]) for g in range(len(alignment.groups))]
     lost = [k for k in range(len(names)) if _left_its_visit(alignment, k)]
     return (*findings, *(_exposure_finding(alignment, k, names, evidence) for k in lost))
@@ -159,7 +157,7 @@ def _group_finding(alignment: Alignment, group: int, names: tuple[str, ...], evi
         return _single_visit(alignment, members, item.label, evidence)
     if not np.isfinite(alignment.error[group]).all():
         reason = "shares too few sources and too little structure with the other visits to measure a shift"
-        return ISSUE.not_looked(item.label, members, reason)
+        return ISSUE.not_judged(item.label, members, reason)
     shift, error = alignment.shift[group], alignment.error[group]
     length, sigma = float(np.hypot(*shift)), alignment.significance(group)
     present = _is_wrong(shift, sigma, _THRESHOLD, _SIGNIFICANT)
@@ -173,10 +171,10 @@ def _group_finding(alignment: Alignment, group: int, names: tuple[str, ...], evi
         "the step tile-misalignment of `mirific run` moves all its exposures together, "
         f"by {-shift[0]:+.3f} arcsec east and {-shift[1]:+.3f} north; check against a catalogue"
     )
-    return Finding(
-        _SLUG, "", item.label, members, present, length, "arcsec", sigma, _THRESHOLD,
-        _severity(length) if present else "none", f"visit {item.label}, {len(members)} exposures",
-        action if present else "", reason, evidence,
+    return ISSUE.finding(
+        item.label, members, present, value=length, unit="arcsec", significance=sigma, threshold=_THRESHOLD,
+        severity=_severity(length), where=f"visit {item.label}, {len(members)} exposures",
+        action=action, reason=reason, evidence=evidence,
     )  # fmt: skip
 
 
@@ -185,16 +183,17 @@ def _single_visit(alignment: Alignment, members: tuple[str, ...], label: str, ev
     known = np.isfinite(alignment.internal).all(axis=1)
     if not known.any():
         reason = "one visit, and its exposures share too few sources to be compared with each other"
-        return ISSUE.not_looked(label, members, reason)
+        return ISSUE.not_judged(label, members, reason)
     lengths = np.where(known, np.hypot(*np.nan_to_num(alignment.internal).T), -1.0)
     worst = int(np.argmax(lengths))
-    return Finding(
-        _SLUG, "", label, members, False, float(lengths[worst]), "arcsec", alignment.internal_significance(worst),
-        _THRESHOLD, "none", f"visit {label}, {len(members)} exposures", "",
-        f"one visit; its exposures agree with each other to {lengths[worst]:.3f} arcsec"
+    return ISSUE.finding(
+        label, members, False, value=float(lengths[worst]), unit="arcsec",
+        significance=alignment.internal_significance(worst), threshold=_THRESHOLD,
+        where=f"visit {label}, {len(members)} exposures",
+        reason=f"one visit; its exposures agree with each other to {lengths[worst]:.3f} arcsec"
         if not any(_left_its_visit(alignment, k) for k in range(len(members)))
         else "one visit; exposures that left it are listed on their own",
-        evidence,
+        evidence=evidence,
     )  # fmt: skip
 
 
@@ -202,12 +201,14 @@ def _exposure_finding(alignment: Alignment, exposure: int, names: tuple[str, ...
     """The finding about an exposure that does not agree with its own visit."""
     shift, error = alignment.internal[exposure], alignment.internal_error[exposure]
     length = float(np.hypot(*shift))
-    return Finding(
-        _SLUG, "", names[exposure], (names[exposure],), True, length, "arcsec",
-        alignment.internal_significance(exposure), _THRESHOLD, _severity(length), f"exposure {names[exposure]}",
-        "the step tile-misalignment moves it back to the majority of its visit; look whether guiding failed",
-        f"{shift[0]:+.3f} ± {error[0]:.3f} arcsec east, {shift[1]:+.3f} ± {error[1]:.3f} north of the majority of its "
-        f"own visit, from {alignment.internal_count[exposure]} sources", evidence,
+    return ISSUE.finding(
+        names[exposure], (names[exposure],), True, value=length, unit="arcsec",
+        significance=alignment.internal_significance(exposure), threshold=_THRESHOLD, severity=_severity(length),
+        where=f"exposure {names[exposure]}",
+        action="the step tile-misalignment moves it back to the majority of its visit; look whether guiding failed",
+        reason=f"{shift[0]:+.3f} ± {error[0]:.3f} arcsec east, {shift[1]:+.3f} ± {error[1]:.3f} north of the majority "
+        f"of its own visit, from {alignment.internal_count[exposure]} sources",
+        evidence=evidence,
     )  # fmt: skip
 
 
@@ -238,7 +239,7 @@ def _evidence(alignment: Alignment) -> Evidence:
     return Evidence(charts=(chart,) if known else (), tables=(table,) if rows else ())
 
 
-def _with_picture(evidence: Evidence, images: ImageSet, alignment: Alignment, group: int) -> Evidence:
+def _with_picture(evidence: Evidence, images: Sequence[Image], alignment: Alignment, group: int) -> Evidence:
     """Add what the misalignment does to a source that a visit shares with another one."""
     wrong = _is_wrong(alignment.shift[group], alignment.significance(group), _THRESHOLD, _SIGNIFICANT)
     pairs = [pair for pair in alignment.pairs if group in (pair.first, pair.second)]
@@ -246,7 +247,7 @@ def _with_picture(evidence: Evidence, images: ImageSet, alignment: Alignment, gr
         return evidence
     pair = max(pairs, key=lambda item: item.shift.count)
     members = [alignment.groups[g].members for g in (pair.first, pair.second)]
-    views = _shared_source([[images.images[k] for k in m] for m in members], pair.shift.shift)
+    views = _shared_source([[images[k] for k in m] for m in members], pair.shift.shift)
     if views is None:
         return evidence
     labels = " and ".join(alignment.groups[g].label for g in (pair.first, pair.second))
@@ -254,7 +255,7 @@ def _with_picture(evidence: Evidence, images: ImageSet, alignment: Alignment, gr
         "The same source in two visits",
         f"A place that visits {labels} share, as each sees it and as their mean, as in a mosaic; 9 arcsec each, north "
         "up, east to the left.",
-        views, images.images[0].unit,
+        views, images[0].unit,
     )  # fmt: skip
     return replace(evidence, pictures=(picture, *evidence.pictures))
 
@@ -303,11 +304,11 @@ ISSUE = Issue(
     code="",
     title="Tile misalignment: visits with a wrong guide-star position",
     text=__doc__ or "",
-    levels=("cal", "crf"),
-    detect=detect,
-    mitigation=AlignVisits,
-    unseen=(
-        ("rate", "a _rate image has no world coordinates yet; run it to cal"),
-        ("i2d", "a mosaic no longer tells its visits apart; give the _cal files that went into it"),
-    ),
+    looks=dict.fromkeys(("cal", "crf"), look),
+    blind={
+        **dict.fromkeys(("uncal", "rate"), "a _rate image has no world coordinates yet; run it to cal"),
+        "i2d": "a mosaic no longer tells its visits apart; give the _cal files that went into it",
+    },
+    remedy=AlignVisits,
+    place=Place.BEFORE_ALIGNMENT,
 )

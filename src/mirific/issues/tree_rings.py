@@ -25,10 +25,14 @@ source fills the field.
 
 from __future__ import annotations
 
-from mirific.issues.known_issue import Issue
+from mirific.issues.known_issue import NOT_YET, Issue
 
 __all__ = ["ISSUE"]
 
 ISSUE = Issue(
-    slug="tree-rings", code="MR-I02", title="Tree rings and striping left in calibrated images", text=__doc__ or ""
+    slug="tree-rings",
+    code="MR-I02",
+    title="Tree rings and striping left in calibrated images",
+    text=__doc__ or "",
+    blind=NOT_YET,
 )

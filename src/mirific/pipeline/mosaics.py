@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,7 +17,8 @@ from mirific.execute.memory import return_freed_memory
 from mirific.exposure import Cubes, Image, ImageSet, Metadata, Mosaic, StepRecord
 from mirific.io.names import Name
 from mirific.io.products import write_table
-from mirific.issues import Finding, Issue, Picture
+from mirific.issues import Finding, Picture
+from mirific.issues.handling import Findings
 from mirific.pipeline.fields import touching
 from mirific.pipeline.kept import clear_stale, digest, find_kept, keep, state_of
 from mirific.pipeline.plan import MosaicPlan, SetAside
@@ -28,17 +29,13 @@ from mirific.report import FlagCount
 from mirific.spool import Spool, SpooledImages
 from mirific.step import References, Step
 
+if TYPE_CHECKING:
+    from mirific.image3 import Image3
+
 __all__ = ["MosaicJob", "MosaicResult", "combine"]
 
 #: What the images go through: with the libraries behind it this takes a third of a second to load.
-_STEPS = (
-    "mirific.issues.registry",
-    "mirific.image3.tweakreg",
-    "mirific.image3.skymatch",
-    "mirific.image3.outlier_detection",
-    "mirific.image3.resample",
-    "mirific.image3.source_catalog",
-)
+_STAGE = ("mirific.issues.registry", "mirific.image3.image3")
 
 
 @dataclass(frozen=True)
@@ -136,21 +133,21 @@ def combine(job: MosaicJob) -> MosaicResult:
     if kept is not None:
         return kept
     with Threads(job.workers) as threads:
-        read, set_aside = _read(job, threads)
+        images, set_aside = _read(job, threads)
         job = job.without(set_aside)
-        images = _followed(read, job)
-        handled, found, left = (images, (), ()) if job.settings.parity else _handle_issues(images, job, threads)
+        findings, beside = Findings(), _Beside(job, threads)
+        combined = _stage(job, images, findings, beside, threads).run(images, job.references, beside.after)
         return_freed_memory()
-        made = _combined(handled, job, threads)
-        return_freed_memory()
-        products, flags = _write(made, job, key, threads)
-    seen = (*found, *made.found), (*left, *made.left)
-    picture = None if made.mosaic is None else _picture(made.mosaic)
-    history = (made.mosaic or made.images).history
-    lacking = tuple(SetAside(_catalogue(job), reason, exposure=False) for reason in (made.uncatalogued,) if reason)
-    result = MosaicResult(root, products, *seen, picture, history, flags, (*set_aside, *lacking))
-    clear_stale(root, "i2d", job.output, {*products.values(), *made.intermediate})
-    return keep(result, "i2d", key, context, job.output, made.intermediate)
+        products, flags = _write(combined, beside, job, key, threads)
+    mosaic = combined if isinstance(combined, Mosaic) else None
+    picture = None if mosaic is None else _picture(mosaic)
+    why = "" if mosaic is None else _why_uncatalogued(mosaic)
+    lacking = (SetAside(_catalogue(job), why, exposure=False),) if why else ()
+    found, left = tuple(findings.before), tuple(findings.after)
+    result = MosaicResult(root, products, found, left, picture, combined.history, flags, (*set_aside, *lacking))
+    intermediate = tuple(beside.intermediate)
+    clear_stale(root, "i2d", job.output, {*products.values(), *intermediate})
+    return keep(result, "i2d", key, context, job.output, intermediate)
 
 
 def _picture(mosaic: Mosaic) -> Picture:
@@ -180,7 +177,7 @@ def _read(job: MosaicJob, threads: Executor) -> tuple[ImageSet, tuple[SetAside, 
 
     def begun(function: Callable[[Path], Any], paths: Iterable[Path]) -> Iterator[Any]:
         results = threads.map(lambda path: tried(function, path, path), paths)
-        for module in _STEPS:  # while they are read
+        for module in _STAGE:  # while they are read
             import_module(module)
         for result in results:
             if isinstance(result, SetAside):
@@ -195,132 +192,65 @@ def _read(job: MosaicJob, threads: Executor) -> tuple[ImageSet, tuple[SetAside, 
     return ImageSet(images, Metadata({"filename": name, **table})), tuple(set_aside)
 
 
-def _configured(step: Step[Any], images: ImageSet, job: MosaicJob) -> Step[Any]:
-    return job.settings.configure(step, images.images[0].meta, job.references)
+class _Beside:
+    """Files that are written beside the mosaic while it is made: the members, and what outlier detection is asked for.
 
-
-def _followed(images: ImageSet, job: MosaicJob) -> ImageSet:
-    """Follow a moving target; fixed ones stay as they are, and need no parameters."""
-    from mirific.image3 import AssignMtWcs
-    from mirific.image3.assign_mtwcs import target_moves
-
-    step: Any = AssignMtWcs(parity=job.settings.parity)
-    if target_moves(images):
-        step = _configured(step, images, job)
-    followed: ImageSet = step.run(images, job.references)
-    return followed
-
-
-def _handle_issues(
-    images: ImageSet, job: MosaicJob, threads: Executor
-) -> tuple[ImageSet, tuple[Finding, ...], tuple[Finding, ...]]:
-    """Look for each issue in the calibrated images, mitigate what is there, and look again.
-
-    They are looked for at the same time; what comes after a mitigation is looked for anew.
+    Attributes
+    ----------
+    intermediate : dict
+        Files of outlier detection, in their order.
+    members : iterator
+        File and flags of each exposure that went in.
     """
+
+    def __init__(self, job: MosaicJob, threads: Executor) -> None:
+        self._job, self._threads = job, threads
+        self.intermediate: dict[Path, None] = {}
+        self.members: Iterator[tuple[Path, tuple[FlagCount, ...]]] = iter(())
+
+    def keep(self, product: Cubes) -> None:
+        """Write an intermediate product of outlier detection."""
+        name = replace(Name.parse(product.meta["filename"]), association=self._job.plan.identifier).file
+        signed = product.with_meta({"filename": name, **made_by(self._job.references)})
+        self.intermediate[io.write(signed, self._job.output / name)] = None
+
+    def after(self, step: str, exposure: Mosaic | ImageSet) -> None:
+        """Behind resample, the exposures are as they will stay: write them, while the sources are looked for."""
+        if step == "resample":
+            images = exposure.members if isinstance(exposure, Mosaic) else exposure.images
+            self.members = self._threads.map(lambda k: _write_member(images[k], self._job), range(len(images)))
+        else:
+            return_freed_memory()
+
+
+def _stage(job: MosaicJob, images: ImageSet, findings: Findings, beside: _Beside, threads: Executor) -> Image3:
+    """Stage 3 with the parameters of CRDS and the user in force, and with what looks for issues."""
+    from mirific.image3 import Image3
     from mirific.issues import ISSUES
+    from mirific.issues.handling import handled
 
-    issues = [issue for issue in ISSUES if "cal" in issue.levels and issue.slug not in job.settings.skip]
-    looked_for = [issue for issue in issues if issue.detect is not None]
-    before = dict(zip(looked_for, threads.map(lambda issue: _detected(issue, images), looked_for), strict=True))
-    untouched = images
-    found: list[Finding] = []
-    left: list[Finding] = []
-    for issue, first in before.items():
-        findings = first if images is untouched else _detected(issue, images)
-        found.extend(findings)
-        if issue.mitigation is None or not any(finding.present for finding in findings):
-            left.extend(findings)
-            continue
-        images = _configured(issue.mitigation(), images, job).run(images, job.references)
-        left.extend(_detected(issue, images))
-    return images, tuple(found), tuple(left)
+    meta, references = images.images[0].meta, job.references
+    stage = Image3(job.settings.parity).configured(job.settings.configure, meta, references).spread(threads.map)
+    stage = stage.given("outlier_detection", keep=beside.keep)
+    if any(step.name == "resample" and step.common_grid for step in stage.steps):
+        stage = stage.given("resample", field=touching(job.images, job.plan.members))
+    if job.settings.parity:
+        return stage
+    issues = [issue for issue in ISSUES if issue.slug not in job.settings.skip]
 
+    def configure(remedy: Step[Any]) -> Step[Any]:
+        return job.settings.configure(remedy, meta, references)
 
-def _detected(issue: Issue, images: ImageSet) -> tuple[Finding, ...]:
-    return issue.detect(images) if issue.detect is not None else ()
+    return replace(stage, steps=handled(stage.steps, issues, findings, configure=configure, map=threads.map))
 
 
-@dataclass(frozen=True)
-class _Made:
-    """A mosaic with its catalogue, the findings of outlier detection, and the files that are written beside it.
-
-    There is no mosaic where the user does without resampling; ``uncatalogued`` says why a mosaic has no catalogue, if
-    the user did not ask for that.
-    """
-
-    images: ImageSet
-    mosaic: Mosaic | None
-    members: Iterator[tuple[Path, tuple[FlagCount, ...]]]
-    found: tuple[Finding, ...] = ()
-    left: tuple[Finding, ...] = ()
-    intermediate: tuple[Path, ...] = ()
-    uncatalogued: str = ""
-
-
-def _combined(images: ImageSet, job: MosaicJob, threads: Executor) -> _Made:
-    """Align, match the sky, flag outliers, make the mosaic; look whether outlier detection ate the sky meanwhile.
-
-    Flagged values are lost, so the mitigation starts from the images as they were before, in place of that step.
-    """
-    from mirific.image3 import OutlierDetection, SkyMatch, TweakReg
-    from mirific.issues import ISSUES
-
-    intermediate: dict[Path, None] = {}
-
-    def write(product: Cubes) -> None:
-        name = replace(Name.parse(product.meta["filename"]), association=job.plan.identifier).file
-        path = job.output / name
-        intermediate[io.write(product.with_meta({"filename": name, **made_by(job.references)}), path)] = None
-
-    parity = job.settings.parity
-    for step in (TweakReg(parity=parity), SkyMatch(parity=parity, mapping=threads.map)):
-        images = _configured(step, images, job).run(images, job.references)
-    before = images
-    images = _configured(OutlierDetection(mapping=threads.map, keep=write), images, job).run(images, job.references)
-    overflagging = next(issue for issue in ISSUES if issue.slug == "outlier-overflagging")
-    if parity or overflagging.slug in job.settings.skip or overflagging.detect is None:
-        return replace(_made(images, job, threads), intermediate=tuple(intermediate))
-    looking = threads.map(overflagging.detect, (images,))
-    made = replace(_made(images, job, threads), intermediate=tuple(intermediate))
-    found = next(looking)
-    if overflagging.mitigation is None or not any(finding.present for finding in found):
-        return replace(made, found=found, left=found)
-    list(made.members)  # they are to be replaced
-    images = _configured(overflagging.mitigation(), before, job).run(before, job.references)
-    again = _made(images, job, threads)
-    return replace(again, found=found, left=overflagging.detect(images), intermediate=made.intermediate)
-
-
-def _made(images: ImageSet, job: MosaicJob, threads: Executor) -> _Made:
-    """The mosaic with its catalogue; its members are written meanwhile."""
-    mosaic = _resampled(images, job, threads)
-    members = threads.map(lambda k: _write_member(images.images[k], job), range(len(images.images)))
-    if mosaic is None:
-        return _Made(images, None, members)
-    catalogued, reason = _catalogued(mosaic, job)
-    return _Made(images, catalogued, members, uncatalogued=reason)
-
-
-def _resampled(images: ImageSet, job: MosaicJob, threads: Executor) -> Mosaic | None:
-    from mirific.image3 import Resample
-
-    resample: Any = _configured(Resample(mapping=threads.map), images, job)
-    if resample.common_grid:
-        resample = replace(resample, field=touching(job.images, job.plan.members))
-    mosaic: Mosaic | ImageSet = resample.run(images, job.references)
-    return mosaic if isinstance(mosaic, Mosaic) else None
-
-
-def _catalogued(mosaic: Mosaic, job: MosaicJob) -> tuple[Mosaic, str]:
-    """The mosaic with its catalogue; or as it is, and why, unless the user does without or there is no source."""
-    from mirific.image3 import SourceCatalog
+def _why_uncatalogued(mosaic: Mosaic) -> str:
+    """Why a mosaic has no catalogue; empty if it has, if the user does without, or if there is no source."""
     from mirific.image3.source_catalog import NO_SOURCE
 
-    step = job.settings.configure(SourceCatalog(parity=job.settings.parity), mosaic.members[0].meta, job.references)
-    catalogued: Mosaic = step.run(mosaic, job.references)
-    reason = "" if step.skip or catalogued.catalog is not None else catalogued.history[-1].reason
-    return catalogued, "" if reason == NO_SOURCE else reason
+    record = mosaic.history[-1]
+    expected = record.status == "COMPLETE" or record.reason in {NO_SOURCE, "asked for"}
+    return "" if expected else record.reason
 
 
 def _catalogue(job: MosaicJob) -> Path:
@@ -336,7 +266,9 @@ def _write_member(image: Image, job: MosaicJob) -> tuple[Path, tuple[FlagCount, 
     return io.write(named, job.output / name), count_flags(named)
 
 
-def _write(made: _Made, job: MosaicJob, key: str, threads: Executor) -> tuple[dict[str, Path], tuple[FlagCount, ...]]:
+def _write(
+    combined: Mosaic | ImageSet, beside: _Beside, job: MosaicJob, key: str, threads: Executor
+) -> tuple[dict[str, Path], tuple[FlagCount, ...]]:
     """Write catalogue, segments and mosaic under their standard names; count the flags of the members.
 
     The mosaic appears last, when all else is there.
@@ -345,13 +277,13 @@ def _write(made: _Made, job: MosaicJob, key: str, threads: Executor) -> tuple[di
     products: dict[str, Path] = {}
 
     def finish() -> None:
-        members.extend(made.members)
+        members.extend(beside.members)
         products.update({f"crf {k}": path for k, (path, _) in enumerate(members)})
 
-    if made.mosaic is None:
-        finish()
+    if isinstance(combined, Mosaic):
+        _write_mosaic(combined, job, key, threads, products, finish)
     else:
-        _write_mosaic(made.mosaic, job, key, threads, products, finish)
+        finish()
     return products, tuple(count for _, counts in members for count in counts)
 
 

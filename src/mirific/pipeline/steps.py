@@ -23,11 +23,12 @@ def _image2() -> Iterable[type[Configurable]]:
 
 
 def _image3() -> Iterable[type[Configurable]]:
-    from mirific.image3 import AssignMtWcs, OutlierDetection, Resample, SkyMatch, SourceCatalog, TweakReg
+    from mirific.image3 import STEPS
     from mirific.issues import ISSUES
+    from mirific.issues.known_issue import Place
 
-    mitigations = (issue.mitigation for issue in ISSUES if issue.mitigation is not None)
-    return AssignMtWcs, *mitigations, TweakReg, SkyMatch, OutlierDetection, Resample, SourceCatalog
+    remedies = (issue.remedy for issue in ISSUES if issue.remedy and issue.place is not Place.IN_RAMPS)
+    return *remedies, *STEPS
 
 
 _STAGES: tuple[Callable[[], Iterable[type[Configurable]]], ...] = (_detector1, _image2, _image3)
