@@ -17,9 +17,9 @@ The map of the package, in the order in which data flow:
 ================  ==============================================================================
 
 What flows is in ``exposure``, what works on it in ``step`` and, for sets of images, ``set_step``; numbers of the
-instrument are in ``instrument``, files as they lie on disk in ``fits_files`` and ``asdf_files``. Exposures that wait on
-disk are in ``spool``; loops that several rooms share are in ``kernels``, what only equals ``jwst`` is in ``parity``.
-How work is spread over cores, and kernels are loaded, is in ``execute``.
+instrument are in ``instrument``, files as they lie on disk in ``fits_files`` and ``asdf_files``. What waits on disk is
+in ``scratch``, exposures among it in ``spool``; loops that several rooms share are in ``kernels``, what only equals
+``jwst`` is in ``parity``. How work is spread over cores, and kernels are loaded, is in ``execute``.
 """
 
 from __future__ import annotations

@@ -11,8 +11,6 @@ from __future__ import annotations
 import errno
 import math
 import mmap
-import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -23,10 +21,10 @@ from weakref import WeakValueDictionary, finalize, ref
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.errors import OutputError
 from mirific.exposure import Image, origin_of
+from mirific.scratch import ScratchFile
 
-__all__ = ["Remembered", "Spool", "SpooledImages", "write_whole"]
+__all__ = ["Remembered", "Spool", "SpooledImages"]
 
 Item = TypeVar("Item")
 
@@ -35,20 +33,6 @@ _ARRAYS = ("data", "err", "dq", "var_poisson", "var_rnoise", "var_flat", "area")
 
 #: Size of a piece of a file, which is mapped as a whole, bytes; an array that is larger gets a piece of its own size.
 _PIECE = 2**26
-
-
-def write_whole(descriptor: int, values: NDArray[Any], place: int) -> None:
-    """Write an array, in one piece in memory, into a file at this place.
-
-    Raises
-    ------
-    OSError
-        If there is no room for all of it: of what does not fit, the system writes a part and says how much.
-    """
-    rest = values.data.cast("B")
-    while rest.nbytes:
-        done = os.pwrite(descriptor, rest, place)
-        rest, place = rest[done:], place + done
 
 
 class _Block:
@@ -81,23 +65,11 @@ class _Loaded:
         self.piece.forget(self.block)
 
 
-class _Unnamed:
-    """An open file that no folder lists; what is not written of it takes no space."""
-
-    def __init__(self, folder: Path | None) -> None:
-        file = tempfile.TemporaryFile(prefix=".mirific-", dir=folder)  # noqa: SIM115 # open as long as this is
-        self.descriptor = file.fileno()
-        finalize(self, file.close)
-        self.size = 0
-
-
 class _Piece:
-    """A part of an unnamed file, from ``start`` on; ``end`` is where its free rest begins, from there."""
+    """A part of a file, from ``start`` on; ``end`` is where its free rest begins, from there."""
 
-    def __init__(self, file: _Unnamed, size: int) -> None:
-        self.file, self.start, self.size, self.end = file, file.size, size, 0
-        file.size += size
-        os.ftruncate(file.descriptor, file.size)
+    def __init__(self, file: ScratchFile, size: int) -> None:
+        self.file, self.start, self.size, self.end = file, file.extend(size), size, 0
 
 
 class _Mapped:
@@ -147,7 +119,7 @@ class Spool:
         size = -(-max(values.nbytes, 1) // mmap.PAGESIZE) * mmap.PAGESIZE
         piece, start = self._place(size)
         if values.nbytes:
-            write_whole(self._pieces[piece].file.descriptor, values, self._pieces[piece].start + start)
+            self._pieces[piece].file.write(values, self._pieces[piece].start + start)
         block = _Block(piece, start, size, array.shape, values.dtype)
         finalize(block, self._release, size, piece, start)
         return block
@@ -167,7 +139,7 @@ class Spool:
     def _grow(self, size: int) -> int:
         """Begin a piece for this thread, in its file."""
         thread = threading.get_ident()
-        file = self._pieces[self._in_use[thread]].file if thread in self._in_use else _Unnamed(self._folder)
+        file = self._pieces[self._in_use[thread]].file if thread in self._in_use else ScratchFile(self._folder)
         self._pieces.append(_Piece(file, size))
         self._in_use[thread] = len(self._pieces) - 1
         return len(self._pieces) - 1
@@ -191,11 +163,8 @@ class Spool:
         out : array, of the type of the block, any shape
             Filled to its end.
         """
-        line = block.size_of_row
         piece = self._pieces[block.piece]
-        place = piece.start + block.start + row * line
-        if out.size and os.preadv(piece.file.descriptor, [out.data.cast("B")], place) != out.nbytes:
-            raise OutputError("the temporary file was cut short", where="spool", todo="check the disk and run it again")
+        piece.file.read(out, piece.start + block.start + row * block.size_of_row)
 
     def mapped(self, block: _Block) -> _Mapped:
         """The map that a block lies in.

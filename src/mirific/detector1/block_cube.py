@@ -7,17 +7,15 @@ which the system maps it: 40 MB for the frames that 1 MB of a row-ordered cube h
 
 from __future__ import annotations
 
+import contextlib
 import math
-import os
-import tempfile
-import weakref
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from mirific.errors import OutputError
-from mirific.spool import write_whole
+from mirific.scratch import ScratchFile
 
 __all__ = ["BlockCube", "Window", "parts"]
 
@@ -48,8 +46,6 @@ class BlockCube:
         self._rows: NDArray[Any] | None = None
         if self._file is None:
             self._rows = np.zeros((ny, nints, ngroups, nx), dtype=dtype)
-        else:
-            weakref.finalize(self, os.close, self._file)
 
     @classmethod
     def of(cls, values: NDArray[Any]) -> BlockCube:
@@ -113,8 +109,7 @@ class BlockCube:
             return self._rows[y, i, groups]
         assert self._file is not None  # the one or the other
         values = np.empty((groups.stop - groups.start, self.shape[3]), dtype=self.dtype)
-        if os.preadv(self._file, [values.data.cast("B")], self._place(y, i, groups)) != values.nbytes:
-            raise OutputError("a temporary file was cut short", where="showers", todo="check the disk and run it again")
+        self._file.read(values, self._place(y, i, groups))
         return values
 
     def _put(self, y: int, i: int, groups: slice, values: NDArray[Any]) -> None:
@@ -122,8 +117,7 @@ class BlockCube:
             self._rows[y, i, groups] = values
             return
         assert self._file is not None  # the one or the other
-        piece = np.ascontiguousarray(values, dtype=self.dtype)
-        write_whole(self._file, piece, self._place(y, i, groups))
+        self._file.write(values.astype(self.dtype, copy=False), self._place(y, i, groups))
 
 
 def parts(count: int, size: int) -> list[slice]:
@@ -131,18 +125,12 @@ def parts(count: int, size: int) -> list[slice]:
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def _reserved(size: int) -> int | None:
-    """Open an unnamed file of some size; None if memory is the better place, or there is no room on the disk."""
-    if size <= IN_MEMORY or not hasattr(os, "posix_fallocate"):
+def _reserved(size: int) -> ScratchFile | None:
+    """A file of some size; None if memory is the better place, or there is no room on the disk."""
+    if size <= IN_MEMORY:
         return None
-    try:
-        descriptor, path = tempfile.mkstemp()
-    except OSError:
-        return None
-    os.unlink(path)
-    try:
-        os.posix_fallocate(descriptor, 0, size)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
+    with contextlib.suppress(OutputError):
+        file = ScratchFile()
+        file.extend(size, allocate=True)
+        return file
+    return None

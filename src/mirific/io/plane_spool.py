@@ -7,9 +7,6 @@ that lies beside the products and vanishes with its last user; a writer copies t
 from __future__ import annotations
 
 import math
-import os
-import tempfile
-import weakref
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,20 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mirific.errors import OutputError
-from mirific.spool import write_whole
+from mirific.scratch import ScratchFile
 
 __all__ = ["PlaneSpool", "SpooledPlanes"]
-
-
-class _Unnamed:
-    """An open file that no folder lists; closed when nobody needs it any more."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        file = tempfile.TemporaryFile(prefix=".mirific-", dir=folder)  # noqa: SIM115 # open as long as this is
-        self.descriptor = file.fileno()
-        weakref.finalize(self, file.close)
 
 
 class PlaneSpool:
@@ -49,22 +35,12 @@ class PlaneSpool:
     """
 
     def __init__(self, folder: Path) -> None:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = _Unnamed(folder)
-        except OSError as error:
-            raise _unwritable(folder, error) from error
-        self._size = 0
+        self._file = ScratchFile(folder)
 
     def planes(self, shape: tuple[int, ...], dtype: DTypeLike) -> SpooledPlanes:
         """Reserve room for a stack of this shape (..., ny, nx); what is never written reads as zero."""
         count = math.prod(shape[:-2])
-        start, samples = self._size, count * shape[-2] * shape[-1]
-        self._size += samples * np.dtype(dtype).itemsize
-        try:
-            os.truncate(self._file.descriptor, self._size)
-        except OSError as error:
-            raise _unwritable(self._file.folder, error) from error
+        start = self._file.extend(count * shape[-2] * shape[-1] * np.dtype(dtype).itemsize)
         return SpooledPlanes(self._file, start, np.dtype(dtype), np.arange(count).reshape(shape[:-2]), shape[-2:])
 
 
@@ -77,7 +53,7 @@ class SpooledPlanes:
 
     Parameters
     ----------
-    file : object
+    file : ScratchFile
         The spool's; kept open as long as a stack is in use.
     start : int
         Where the first plane begins, bytes.
@@ -89,7 +65,7 @@ class SpooledPlanes:
         Shape of one image, (ny, nx).
     """
 
-    file: _Unnamed
+    file: ScratchFile
     start: int
     dtype: np.dtype[Any]
     index: NDArray[np.int64]
@@ -136,11 +112,7 @@ class SpooledPlanes:
     def _plane(self, number: int) -> NDArray[Any]:
         """Read one image, big-endian."""
         samples = np.empty(self.frame, dtype=self.dtype.newbyteorder(">"))
-        place = self.start + number * samples.nbytes
-        if os.preadv(self.file.descriptor, [samples.data.cast("B")], place) != samples.nbytes:
-            raise OutputError(
-                "the temporary file was cut short", where=self.file.folder, todo="check the disk and run it again"
-            )
+        self.file.read(samples, self.start + number * samples.nbytes)
         return samples
 
     def write(self, row: int, values: NDArray[Any]) -> None:
@@ -159,14 +131,6 @@ class SpooledPlanes:
         """
         size = self.frame[0] * self.frame[1] * self.dtype.itemsize
         skipped = self.start + row * self.frame[1] * self.dtype.itemsize
-        try:
-            for position, number in np.ndenumerate(self.index):
-                piece = values[position].astype(self.dtype.newbyteorder(">"), order="C")
-                write_whole(self.file.descriptor, piece, skipped + int(number) * size)
-        except OSError as error:
-            raise _unwritable(self.file.folder, error) from error
-
-
-def _unwritable(folder: Path, error: OSError) -> OutputError:
-    reason = error.strerror or str(error)
-    return OutputError(f"no temporary file can be written ({reason})", where=folder, todo="check folder and space")
+        for position, number in np.ndenumerate(self.index):
+            piece = values[position].astype(self.dtype.newbyteorder(">"), order="C")
+            self.file.write(piece, skipped + int(number) * size)
