@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator
 from pathlib import Path
 
-from mirific.cli.app import COMMANDS
+import click
+
+from mirific.cli.app import commands
 from mirific.issues import explain
 from mirific.pipeline.steps import StepsByName
 from mirific.step import Configurable, Step, parameters_of
@@ -18,11 +21,12 @@ PAGE = Path(__file__).with_name("reference.md")
 
 def _commands() -> Iterator[str]:
     yield "## Commands\n"
-    for command in COMMANDS:
-        yield f"### `mirific {command.name}`\n\n{command.help}\n"
+    for name, command in commands():
+        yield f"### `mirific {name}`\n\n{inspect.cleandoc(command.help or '')}\n"
         yield "| argument or option | meaning |\n|---|---|"
-        for option in command.options:
-            yield f"| `{option.label}` | {option.help} |"
+        for item in command.params:
+            label = " ".join(item.opts) if isinstance(item, click.Option) else item.human_readable_name
+            yield f"| `{label}` | {item.help} |"
         yield ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,14 @@ import pytest
 from mirific.references import FixedReferences
 
 _SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _log_as_at_first():
+    """Undo what commands that were run in this process did to the log."""
+    log = logging.getLogger("mirific")
+    log.setLevel(logging.NOTSET)
+    log.handlers.clear()
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from mirific.cli import main
-from mirific.cli.app import ABOUT, COMMANDS
+from mirific.cli.app import commands, mirific
 from mirific.errors import InputError
 from mirific.io.headers import check_values
 from mirific.issues import ISSUES, SLUGS
@@ -39,17 +39,19 @@ STEPS = StepsByName()
 PARAMETERS = {name: set(parameters_of(STEPS[name])) for name in STEPS}
 
 
+COMMANDS = dict(commands())
+
+
 def options_of(name: str) -> set[str]:
-    (command,) = (command for command in COMMANDS if command.name == name)
-    return {word for option in command.options for word in option.names if word.startswith("-")} | {"--help", "-h"}
+    return {word for item in COMMANDS[name].params for word in item.opts if word.startswith("-")} | {"--help", "-h"}
 
 
-ALL_OPTIONS = {"--version"}.union(*(options_of(command.name) for command in COMMANDS))
+ALL_OPTIONS = {"--version"}.union(*map(options_of, COMMANDS))
 
 
 def command_of(words: str) -> str | None:
     """The command that the words begin with."""
-    return next((c.name for c in COMMANDS if re.match(rf"{c.name}(?![\w-])", words)), None)
+    return next((name for name in COMMANDS if re.match(rf"{name}(?![\w-])", words)), None)
 
 
 def faults(text: str) -> list[str]:
@@ -142,16 +144,15 @@ def test_command_lines_of_pages_are_accepted(path, capsys):
         words = shlex.split(line, comments=True)[1:]
         name = command_of(" ".join(words))
         assert name is not None, line
-        (command,) = (command for command in COMMANDS if command.name == name)
-        given = command.parser().parse_intermixed_args(words[len(name.split()) :])
-        assert getattr(given, "issue", None) in {None, *SLUGS}, line
+        given = COMMANDS[name].make_context(name, words[len(name.split()) :]).params
+        assert given.get("issue") in {None, *SLUGS}, line
 
 
 def test_as_many_issues_are_looked_for_as_the_texts_say():
     looked_for = [issue for issue in ISSUES if issue.looks]
     assert (len(ISSUES), len(looked_for)) == (13, 5)
     readme = (ROOT / "README.md").read_text(encoding="utf-8").split("## Set-up")[0]
-    for text in (readme, ABOUT):
+    for text in (readme, mirific.help):
         flat = " ".join(text.split())
         assert re.search(
             "thirteen known issues .*five are looked for.*the other eight are explained", flat, re.IGNORECASE

@@ -3,233 +3,205 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
-from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from functools import wraps
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
-from mirific.cli.options import INPUTS, OUTPUT, QUIET, REFERENCES, VERBOSE, WORKERS, Option, say
-from mirific.cli.streams import refused
+import click
+
+from mirific.cli.options import OUTPUT, PATH, QUIET, REFERENCES, VERBOSE, WORKERS
+from mirific.cli.streams import complain, refused
 from mirific.errors import OutputError, printable
 
-__all__ = ["COMMANDS", "Command", "run_app"]
+__all__ = ["PROGRAM", "commands", "mirific", "run_app"]
 
-ABOUT = """JWST MIRI imaging from raw ramps to mosaics.
-Of the thirteen known issues of MIRI imaging, five are looked for and mitigated today (showers, bad pixels,
-Lyot offset, tile misalignment, overflagging); the other eight are explained."""
+#: Name of the command.
+PROGRAM = "mirific"
+
+#: What asks for the completion of a word, in the environment of a shell (click: docs/shell-completion.md).
+_COMPLETE = "_MIRIFIC_COMPLETE"
+
+_HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
 
 
-def _demo(given: Namespace) -> int:
+def _talkative(function: Callable[..., int]) -> Callable[..., int]:
+    """Add -v and -q to a command, and tell the log how much to say."""
+
+    @VERBOSE
+    @QUIET
+    @wraps(function)
+    def run(verbose: int, quiet: bool, **given: Any) -> int:
+        from mirific.cli.messages import set_up_logging
+
+        set_up_logging(verbose, quiet)
+        return function(quiet=quiet, **given)
+
+    return run
+
+
+def _telling(function: Callable[..., int]) -> Callable[..., int]:
+    """What this command prints is all that it is for: it must have found a place."""
+
+    @wraps(function)
+    def run(**given: Any) -> int:
+        return _told(function(**given))
+
+    return run
+
+
+@click.group(context_settings=_HELP, invoke_without_command=True)
+@click.version_option(None, package_name=PROGRAM, message=f"{PROGRAM} %(version)s", help="Print the version.")
+@click.pass_context
+def mirific(context: click.Context) -> int:
+    """JWST MIRI imaging from raw ramps to mosaics.
+
+    Of the thirteen known issues of MIRI imaging, five are looked for and mitigated today (showers, bad pixels,
+    Lyot offset, tile misalignment, overflagging); the other eight are explained.
+    """
+    return _helpful(context)
+
+
+def _helpful(context: click.Context) -> int:
+    """Print the help of a group of commands that was given no command."""
+    if context.invoked_subcommand is not None:
+        return 0
+    click.echo(context.get_help())
+    return 2
+
+
+@mirific.command()
+@click.option(
+    "--output", "-o", type=PATH, metavar="DIR", default=Path("mirific-demo"), help="Folder for all that is made."
+)
+@click.option("--seed", type=int, default=1, help="Of sky, detector and noise.")
+@click.option("--full", is_flag=True, help="A larger programme: two filters, more exposures.")
+@WORKERS
+@_talkative
+def demo(output: Path, **given: Any) -> int:
+    """Simulate a programme, reduce it, and compare with the truth."""
     from mirific.cli.demo import run_demo
 
-    return run_demo(given.output, seed=given.seed, full=given.full, workers=given.workers, quiet=given.quiet)
+    return run_demo(output, **given)
 
 
-def _run(given: Namespace) -> int:
+@mirific.command()
+@click.argument(
+    "inputs", type=PATH, nargs=-1, required=True, help="Files, folders (searched to any depth) or associations."
+)
+@OUTPUT
+@click.option("--to", default="i2d", metavar="LEVEL", help="Where to stop: rate, cal or i2d.")
+@click.option("--parity", is_flag=True, help="As the official pipeline, its defects included.")
+@REFERENCES
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="STEP.PARAM=VALUE or meta.NAME=VALUE.")
+@click.option("--skip", multiple=True, metavar="NAME", help="Issue or step to leave out.")
+@click.option("--config", type=PATH, metavar="FILE", help="TOML file of parameters.")
+@WORKERS
+@click.option("--scheduler", metavar="ADDRESS", help="Address of a Dask scheduler.")
+@click.option("--resume", is_flag=True, help="Keep products that are finished already.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")
+@_talkative
+def run(inputs: tuple[Path, ...], dry_run: bool, quiet: bool, **given: Any) -> int:
+    """Reduce exposures to mosaics, catalogues and a report.
+
+    They are raw ramps, rates or calibrated images, in any mix. Exit code 3: finished, but something was set aside.
+    """
+    if not dry_run:
+        _start_crds(given["references"])
     from mirific.cli.run import Request, run_request
 
-    request = Request(
-        inputs=given.inputs,
-        output=given.output,
-        to=given.to,
-        parity=given.parity,
-        references=given.references,
-        assignments=tuple(given.set),
-        skip=tuple(given.skip),
-        config=given.config,
-        workers=given.workers,
-        scheduler=given.scheduler,
-        resume=given.resume,
-    )
-    return run_request(request, dry_run=given.dry_run, quiet=given.quiet)
+    return run_request(Request(inputs=list(inputs), **given), dry_run=dry_run, quiet=quiet)
 
 
-def _start_crds(given: Namespace) -> None:
+def _start_crds(references: Path | None) -> None:
     """Let the CRDS client get ready while the rest is imported; what is wrong with it, the run will say in its turn."""
-    if given.dry_run:
-        return
     from mirific.errors import MirificError
     from mirific.references.crds_process import client_process, crds_environment
 
     with contextlib.suppress(MirificError):
-        client_process(crds_environment(given.references))
+        client_process(crds_environment(references))
 
 
-def _diagnose(given: Namespace) -> int:
+@mirific.command()
+@click.argument("files", type=PATH, nargs=-1, required=True, help="Products (rate, cal, crf), or folders of them.")
+@click.option("--json", "json_file", type=PATH, metavar="FILE", help="Write the findings here.")
+@click.option("--html", "html_file", type=PATH, metavar="FILE", help="Write a page with pictures here.")
+@_talkative
+def diagnose(files: tuple[Path, ...], **given: Any) -> int:
+    """Look for five of the known issues; read-only.
+
+    Exit code 0: nothing was found, 1: something was, 2: some or all could not be looked at.
+    """
     from mirific.cli.diagnose import run_diagnose
 
-    return run_diagnose(given.files, given.json, given.html, quiet=given.quiet)
+    return run_diagnose(list(files), **given)
 
 
-def _explain(given: Namespace) -> int:
+@mirific.command()
+@click.argument("issue", required=False, help="Name or code of an issue; none for all.")
+@_telling
+def explain(issue: str | None) -> int:
+    """Explain the known issues: all as a table, or one in full."""
     from mirific.cli.explain import run_explain
 
-    return run_explain(given.issue)
+    return run_explain(issue)
 
 
-def _simulate(given: Namespace) -> int:
+@mirific.command()
+@OUTPUT
+@click.option("--config", type=PATH, metavar="FILE", help="TOML file of the programme.")
+@click.option("--set", "assignments", multiple=True, metavar="NAME=VALUE", help="NAME=VALUE of the programme.")
+@click.option("--seed", type=int, help="Of sky, detector and noise.")
+@_talkative
+def simulate(output: Path, config: Path | None, assignments: tuple[str, ...], seed: int | None, quiet: bool) -> int:
+    """Simulate raw exposures with known issues and their truth."""
     from mirific.cli.simulate import run_simulate
 
-    return run_simulate(given.output, given.config, tuple(given.set), given.seed, quiet=given.quiet)
+    return run_simulate(output, config, assignments, seed, quiet=quiet)
 
 
-def _doctor(given: Namespace) -> int:
+@mirific.command()
+@REFERENCES
+@_telling
+def doctor(references: Path | None) -> int:
+    """Say what would stop a run: versions, CRDS, memory, cores."""
     from mirific.cli.doctor import run_doctor
 
-    return run_doctor(given.references)
+    return run_doctor(references)
 
 
-def _cache_build(given: Namespace) -> int:
+@mirific.group(context_settings=_HELP, invoke_without_command=True)
+@click.pass_context
+def cache(context: click.Context) -> int:
+    """A CRDS cache for work without a network."""
+    return _helpful(context)
+
+
+@cache.command()
+@click.argument("directory", type=PATH, help="Folder of the new cache.")
+@click.option("--filter", "filters", multiple=True, metavar="NAME", help="Only these filters.")
+@click.option("--subarray", "subarrays", multiple=True, metavar="NAME", help="Only these subarrays.")
+@click.option("--seed", type=int, default=1, help="Of the assumed detector.")
+@_talkative
+def build(directory: Path, filters: tuple[str, ...], subarrays: tuple[str, ...], seed: int, quiet: bool) -> int:
+    """Write a CRDS cache of demonstration references.
+
+    The cache is a genuine one; its numbers are assumed, and not flight calibration.
+    """
     from mirific.cli.cache import run_cache_build
 
-    return run_cache_build(given.directory, tuple(given.filter), tuple(given.subarray), given.seed, quiet=given.quiet)
+    return run_cache_build(directory, filters, subarrays, seed, quiet=quiet)
 
 
-class Parser(ArgumentParser):
-    """A parser whose complaints do nothing to a terminal: what it complains of may be the name of a file."""
-
-    def error(self, message: str) -> NoReturn:
-        """Complain, and end with exit code 2."""
-        super().error(printable(message))
-
-
-@dataclass(frozen=True)
-class Command:
-    """A command.
-
-    Parameters
-    ----------
-    name : str
-        One word, or several.
-    help : str
-        What it does.
-    function : callable
-        Does it; takes the values of its options and returns the exit code.
-    options : tuple of Option
-    tells : bool
-        Whether what it prints is all that it is for.
-    begin : callable
-        Begins what takes a while, before libraries are loaded.
-    """
-
-    name: str
-    help: str
-    function: Callable[[Namespace], int]
-    options: tuple[Option, ...]
-    tells: bool = False
-    begin: Callable[[Namespace], None] = lambda _: None
-
-    def parser(self) -> ArgumentParser:
-        """Parser of what follows its name."""
-        parser = Parser(f"mirific {self.name}", description=self.help, allow_abbrev=False)
-        for option in self.options:
-            parser.add_argument(*option.names, help=option.help, **option.settings)
-        return parser
-
-    def run(self, arguments: list[str]) -> int:
-        """Parse what follows its name, and do it."""
-        given = self.parser().parse_intermixed_args(arguments)
-        self.begin(given)
-        if "verbose" in given:
-            from mirific.cli.messages import set_up_logging
-
-            set_up_logging(given.verbose, given.quiet)
-        code = self.function(given)
-        return _told(code) if self.tells else code
-
-
-_FLAG = {"action": "store_true"}
-_SEVERAL = {"action": "append", "default": []}
-
-COMMANDS = (
-    Command(
-        "demo",
-        "Simulate a programme with known issues, reduce it, and compare with the truth.",
-        _demo,
-        (
-            Option(
-                ("--output", "-o"),
-                "Folder for all that is made.",
-                {"type": Path, "default": Path("mirific-demo"), "metavar": "DIR"},
-            ),
-            Option(("--seed",), "Of sky, detector and noise.", {"type": int, "default": 1}),
-            Option(("--full",), "A larger programme: two filters, more exposures.", _FLAG),
-            WORKERS,
-            VERBOSE,
-            QUIET,
-        ),
-    ),
-    Command(
-        "run",
-        "Reduce exposures: raw ramps, rates or cals to mosaics, catalogues and a report.",
-        _run,
-        (
-            INPUTS,
-            OUTPUT,
-            Option(("--to",), "Where to stop: rate, cal or i2d.", {"default": "i2d", "metavar": "LEVEL"}),
-            Option(("--parity",), "As the official pipeline, its defects included.", _FLAG),
-            REFERENCES,
-            Option(("--set",), "STEP.PARAM=VALUE or meta.NAME=VALUE.", {**_SEVERAL, "metavar": "NAME=VALUE"}),
-            Option(("--skip",), "Issue or step to leave out.", {**_SEVERAL, "metavar": "NAME"}),
-            Option(("--config",), "TOML file of parameters.", {"type": Path, "metavar": "FILE"}),
-            WORKERS,
-            Option(("--scheduler",), "Address of a Dask scheduler.", {"metavar": "ADDRESS"}),
-            Option(("--resume",), "Keep products that are finished already.", _FLAG),
-            Option(("--dry-run",), "Say what would be done, and do nothing.", _FLAG),
-            VERBOSE,
-            QUIET,
-        ),
-        begin=_start_crds,
-    ),
-    Command(
-        "diagnose",
-        "Look for five of the known issues; read-only. Exit 0: nothing found, 1: findings, 2: could not look.",
-        _diagnose,
-        (
-            Option(("files",), "Products (rate, cal, crf), or folders of them.", {"type": Path, "nargs": "+"}),
-            Option(("--json",), "Write the findings here.", {"type": Path, "metavar": "FILE"}),
-            Option(("--html",), "Write a page with pictures here.", {"type": Path, "metavar": "FILE"}),
-            VERBOSE,
-            QUIET,
-        ),
-    ),
-    Command(
-        "explain",
-        "Explain the known issues: all as a table, or one in full.",
-        _explain,
-        (Option(("issue",), "Name or code of an issue; none for all.", {"nargs": "?"}),),
-        tells=True,
-    ),
-    Command(
-        "simulate",
-        "Simulate raw exposures with known issues, their truth and associations.",
-        _simulate,
-        (
-            OUTPUT,
-            Option(("--config",), "TOML file of the programme.", {"type": Path, "metavar": "FILE"}),
-            Option(("--set",), "NAME=VALUE of the programme.", {**_SEVERAL, "metavar": "NAME=VALUE"}),
-            Option(("--seed",), "Of sky, detector and noise.", {"type": int}),
-            VERBOSE,
-            QUIET,
-        ),
-    ),
-    Command("doctor", "Say what would stop a run: versions, CRDS, memory, cores.", _doctor, (REFERENCES,), tells=True),
-    Command(
-        "cache build",
-        "Write a genuine CRDS cache of demonstration references (assumed numbers, not flight calibration).",
-        _cache_build,
-        (
-            Option(("directory",), "Folder of the new cache.", {"type": Path}),
-            Option(("--filter",), "Only these filters.", {**_SEVERAL, "metavar": "NAME"}),
-            Option(("--subarray",), "Only these subarrays.", {**_SEVERAL, "metavar": "NAME"}),
-            Option(("--seed",), "Of the assumed detector.", {"type": int, "default": 1}),
-            VERBOSE,
-            QUIET,
-        ),
-    ),
-)
+def commands(group: click.Group = mirific, before: str = "") -> Iterator[tuple[str, click.Command]]:
+    """Full names of all commands, such as ``cache build``, with what they are."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{before}{name} ")
+        else:
+            yield f"{before}{name}", command
 
 
 def run_app(arguments: list[str] | None = None) -> int:
@@ -240,11 +212,22 @@ def run_app(arguments: list[str] | None = None) -> int:
     arguments : list of str, optional
         The command line without the program's name; by default that of the process.
     """
+    from click.exceptions import Exit
+    from click.shell_completion import shell_complete
+
     words = sys.argv[1:] if arguments is None else list(arguments)
     try:
-        return _dispatch(words)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) and end.code else _told(0)
+        if arguments is None and _COMPLETE in os.environ:
+            return shell_complete(mirific, {}, PROGRAM, _COMPLETE, os.environ[_COMPLETE])
+        with mirific.make_context(PROGRAM, words) as context:
+            return int(mirific.invoke(context))
+    except Exit as end:  # of --help and --version
+        return _told(end.exit_code)
+    except click.ClickException as error:
+        where = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else PROGRAM
+        message = " ".join(error.format_message().split()).removesuffix(".")
+        complain(printable(f"{message}; {where} --help says more"))
+        return 2
 
 
 def _told(code: int) -> int:
@@ -259,38 +242,3 @@ def _told(code: int) -> int:
     if reason:
         raise OutputError(f"cannot be written ({reason})", where="standard output", todo="give it another place")
     return code
-
-
-def _dispatch(words: list[str]) -> int:
-    """Find the command that the words begin with, and run it on the others."""
-    for command in COMMANDS:
-        name = command.name.split()
-        if words[: len(name)] == name:
-            return command.run(words[len(name) :])
-    return _without_command(words)
-
-
-def _without_command(words: list[str]) -> int:
-    """Answer ``--help`` and ``--version``; refuse anything else."""
-    first = words[0] if words else ""
-    group = [command for command in COMMANDS if command.name.startswith(f"{first} ")]
-    listed = "\n".join(f"  {command.name:<12} {command.help}" for command in group or COMMANDS)
-    parser = Parser(
-        "mirific",
-        usage="mirific COMMAND [ARGUMENTS]",
-        description=f"{ABOUT}\n\ncommands:\n{listed}",
-        epilog="mirific COMMAND --help says more.",
-        formatter_class=RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="store_true", help="Print the version.")
-    given, rest = parser.parse_known_args(words[1:] if group else words)
-    if given.version:
-        from mirific import __version__
-
-        say(f"mirific {__version__}")
-        return _told(0)
-    if rest:
-        parser.error(f"no such command: {' '.join([first, *rest] if group else rest[:1])}")
-    parser.print_help()
-    return 2

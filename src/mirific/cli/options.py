@@ -3,75 +3,25 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentTypeError
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+
+import click
 
 from mirific.errors import printable
 
-__all__ = [
-    "INPUTS",
-    "OUTPUT",
-    "QUIET",
-    "REFERENCES",
-    "VERBOSE",
-    "WORKERS",
-    "Option",
-    "progress",
-    "say",
-]
+__all__ = ["OUTPUT", "PATH", "QUIET", "REFERENCES", "VERBOSE", "WORKERS", "progress", "say"]
 
 
-@dataclass(frozen=True)
-class Option:
-    """An argument or option of a command.
-
-    Parameters
-    ----------
-    names : tuple of str
-        How it is given: ``("--output", "-o")``, or the name of an argument.
-    help : str
-        What it means.
-    settings : mapping
-        Further settings of :meth:`argparse.ArgumentParser.add_argument`.
-    """
-
-    names: tuple[str, ...]
-    help: str
-    settings: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def label(self) -> str:
-        """How the documentation calls it."""
-        return " ".join(self.names) if self.names[0].startswith("-") else self.names[0].upper()
-
-
-def at_least_one(text: str) -> int:
-    """Parse a positive number.
-
-    Raises
-    ------
-    ArgumentTypeError
-        If it is none.
-    """
-    if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is not a number of at least 1")
-    return int(text)
-
-
-VERBOSE = Option(("--verbose", "-v"), "Say more; twice for the details.", {"action": "count", "default": 0})
-QUIET = Option(("--quiet", "-q"), "Say nothing but errors.", {"action": "store_true"})
-INPUTS = Option(("inputs",), "Files, folders (searched to any depth) or associations.", {"type": Path, "nargs": "+"})
-OUTPUT = Option(("--output", "-o"), "Folder for the products.", {"type": Path, "required": True, "metavar": "DIR"})
-REFERENCES = Option(
-    ("--references",),
-    "A CRDS cache to use instead of CRDS_PATH, without a server.",
-    {"type": Path, "metavar": "DIR"},
+PATH = click.Path(path_type=Path)
+VERBOSE = click.option("--verbose", "-v", count=True, help="Say more; twice for the details.")
+QUIET = click.option("--quiet", "-q", is_flag=True, help="Say nothing but errors.")
+OUTPUT = click.option("--output", "-o", type=PATH, required=True, metavar="DIR", help="Folder for the products.")
+REFERENCES = click.option(
+    "--references", type=PATH, metavar="DIR", help="A CRDS cache to use instead of CRDS_PATH, without a server."
 )
-WORKERS = Option(("--workers",), "Threads; by default all cores.", {"type": at_least_one, "metavar": "N"})
+WORKERS = click.option("--workers", type=click.IntRange(min=1), metavar="N", help="Threads; by default all cores.")
 
 
 def say(text: str) -> None:
