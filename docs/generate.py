@@ -34,12 +34,14 @@ def _steps() -> Iterator[str]:
     yield "## Steps\n"
     yield "Set a parameter with `--set STEP.PARAM=VALUE` or in a TOML table named as the step.\n"
     for name, step in StepsByName().items():
-        yield from _step(name, step)
+        yield from _step(f"`{name}`", step)
+        if issubclass(step, Step) and step.in_parity() is not step:
+            yield from _step(f"`{name}` with `--parity`", step.in_parity())
 
 
 def _step(name: str, step: type[Configurable]) -> Iterator[str]:
     doc = (step.__doc__ or "").strip().split("\n\n")[0]
-    yield f"### `{name}`\n\n{' '.join(doc.split())}\n"
+    yield f"### {name}\n\n{' '.join(doc.split())}\n"
     if issubclass(step, Step) and step.reference_types:
         yield f"References: {', '.join(f'`{kind}`' for kind in step.reference_types)}.\n"
     yield "| parameter | default | unit | meaning |\n|---|---|---|---|"

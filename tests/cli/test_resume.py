@@ -246,7 +246,7 @@ def test_of_a_mosaic_that_cannot_be_made_the_old_file_is_told_to_be_old(
     out = copied(finished, tmp_path)
     (mosaic,) = out.glob("*_i2d.fits")
     before = mosaic.read_bytes()
-    monkeypatch.setattr("mirific.pipeline.mosaics._combined", fails)
+    monkeypatch.setattr("mirific.image3.image3.Image3.run", fails)
     assert run(night, out, cache, "--resume", "--set", "skymatch.nclip=4") == 2
     assert mosaic.read_bytes() == before
     assert "it cannot be made (the file of that name is of an earlier run)" in capsys.readouterr().err

@@ -98,7 +98,8 @@ def official_parameters(name: str) -> dict[str, Any]:
 @pytest.mark.parametrize("name", sorted(official_steps()))
 def test_the_parameters_are_those_of_the_official_step(name):
     theirs = official_parameters(name)
-    ours = {key: p.default for key, p in parameters_of(StepsByName()[name]).items()}
+    step = StepsByName()[name]
+    ours = {key: p.default for kind in (step, step.in_parity()) for key, p in parameters_of(kind).items()}
     assert set(ABSENT.get(name, {})) == set(theirs) - set(ours)
     assert not set(ours) - set(theirs) - OWN
     for key in set(ours) & set(theirs):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mirific.errors import InputError, ParameterError
 from mirific.exposure import Metadata
 from mirific.pipeline.settings import Settings, read_config
+from mirific.pipeline.steps import StepsByName
+from mirific.step import parameters_of
 from tests.test_step import Offset
 
 
@@ -96,3 +100,21 @@ def test_equal_settings_have_equal_fingerprints():
     one = Settings(values={"a": {"x": 1}, "b": {"y": 2}})
     two = Settings(values={"b": {"y": 2}, "a": {"x": 1}})
     assert one.fingerprint() == two.fingerprint() != Settings().fingerprint()
+
+
+def test_tweakreg_offers_what_counts(caplog):
+    """Parameters of the other mode are checked and named; in their own they are in force."""
+    assert set(parameters_of(StepsByName()["tweakreg"])) - {"skip"} == {
+        "reach", "fitgeometry", "abs_refcat", "abs_fitgeometry", "abs_searchrad",
+    }  # fmt: skip
+    asked = Settings().with_assignments(["tweakreg.minobj=7", "tweakreg.reach=3"])
+    asked.check(StepsByName(), ())
+    assert "tweakreg.minobj: without effect without --parity" in caplog.text
+    caplog.clear()
+    replace(asked, parity=True).check(StepsByName(), ())
+    assert "tweakreg.reach: without effect with --parity" in caplog.text
+    official = StepsByName()["tweakreg"].in_parity()()
+    assert asked.configure(official, Metadata({}), Pars()).minobj == 7
+    assert asked.configure(StepsByName()["tweakreg"](), Metadata({}), Pars()).reach == 3.0
+    with pytest.raises(ParameterError, match="minobj"):
+        Settings().with_assignments(["tweakreg.minobj=few"]).check(StepsByName(), ())

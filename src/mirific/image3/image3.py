@@ -45,7 +45,7 @@ class Image3:
 
     def __post_init__(self) -> None:
         if not self.steps:
-            object.__setattr__(self, "steps", tuple(_with_parity(kind(), self.parity) for kind in STEPS))
+            object.__setattr__(self, "steps", tuple(_made(kind, self.parity) for kind in STEPS))
 
     def configured(
         self, configure: Callable[[Any, Metadata, References], Any], meta: Metadata, references: References
@@ -96,5 +96,7 @@ class Image3:
         return combined
 
 
-def _with_parity(step: Any, parity: bool) -> Any:
-    return replace(step, parity=parity) if "parity" in parameters_of(type(step)) else step
+def _made(kind: type[Step[Any]], parity: bool) -> Any:
+    """A step as its mode wants it."""
+    chosen: Any = kind.in_parity() if parity else kind
+    return chosen(parity=parity) if "parity" in parameters_of(chosen) else chosen()

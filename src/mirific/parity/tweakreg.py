@@ -2,22 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from mirific.errors import ParameterError
-from mirific.exposure import Image
+from mirific.exposure import Image, ImageSet
+from mirific.image2.assign_wcs import with_wcs
+from mirific.measure.alignment import GEOMETRIES, why_not_aligned
 from mirific.measure.alignment.absolute_catalog import absolute_table
 from mirific.measure.alignment.star_table import numbers
 from mirific.parity.expected_warnings import expected_warnings
+from mirific.set_step import SetStep, outcome
+from mirific.step import NotApplicable, param
 
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["Fit", "align"]
+__all__ = ["Fit", "OfficialTweakReg", "align"]
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class OfficialTweakReg(SetStep):
+    """Align the exposures as ``jwst`` 3.0 does: stars by photutils, matches and fits by tweakwcs.
+
+    Each exposure is fitted by itself; one that would move too far leaves all of them uncorrected.
+    """
+
+    name: ClassVar[str] = "tweakreg"
+
+    starfinder: str = param("iraf", "Star finder of photutils.", choices=("iraf", "dao", "segmentation"))
+    snr_threshold: float = param(10.0, "Detection threshold.", unit="background noise", ge=0)
+    kernel_fwhm: float = param(2.5, "FWHM of the detection kernel.", unit="pixel", ge=0)
+    bkg_boxsize: int = param(400, "Mesh of the background.", unit="pixel", ge=1)
+    minsep_fwhm: float = param(0.0, "Least separation of stars; two pixels at the least.", unit="FWHM", ge=0)
+    sigma_radius: float = param(1.5, "Radius at which the detection kernel is cut.", unit="sigma", ge=0)
+    sharplo: float = param(0.5, "Least sharpness of a star.")
+    sharphi: float = param(2.0, "Largest sharpness of a star.")
+    roundlo: float = param(0.0, "Least roundness of a star.")
+    roundhi: float = param(0.2, "Largest roundness of a star.")
+    brightest: int = param(200, "Number of brightest stars kept.", ge=1)
+    peakmax: float | None = param(None, "Stars with brighter pixels are left out.", unit="MJy/sr")
+    npixels: int = param(10, "Least number of connected pixels of a segment.", unit="pixel", ge=1)
+    connectivity: int = param(8, "Neighbours of a pixel of a segment.", choices=(4, 8))
+    nlevels: int = param(32, "Levels between faintest and brightest pixel, to deblend segments.", ge=1)
+    contrast: float = param(0.001, "Least part of the flux of a segment that is one by itself.", ge=0, le=1)
+    multithresh_mode: str = param("exponential", "Spacing of the levels.", choices=("exponential", "linear", "sinh"))
+    localbkg_width: int = param(0, "Width of the annulus for the background of a segment.", unit="pixel", ge=0)
+    apermask_method: str = param(
+        "correct", "What is done about neighbours of a segment.", choices=("correct", "mask", "none")
+    )
+    kron_params: str = param(
+        "", "Two or three numbers of the Kron aperture of a segment; empty for those of photutils."
+    )
+    deblend: bool = param(True, "Separate blended segments.")
+    minobj: int = param(15, "Least number of matched stars.", ge=1)
+    fitgeometry: str = param("rshift", "What is fitted.", choices=GEOMETRIES)
+    nclip: int = param(3, "Clipping rounds of the fit.", ge=0)
+    sigma: float = param(3.0, "Clipping limit of the fit.", unit="rms", ge=0)
+    searchrad: float = param(2.0, "Radius of the search for a match.", unit="arcsec", ge=0)
+    use2dhist: bool = param(True, "Find the first offset from the histogram of all pairs.")
+    separation: float = param(1.0, "Least separation of stars used.", unit="arcsec", ge=0)
+    tolerance: float = param(0.7, "Matching tolerance.", unit="arcsec", ge=0)
+    xoffset: float = param(0.0, "First guess of the offset along x, where the histogram is not used.", unit="arcsec")
+    yoffset: float = param(0.0, "First guess of the offset along y, likewise.", unit="arcsec")
+    enforce_user_order: bool = param(False, "Align the exposures in their order, not by their overlap.")
+    expand_refcat: bool = param(False, "Add the stars of aligned exposures to the reference.")
+    abs_refcat: str = param("", "Absolute catalogue: a table file with RA, DEC, or GAIADR3; empty for none.")
+    abs_minobj: int = param(15, "Least number of stars matched with the absolute catalogue.", ge=1)
+    abs_fitgeometry: str = param("rshift", "What is fitted to the absolute catalogue.", choices=GEOMETRIES)
+    abs_nclip: int = param(3, "Clipping rounds of the fit to the absolute catalogue.", ge=0)
+    abs_sigma: float = param(3.0, "Clipping limit of that fit.", unit="rms", ge=0)
+    abs_searchrad: float = param(6.0, "Radius of the search in the absolute catalogue.", unit="arcsec", ge=0)
+    abs_use2dhist: bool = param(True, "Find the first offset to it from the histogram of all pairs.")
+    abs_separation: float = param(1.0, "Least separation of its stars.", unit="arcsec", ge=0)
+    abs_tolerance: float = param(0.7, "Matching tolerance with it.", unit="arcsec", ge=0)
+
+    def apply(self, exposure: ImageSet, references: Mapping[str, Any]) -> ImageSet | NotApplicable:
+        """Return the images with corrected world coordinates.
+
+        Raises
+        ------
+        ParameterError
+            If the separation is too small for the tolerance, or the absolute catalogue cannot be used.
+        """
+        reason = why_not_aligned(exposure, self.abs_refcat)
+        if reason:
+            return NotApplicable(reason)
+        _check_separation(self.separation, self.tolerance)
+        if self.abs_refcat:
+            _check_separation(self.abs_separation, self.abs_tolerance)
+        fits = align(exposure.images, self)
+        if isinstance(fits, str):
+            return NotApplicable(fits)
+        return exposure.with_images(self._fitted(*pair) for pair in zip(exposure.images, fits, strict=True))
+
+    def _fitted(self, image: Image, fit: Fit) -> Image:
+        """Give the image its corrected coordinates and its status."""
+        if fit.status.startswith("REFERENCE"):
+            return outcome(image, self.name, "COMPLETE", "reference of the others")
+        if fit.status.startswith("SUCCESS"):
+            return with_wcs(image, fit.wcs)
+        log.warning("%s: not aligned: %s", image.name, fit.reason)
+        return outcome(image, self.name, "SKIPPED", fit.reason)
+
+
+def _check_separation(separation: float, tolerance: float) -> None:
+    if separation <= math.sqrt(2) * tolerance:
+        raise ParameterError(
+            f"separation {separation} is not above sqrt(2) x tolerance {tolerance}",
+            where="tweakreg",
+            todo="raise separation or lower tolerance",
+        )
 
 
 class Fit:
@@ -38,13 +142,13 @@ class Fit:
         return self.status.partition(":")[2].strip() or self.status
 
 
-def align(images: Sequence[Image], step: Any) -> tuple[Fit, ...] | str:
+def align(images: Sequence[Image], step: OfficialTweakReg) -> tuple[Fit, ...] | str:
     """Align exposures with each other, and all as one body with an absolute catalogue.
 
     Parameters
     ----------
     images : sequence of Image
-    step : TweakReg
+    step : OfficialTweakReg
         Its parameters.
 
     Returns
@@ -62,13 +166,13 @@ def align(images: Sequence[Image], step: Any) -> tuple[Fit, ...] | str:
     return tuple(Fit(corrector) for corrector in correctors)
 
 
-def _stars(image: Image, step: Any) -> Table:
+def _stars(image: Image, step: OfficialTweakReg) -> Table:
     """Stars of an image, found as ``jwst.tweakreg`` finds them.
 
     Parameters
     ----------
     image : Image
-    step : TweakReg
+    step : OfficialTweakReg
         Parameters of the star finder.
 
     Returns
@@ -123,7 +227,7 @@ def _kron_parameters(text: str) -> tuple[float, ...] | None:
     return values or None
 
 
-def _align_relative(correctors: list[Any], step: Any) -> str:
+def _align_relative(correctors: list[Any], step: OfficialTweakReg) -> str:
     """Align the exposures with each other; return why not, where it is none of them."""
     from tweakwcs.imalign import NotEnoughCatalogs, align_wcs
     from tweakwcs.matchutils import XYXYMatch
@@ -155,7 +259,7 @@ def _align_relative(correctors: list[Any], step: Any) -> str:
     return ""
 
 
-def _align_absolute(correctors: list[Any], images: Sequence[Image], step: Any) -> str:
+def _align_absolute(correctors: list[Any], images: Sequence[Image], step: OfficialTweakReg) -> str:
     """Align all exposures as one body with the absolute catalogue; return why not, where they are not."""
     from tweakwcs.imalign import NotEnoughCatalogs, align_wcs
     from tweakwcs.matchutils import XYXYMatch

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,9 +18,11 @@ from mirific.errors import InputError, ParameterError
 from mirific.exposure import Metadata
 from mirific.io.headers import check_values, flattened
 from mirific.pipeline.unsupported import refuse, tell
-from mirific.step import Configurable, References, parameters_of
+from mirific.step import Configurable, References, Step, parameters_of
 
 __all__ = ["TARGETS", "Settings", "read_config"]
+
+log = logging.getLogger(__name__)
 
 #: Levels at which a run can stop.
 TARGETS = ("rate", "cal", "i2d")
@@ -57,7 +60,8 @@ class Settings:
         held = references.parameters(meta, step.name)
         tell(step.name, held)
         from_crds = {name: value for name, value in held.items() if name in known}
-        values = {**from_crds, **self.values.get(step.name, {})}
+        asked = {name: value for name, value in self.values.get(step.name, {}).items() if name in known}
+        values = {**from_crds, **asked}
         if step.name in self.skip:
             values["skip"] = True
         configured: Known = step.configured(values)
@@ -105,7 +109,18 @@ class Settings:
             if name not in steps:
                 raise ParameterError(f"unknown step {name!r}", where="--set", todo=_list(steps))
             refuse(name, values)
-            steps[name]().configured(values)
+            self._check_values(steps[name], values)
+
+    def _check_values(self, step: type[Configurable], values: Mapping[str, Any]) -> None:
+        """Check the values of a step; those of its other mode are left out, with a line."""
+        official = step.in_parity() if issubclass(step, Step) else step
+        used, other = (official, step) if self.parity else (step, official)
+        of_other = {name for name in values if name in parameters_of(other)} - set(parameters_of(used))
+        other().configured({name: values[name] for name in of_other})
+        used().configured({name: value for name, value in values.items() if name not in of_other})
+        if of_other:
+            names = ", ".join(f"{step.name}.{name}" for name in sorted(of_other))
+            log.warning("%s: without effect %s --parity", names, "with" if self.parity else "without")
 
     def fingerprint(self) -> str:
         """Digest of all that the settings decide, for telling whether a product is still good."""

@@ -231,6 +231,10 @@ def two():
     return scenes.exposures(seed=9, dithers=scenes.DITHERS[:2], subarray="SUB64")
 
 
+def _tweakreg(parity, few=None, **settings):
+    return TweakReg.in_parity()(**settings, **(few or {})) if parity else TweakReg(**settings)
+
+
 @pytest.mark.parametrize("parity", [False, True])
 @pytest.mark.parametrize("kind", ["folder", "missing", "noise", "no columns", "empty"])
 def test_tweakreg_refuses_it_in_both_modes(tmp_path, two, none, parity, kind):
@@ -240,7 +244,7 @@ def test_tweakreg_refuses_it_in_both_modes(tmp_path, two, none, parity, kind):
     elif kind != "missing":
         path.write_bytes(REFUSED[kind])
     with pytest.raises((InputError, ParameterError)) as refusal:
-        TweakReg(abs_refcat=str(path), parity=parity).run(two, none)
+        _tweakreg(parity, abs_refcat=str(path)).run(two, none)
     assert "\n" not in str(refusal.value)
 
 
@@ -260,7 +264,7 @@ def test_catalogues_of_another_sky_align_nothing(tmp_path, misplaced, none, pari
     }[where]
     path = tmp_path / "stars.ecsv"
     Table({"RA": ra, "DEC": dec, "weight": np.full(ra.size, np.nan), "id": ["x"] * ra.size}).write(path)
-    result = TweakReg(abs_refcat=str(path), parity=parity, abs_minobj=8, minobj=3).run(misplaced, none)
+    result = _tweakreg(parity, abs_refcat=str(path), few={"abs_minobj": 8, "minobj": 3}).run(misplaced, none)
     for before, after in zip(misplaced.images, result.images, strict=True):
         assert scenes.apart(before.wcs(64.0, 64.0), after.wcs(64.0, 64.0)) < 40
 
