@@ -67,3 +67,11 @@ def test_columns_that_cannot_be_are_refused_before_room_is_made_for_them(cards, 
     path = _table_with(tmp_path, **cards)
     with pytest.raises(ValueError, match="T"):
         read_tables(path, read_units(path)[1:])
+
+
+@pytest.mark.parametrize("name", [True, 4.0])
+def test_names_that_are_none_are_refused(name, tmp_path):
+    """Astropy asserts that they are texts that fit into a card."""
+    path = _table_with(tmp_path, TTYPE1=name)
+    with pytest.raises(ValueError, match="."):
+        read_tables(path, read_units(path)[1:])

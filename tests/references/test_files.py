@@ -155,6 +155,25 @@ def test_header_of_an_extension(dark):
     assert reference.shape("SCI") == (2, 3, 1024, 8)
 
 
+def test_numbers_of_a_header_are_numbers_or_refused(dark):
+    with fits.open(dark, mode="update") as hdus:
+        hdus[0].header.update({"NFRAMES": 4, "GAINFACT": "high", "GROUPGAP": True, "AVDRKCUR": 0.5})
+    content = dark.read_bytes().replace(b"AVDRKCUR=                  0.5", b"AVDRKCUR=                  NaN")
+    dark.write_bytes(content)
+    reference = ReferenceFile(str(dark))
+    assert (reference.number("NFRAMES"), reference.number("TFRAME"), reference.number("NAXIS", "SCI")) == (4, None, 4)
+    for keyword in ("GAINFACT", "GROUPGAP", "AVDRKCUR"):
+        with pytest.raises(ReferenceMissing, match=f"{keyword} is .*CRDS fetch it again"):
+            reference.number(keyword)
+
+
+def test_a_corner_that_is_no_number(dark):
+    with fits.open(dark, mode="update") as hdus:
+        hdus[0].header["SUBSTRT1"] = "\\033[31mred"
+    with pytest.raises(ReferenceMissing, match="SUBSTRT1 is"):
+        ReferenceFile(str(dark)).array("SCI")
+
+
 def test_it_can_be_pickled_even_after_use(dark):
     reference = ReferenceFile(str(dark), Window(103, 201, 4, 50))
     reference.array("SCI")

@@ -15,6 +15,7 @@ from mirific.exposure import Image, Mosaic, Ramp
 from mirific.io.names import SUFFIXES
 from mirific.io.products import write_json, write_text
 from mirific.io.protection import check_replaced
+from mirific.io.requirements import check_size
 from mirific.issues import ISSUES, Finding, diagnose
 from mirific.issues.observation import Observation, observations
 from mirific.pipeline.summary import KINDS
@@ -147,6 +148,8 @@ def _read_one(path: Path, inputs: _Inputs, *, named: bool) -> None:
         return inputs.leave_out(path, "no issue is looked for in products of this kind")
     try:
         exposure = io.read(path)
+        if not isinstance(exposure, Ramp):
+            check_size(exposure, path)
     except NotMiriImaging as error:
         return inputs.refused.append(error) if named else inputs.leave_out(path, error.what)
     except InputError as error:

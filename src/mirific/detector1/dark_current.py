@@ -109,9 +109,8 @@ class DarkCurrent(BandStep):
             return no_reference("dark")
         if self.dark_output is not None:
             self._file()  # before anything is done
-        header = reference.header()
         frames, gap = _sampling(exposure)
-        own_frames, own_gap = int(header.get("NFRAMES", 1)), int(header.get("GROUPGAP", 0))
+        own_frames, own_gap = int(reference.number("NFRAMES") or 1), int(reference.number("GROUPGAP") or 0)
         if own_frames > frames or own_gap > gap:
             return NotApplicable("more frames of the dark are averaged or dropped than of the data")
         dq = reference.bits()
@@ -119,10 +118,10 @@ class DarkCurrent(BandStep):
             dq = np.bitwise_or.reduce(dq.reshape(-1, *dq.shape[-2:]), axis=0)
         last = reference.shape("SCI")[0] - 1
         served = np.arange(exposure.nints) if exposure.first_integration == 1 else np.full(exposure.nints, last)
-        average, by_frame = self._average(exposure, reference, header), (own_frames, own_gap) != (frames, gap)
+        average, by_frame = self._average(exposure, reference), (own_frames, own_gap) != (frames, gap)
         return Dark(reference, dq, np.minimum(served, last), average, by_frame, (frames, gap))
 
-    def _average(self, exposure: Exposure, reference: Any, header: Mapping[str, Any]) -> Any:
+    def _average(self, exposure: Exposure, reference: Any) -> Any:
         """Average dark current: the parameter, the reference's image or its keyword.
 
         In parity mode the image counts as zero: ``jwst`` 3.0 compares its shape with that of an array that is not
@@ -134,7 +133,7 @@ class DarkCurrent(BandStep):
             image = np.nan_to_num(reference.array("AVDRKCUR").astype(np.float32))
             if image.any():
                 return 0.0 if exposure.parity else image
-        return float(header.get("AVDRKCUR", 0.0))
+        return reference.number("AVDRKCUR") or 0.0
 
     def process(self, band: Band, constants: Dark) -> None:
         """Subtract."""

@@ -26,7 +26,7 @@ class GainScale(BandStep):
 
     def prepare(self, exposure: Exposure, references: Mapping[str, Any]) -> float | NotApplicable:
         """Return the factor."""
-        factor = None if references["gain"] is None else references["gain"].header().get("GAINFACT")
+        factor = None if references["gain"] is None else references["gain"].number("GAINFACT")
         if factor is None:
             factor = exposure.meta.get("exposure.gain_factor")
         return NotApplicable("no GAINFACT") if factor is None else float(factor)

@@ -128,7 +128,7 @@ class RampFit(BandStep):
             table=ramp_fit_kernels.pair_coefficients(high - low, np.array(POWERS, dtype=np.float32)),
             options=(self.suppress_one_group and exposure.ngroups > 1, low, high, exposure.parity),
             dropped=self._dropped(exposure.ngroups),
-            gain_factor=references["gain"].header().get("GAINFACT"),
+            gain_factor=references["gain"].number("GAINFACT"),
         )
 
     def _prepare_likely(self, exposure: Exposure, references: Mapping[str, Any]) -> FitConstants:
@@ -141,7 +141,7 @@ class RampFit(BandStep):
             table=_covariance(exposure),
             options=(False, 0, exposure.ngroups, exposure.parity),
             dropped=self._dropped(exposure.ngroups),
-            gain_factor=references["gain"].header().get("GAINFACT"),
+            gain_factor=references["gain"].number("GAINFACT"),
         )
 
     def _window(self, exposure: Exposure) -> tuple[int, int]:

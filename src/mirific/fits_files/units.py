@@ -46,7 +46,7 @@ _MOST_UNPACKED = 4 << 30
 #: What astropy, the decoder of gzip and NumPy raise where the bytes of a file make no sense to them.
 UNREADABLE = (
     *(OSError, EOFError, zlib.error, fits.VerifyError),
-    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError),
+    *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError),
 )
 
 _END = re.compile(rb"END {77}")

@@ -176,9 +176,14 @@ _TERMS = {"TIMECOEFF_LINEAR": _linear, "TIMECOEFF_EXPONENTIAL": _exponential, "T
 def _pixel_area(references: Mapping[str, Any]) -> dict[str, float]:
     """Mean pixel area, from the area reference or, without one, from the photom reference."""
     source = references["area"] if references["area"] is not None else references["photom"]
-    header = source.header() | (source.header("SCI") if source.has("SCI") else {})
     names = {"PIXAR_A2": "photometry.pixelarea_arcsecsq", "PIXAR_SR": "photometry.pixelarea_steradians"}
-    return {name: float(header[card]) for card, name in names.items() if header.get(card) is not None}
+    areas: dict[str, float] = {}
+    for card, name in names.items():
+        for extname in ("SCI", "PRIMARY"):
+            value = source.number(card, extname) if source.has(extname) else None
+            if value is not None:
+                areas.setdefault(name, float(value))
+    return areas
 
 
 def _scaled(exposure: Image, factor: Any) -> Image:

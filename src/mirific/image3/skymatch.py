@@ -155,8 +155,11 @@ class SkyMatch(SetStep):
         centre = tuple(np.radians(common_centre(images)))
         cells = self.each(lambda image: (overlaps.cells(image.data, self._sky(image)), _places(image, centre)), images)
         held = list(cells)
-        low = np.floor(np.min([places.min(axis=(1, 2)) for _, places in held], axis=0)) - 1
-        high = np.ceil(np.max([places.max(axis=(1, 2)) for _, places in held], axis=0)) + 2
+        corners = [places for _, places in held if places.size] or [
+            np.zeros((2, 1, 1))
+        ]  # some are narrower than a cell
+        low = np.floor(np.min([places.min(axis=(1, 2)) for places in corners], axis=0)) - 1
+        high = np.ceil(np.max([places.max(axis=(1, 2)) for places in corners], axis=0)) + 2
         shape = int(high[1] - low[1]), int(high[0] - low[0])
         return [overlaps.on_lattice(level, column - low[0], row - low[1], shape) for level, (column, row) in held]
 

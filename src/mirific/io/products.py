@@ -33,7 +33,7 @@ from mirific.io.headers import check_values, metadata_from, nested
 from mirific.io.ownership import check_replaceable, generator
 from mirific.io.peek import not_miri_imaging
 from mirific.io.raw import FLOATS, UNSIGNED, ArrayRamp, FitsRamp, RawRamp
-from mirific.io.requirements import check_image, check_mosaic, check_timing
+from mirific.io.requirements import check_array, check_image, check_mosaic, check_timing
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -153,7 +153,7 @@ def _with_timing(meta: Metadata, raw: RawRamp, path: Path) -> Metadata:
             where=path,
             todo="fetch it again",
         )
-    return meta.with_values({"subarray.xsize": nx, "subarray.ysize": ny})
+    return check_array(meta, (ny, nx), path)
 
 
 def _stated_integrations(meta: Metadata, nints: int) -> int:

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from mirific.errors import InputError
-from mirific.exposure import Metadata
+from mirific.exposure import Image, Metadata, Mosaic
 from mirific.instrument.detector import SHAPE
 from mirific.io.extensions import FLAGSRC
 from mirific.io.fits_reading import FitsFile
 
-__all__ = ["check_image", "check_mosaic", "check_timing", "possible"]
+__all__ = ["check_array", "check_image", "check_mosaic", "check_size", "check_timing", "possible"]
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,25 @@ _MOSAIC: Mapping[str, _Plane] = {
 }
 
 
+#: Fewest rows and columns of an image: what is measured on the sky needs two cells of eight pixels. The smallest array
+#: of MIRI, SUB64, has 64 rows (JDox "MIRI Detector Subarrays").
+_LEAST = 16
+
+
+def check_size(exposure: Image | Mosaic, path: Path) -> None:
+    """Refuse an image that is too small for anything to be measured on the sky in it.
+
+    Raises
+    ------
+    InputError
+        Saying how large it is.
+    """
+    ny, nx = exposure.data.shape[-2:]
+    if min(nx, ny) < _LEAST:
+        what = f"the image has {nx} x {ny} pixels, fewer than {_LEAST} x {_LEAST}"
+        raise InputError(what, where=path, todo="give the whole (sub)array")
+
+
 def check_image(file: FitsFile, meta: Metadata) -> Metadata:
     """Check the extensions of a rate, cal or crf product, and that the header speaks of these pixels.
 
@@ -97,12 +116,28 @@ def check_image(file: FitsFile, meta: Metadata) -> Metadata:
     if len(shape) not in {2, 3}:
         raise InputError(f"SCI has {len(shape)} axes", where=file.path, todo="give a rate, cal or crf product")
     _check(file, _IMAGE)
-    ny, nx = shape[-2:]
+    return check_array(meta, shape[-2:], file.path)
+
+
+def check_array(meta: Metadata, shape: tuple[int, ...], path: Path) -> Metadata:
+    """Check that pixels (ny, nx) are those of the (sub)array that the header speaks of.
+
+    Returns
+    -------
+    Metadata
+        With the size of the subarray, where the header is silent.
+
+    Raises
+    ------
+    InputError
+        If they are others, or not all on the detector.
+    """
+    ny, nx = shape
     stated = (meta.get("subarray.xsize", nx), meta.get("subarray.ysize", ny))
     if stated != (nx, ny):
         raise InputError(
             f"the header states {stated[0]} x {stated[1]} pixels (SUBSIZE1, SUBSIZE2), the images have {nx} x {ny}",
-            where=file.path,
+            where=path,
             todo="give the product as it was made",
         )
     for name, keyword, size, most in (
@@ -113,7 +148,7 @@ def check_image(file: FitsFile, meta: Metadata) -> Metadata:
         if start < 1 or start + size - 1 > most:
             raise InputError(
                 f"{keyword} is {start}: {size} pixels from there are not on the detector of {most}",
-                where=file.path,
+                where=path,
                 todo="correct the header",
             )
     return meta.with_values({"subarray.xsize": nx, "subarray.ysize": ny})

@@ -17,6 +17,7 @@ from mirific.execute.memory import return_freed_memory
 from mirific.exposure import Cubes, Image, ImageSet, Metadata, Mosaic, StepRecord
 from mirific.io.names import Name
 from mirific.io.products import write_table
+from mirific.io.requirements import check_size
 from mirific.issues import Finding, Picture
 from mirific.issues.handling import Findings
 from mirific.pipeline.fields import touching
@@ -185,7 +186,12 @@ def _read(job: MosaicJob, threads: Executor) -> tuple[ImageSet, tuple[SetAside, 
             else:
                 yield result
 
-    images = SpooledImages.made(Spool(job.output), lambda path: io.read_image(path, overrides | table), paths, begun)
+    def read(path: Path) -> Image:
+        image = io.read_image(path, overrides | table)
+        check_size(image, path)
+        return image
+
+    images = SpooledImages.made(Spool(job.output), read, paths, begun)
     if not images:
         first = "".join(f" ({item.path.name}: {item.reason})" for item in set_aside[:1])
         raise InputError(f"none of its exposures can be used{first}")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.asdf_files import Unsupported, read_document, read_objects
-from mirific.errors import ReferenceMissing
+from mirific.errors import ReferenceMissing, printable
 from mirific.exposure import DQ
 from mirific.fits_files import UNREADABLE, SampleCode, Unit, is_packed, open_for_pieces, read_tables, read_units
 from mirific.instrument.detector import SHAPE
@@ -124,6 +124,22 @@ class ReferenceFile:
     def header(self, extname: str = "PRIMARY") -> dict[str, Any]:
         """Keywords and values of an extension."""
         return dict(self._unit(extname).header)
+
+    def number(self, keyword: str, extname: str = "PRIMARY") -> float | None:
+        """Number of a keyword; None where it is absent.
+
+        Raises
+        ------
+        ReferenceMissing
+            If it is no finite number.
+        """
+        header = self._unit(extname).header
+        value = header.get(keyword)
+        broken = value is None and header.is_broken(keyword)
+        if broken or isinstance(value, (bool, str)):
+            what = f"{keyword} is {'no number' if broken else printable(repr(value))}"
+            raise ReferenceMissing(what, where=self.path, todo="remove it and let CRDS fetch it again")
+        return value
 
     def shape(self, extname: str) -> tuple[int, ...]:
         """Shape of an image extension in the file, before it is cut; () where there is none."""
@@ -266,10 +282,9 @@ class ReferenceFile:
         return self.table("DQ_DEF")
 
     @cached_property
-    def _own_corner(self) -> tuple[Any, Any]:
+    def _own_corner(self) -> tuple[float | None, float | None]:
         """SUBSTRT1 and SUBSTRT2 of the file, None where they are absent."""
-        header = self._unit("PRIMARY").header
-        return header.get("SUBSTRT1"), header.get("SUBSTRT2")
+        return self.number("SUBSTRT1"), self.number("SUBSTRT2")
 
     def _corner(self, shape: tuple[int, ...]) -> tuple[int, int]:
         """Row and column of the window's corner in an array of this shape."""
