@@ -12,6 +12,7 @@ traceback, it took at most 60 s and 2 GB, all inputs are as they were, and nothi
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import gzip
 import hashlib
 import json
@@ -709,6 +710,7 @@ def _run(command: list[str], folder: Path) -> None:
         os.chdir(folder)
         _take_over_clients()
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        faulthandler.enable()
         code = mirific(command)
         _drain_clients()
     except SystemExit as end:
@@ -747,6 +749,8 @@ def _awaited(child: int, start: float) -> tuple[int, float]:
         if pid:
             return os.waitstatus_to_exitcode(status), usage.ru_maxrss / 1024
         if time.monotonic() - start > _SECONDS:
+            os.kill(child, signal.SIGABRT)  # it says where it is
+            time.sleep(1.0)
             os.kill(child, signal.SIGKILL)
             start = float("inf")
         time.sleep(0.005)

@@ -17,7 +17,7 @@ from gwcs.coordinate_frames import Frame2D
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mirific.asdf_files import read_objects, world_coordinates, write_objects
+from mirific.asdf_files import finish_loading, load_in_background, read_objects, world_coordinates, write_objects
 from mirific.errors import BrokenWcs
 from mirific.image2 import AssignWcs
 from mirific.image2.sip import fit_keywords
@@ -195,3 +195,9 @@ def test_only_coordinates_are_coordinates():
     for thing in (None, 3, models.Shift(1.0), _without_celestial_frame()):
         with pytest.raises(ValueError, match="world coordinates"):
             world_coordinates(thing)
+
+
+def test_who_imports_beside_the_background_waits_for_it():
+    thread = load_in_background()
+    finish_loading()
+    assert not thread.is_alive()

@@ -73,5 +73,5 @@ def test_columns_that_cannot_be_are_refused_before_room_is_made_for_them(cards, 
 def test_names_that_are_none_are_refused(name, tmp_path):
     """Astropy asserts that they are texts that fit into a card."""
     path = _table_with(tmp_path, TTYPE1=name)
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError, match=r"\w"):
         read_tables(path, read_units(path)[1:])

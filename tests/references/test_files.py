@@ -284,3 +284,30 @@ def test_plain_trees_with_objects_are_read_by_asdf(tmp_path):
         found = ReferenceFile(str(tmp_path / f"{k}.asdf")).plain_tree()
         assert found["model"](1.0) == 2.0
         assert np.asarray(found["packed"]).sum() == 499500.0
+
+
+@pytest.mark.parametrize(
+    ("columns", "complaint"),
+    [
+        ({"filter": ["F770W"], "subarray": ["FULL"]}, "no column PHOTMJSR of numbers"),
+        ({"filter": ["F770W"], "subarray": ["FULL"], "photmjsr": ["0.3"]}, "no column PHOTMJSR of numbers"),
+        ({"filter": [7.7], "subarray": ["FULL"], "photmjsr": [0.3]}, "no column FILTER of texts"),
+        ({"filter": ["F770W"], "subarray": ["FULL"], "photmjsr": [[0.3, 0.4]]}, "no column PHOTMJSR of numbers"),
+    ],
+)
+def test_a_table_that_lacks_what_is_read_of_it_is_refused(columns, complaint, tmp_path):
+    table = fits.table_to_hdu(Table(columns))
+    table.name = "PHOTOM"
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(tmp_path / "photom.fits")
+    with pytest.raises(ReferenceMissing, match=complaint):
+        ReferenceFile(str(tmp_path / "photom.fits")).table("PHOTOM")
+
+
+def test_texts_that_are_none_are_refused(tmp_path):
+    table = fits.table_to_hdu(Table({"filter": ["F770W"], "subarray": ["FULL"], "photmjsr": [0.3]}))
+    table.name = "PHOTOM"
+    path = tmp_path / "photom.fits"
+    fits.HDUList([fits.PrimaryHDU(), table]).writeto(path)
+    path.write_bytes(path.read_bytes().replace(b"F770WFULL", b"\xff\xfe\xfd\xfc\xfbFULL"))
+    with pytest.raises(ReferenceMissing, match="cannot be read"):
+        ReferenceFile(str(path)).table("PHOTOM")

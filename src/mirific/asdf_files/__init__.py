@@ -9,6 +9,7 @@ from __future__ import annotations
 from mirific.asdf_files.document import Document, Tagged, Unsupported, plain, read_document, write_document
 from mirific.asdf_files.objects import (
     described,
+    finish_loading,
     load_in_background,
     plane_transform,
     read_objects,
@@ -21,6 +22,7 @@ __all__ = [
     "Tagged",
     "Unsupported",
     "described",
+    "finish_loading",
     "load_in_background",
     "plain",
     "plane_transform",

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AT_WORK",
     "described",
+    "finish_loading",
     "load_in_background",
     "plane_transform",
     "read_objects",
@@ -97,6 +98,15 @@ def load_in_background() -> threading.Thread:
     thread = threading.Thread(target=_load, name="load gwcs")
     thread.start()
     return thread
+
+
+def finish_loading() -> None:
+    """Wait for what :func:`load_in_background` has begun, before other parts of ``astropy`` are imported beside it.
+
+    Its modules import each other in circles: two threads in one circle see modules that are half there.
+    """
+    if load_in_background.cache_info().currsize:
+        load_in_background().join()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mirific.asdf_files import finish_loading
 from mirific.detector1 import clean_flicker_noise_kernels as kernels
 
 __all__ = ["Background", "Fitted", "fit_frame", "show_background", "surroundings"]
@@ -206,6 +207,7 @@ def _low_resolution(image: _Image, usable: _Mask, box: tuple[int, int] | None) -
     box : tuple of int, optional
         Rows and columns of a box; the largest up to 32 that divide the frame by default.
     """
+    finish_loading()
     from astropy.stats import SigmaClip
     from astropy.utils.exceptions import AstropyUserWarning
     from photutils.background import Background2D, MedianBackground

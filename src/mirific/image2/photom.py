@@ -127,11 +127,20 @@ def relative_throughput(mid_time: float, reference: Any) -> NDArray[np.float64]:
     float64 array, shape (nrows,)
         Product of the terms. They are formed in the precision of the tables (float32 in CRDS), as ``jwst``
         does, so that PHOTMJSR is the same number.
+
+    Raises
+    ------
+    ReferenceMissing
+        If the tables have different numbers of rows.
     """
     result = np.ones(len(reference.table("PHOTOM")))
     for extension, term in _TERMS.items():
         if reference.has(extension):
-            result *= term(mid_time, reference.table(extension))
+            table = reference.table(extension)
+            if len(table) != len(result):
+                what = f"{extension} has {len(table)} rows, PHOTOM {len(result)}"
+                raise ReferenceMissing(what, where=reference.name, todo="use a newer CRDS context")
+            result *= term(mid_time, table)
     return result
 
 

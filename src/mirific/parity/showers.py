@@ -15,6 +15,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from mirific.asdf_files import finish_loading
 from mirific.detector1.band import Band, BandStep, Census, Exposure, Field
 from mirific.detector1.jump import noise_images
 from mirific.exposure import DQ
@@ -188,6 +189,7 @@ class OfficialSearch:
 
 def ring(inner: float, width: float) -> NDArray[np.int64]:
     """Pixels of the ring, relative to its centre."""
+    finish_loading()
     from astropy.convolution import Ring2DKernel
 
     kernel = Ring2DKernel(inner, width).array

@@ -54,6 +54,29 @@ _IMAGES: Mapping[str, tuple[str, int]] = {
 }
 
 
+@dataclass(frozen=True)
+class _Columns:
+    """Names of the columns that a table must have, and of whole numbers that it may have."""
+
+    texts: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    whole: tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+
+
+#: Tables of references, and what the steps read of them (``jwst: rscd/``, ``photom/``, ``source_catalog/``; the tables
+#: of bits: ``stdatamodels: dynamicdq.py``).
+_TABLES: Mapping[str, _Columns] = {
+    "DQ_DEF": _Columns(texts=("name",), whole=("value",)),
+    "RSCD_GROUP_SKIP": _Columns(("subarray", "readpatt"), whole=("group_skip",), optional=("group_skip1",)),
+    "PHOTOM": _Columns(("filter", "subarray"), ("photmjsr",)),
+    "TIMECOEFF_LINEAR": _Columns(numbers=("t0", "lossperyear")),
+    "TIMECOEFF_EXPONENTIAL": _Columns(numbers=("t0", "amplitude", "tau", "const")),
+    "TIMECOEFF_POWERLAW": _Columns(numbers=("t0", "tsoft", "alpha", "year1value")),
+    "APCORR": _Columns(("filter", "subarray"), ("eefraction", "radius", "apcorr", "skyin", "skyout")),
+}
+
+
 def window_of(meta: Mapping[str, Any]) -> Window:
     """Window of the exposure that ``meta`` describes (see :func:`mirific.instrument.subarrays.subarray_of`)."""
     array = subarray_of(meta)
@@ -322,14 +345,32 @@ class ReferenceFile:
     def _read_table(self, extname: str) -> NDArray[Any]:
         try:
             records = read_tables(Path(self.path), (self._unit(extname),))[extname]
+            columns = {name.lower(): _column(records[name]) for name in records.dtype.names or ()}
         except ValueError as error:
             raise self._unreadable() from error
-        columns = {name.lower(): _column(records[name]) for name in records.dtype.names or ()}
+        self._check_columns(extname, columns)
         dtype = [(name, values.dtype, values.shape[1:]) for name, values in columns.items()]
         table = np.empty(len(records), dtype=dtype)
         for name, values in columns.items():
             table[name] = values
         return table
+
+    def _check_columns(self, extname: str, columns: Mapping[str, NDArray[Any]]) -> None:
+        """Refuse a table that lacks what is read of it, or has something else under its name."""
+        wanted = _TABLES.get(extname, _Columns())
+        there = tuple(name for name in wanted.optional if name in columns)
+        for names, kinds, what in (
+            (wanted.texts, "U", "texts"),
+            (wanted.numbers, "iuf", "numbers"),
+            ((*wanted.whole, *there), "iu", "whole numbers"),
+        ):
+            for name in names:
+                if name not in columns or columns[name].ndim != 1 or columns[name].dtype.kind not in kinds:
+                    raise ReferenceMissing(
+                        f"the table {extname} has no column {name.upper()} of {what}",
+                        where=self.path,
+                        todo="remove it and let CRDS fetch it again",
+                    )
 
     def _unreadable(self) -> ReferenceMissing:
         return ReferenceMissing(
