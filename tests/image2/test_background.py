@@ -4,12 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from mirific.errors import InputError
 from mirific.exposure import DQ
-from mirific.image2 import Background, kernels
+from mirific.image2 import Background
 from mirific.io.models import to_model
 from mirific.references import FixedReferences
 from tests.image2 import products
@@ -35,24 +33,6 @@ def test_parity_equals_jwst(rng, count):
     np.testing.assert_allclose(ours.data, theirs.data, rtol=0, atol=8e-6, equal_nan=True)
     np.testing.assert_array_equal(ours.dq, theirs.dq)
     np.testing.assert_array_equal(ours.err, theirs.err)
-
-
-@settings(max_examples=50, deadline=None)
-@example(values=[0, 0, -58, -127, -141, 168, 270, 314, 314, 314, -333, -336, -364, 435, -631], sigma=1.037, maxiters=3)
-@given(
-    values=st.lists(st.integers(-1000, 1000), min_size=1, max_size=30),
-    sigma=st.sampled_from([1.037, 2.113, 3.071]),
-    maxiters=st.sampled_from([None, 1, 2, 3]),
-)
-def test_clipping_is_that_of_astropy(values, sigma, maxiters):
-    from astropy.stats import sigma_clip
-
-    values = np.array(values, dtype=float)
-    kept = np.empty(values.size, dtype=bool)
-    count = kernels.clip(values, values.size, sigma, -1 if maxiters is None else maxiters, kept)
-    theirs = ~np.ma.getmaskarray(sigma_clip(values, sigma=sigma, maxiters=maxiters))
-    np.testing.assert_array_equal(kept, theirs)
-    assert count == kept.sum()
 
 
 def test_errors_of_the_background_are_in_the_result(rng):

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from mirific.image3.segmentation import Deblending, mesh_background, segmented
-from mirific.image3.source_catalog_kernels import clipped, in_order, labelled, smoothed
+from mirific.image3.source_catalog_kernels import in_order, smoothed
 
 FLOATS = st.floats(-1e6, 1e6, width=32)
 
@@ -28,20 +28,6 @@ def found(image, **keywords):
 @settings(max_examples=50, deadline=None)
 def test_sorting_by_bits_is_sorting(values):
     np.testing.assert_array_equal(in_order(values), np.sort(values))
-
-
-@given(arrays.arrays(np.bool_, (12, 17)), st.integers(1, 6))
-@settings(max_examples=50, deadline=None)
-def test_labels_are_those_of_scipy(mask, least):
-    from scipy import ndimage
-
-    labels, count = labelled(mask, least)
-    theirs, number = ndimage.label(mask, structure=np.ones((3, 3)))
-    sizes = np.bincount(theirs.ravel(), minlength=number + 1)
-    kept = [k for k in range(1, number + 1) if sizes[k] >= least]
-    assert count == len(kept)
-    for new, old in enumerate(kept, start=1):
-        np.testing.assert_array_equal(labels == new, theirs == old)
 
 
 def test_two_peaks_with_a_saddle_are_two_sources():
@@ -93,14 +79,6 @@ def test_smoothing_leaves_out_bad_pixels():
     result = smoothed(image, bad, taps)
     np.testing.assert_allclose(result[1:-1, 1:-1], 3.0)
     assert result[0, 4] == pytest.approx(3.0 * 0.75)  # zero beyond the edge counts
-
-
-def test_clipping_about_the_median():
-    values = np.array([-50.0, *np.linspace(-1, 1, 101), 90.0, 95.0])
-    count, median, spread = clipped(values, 3.0, 5)
-    assert count == 101
-    assert median == pytest.approx(0.0, abs=1e-12)
-    assert spread == pytest.approx(np.linspace(-1, 1, 101).std())
 
 
 @pytest.mark.oracle

@@ -86,3 +86,15 @@ def test_linked_are_the_connected_components(seed, number, links):
     label = kernels.linked(first, second, number)
     assert len({*zip(label, expected, strict=True)}) == count == label.max() + 1
     assert np.all(np.diff(np.unique(label, return_index=True)[1]) > 0)
+
+
+@given(masks(), st.integers(1, 6))
+@settings(deadline=None)
+def test_labels_are_those_of_scipy(mask, least):
+    labels, count = kernels.labelled(mask, least)
+    theirs, number = ndimage.label(mask, structure=CORNERS)
+    sizes = np.bincount(theirs.ravel(), minlength=number + 1)
+    kept = [k for k in range(1, number + 1) if sizes[k] >= least]
+    assert count == len(kept)
+    for new, old in enumerate(kept, start=1):
+        np.testing.assert_array_equal(labels == new, theirs == old)

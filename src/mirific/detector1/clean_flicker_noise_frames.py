@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from mirific.asdf_files import finish_loading
 from mirific.detector1 import clean_flicker_noise_kernels as kernels
+from mirific.kernels.clipping import clipped_sorted
 
 __all__ = ["Background", "Fitted", "fit_frame", "show_background", "surroundings"]
 
@@ -119,7 +120,7 @@ def _half_window(ordered: _Image, n_sigma: float) -> tuple[int, int]:
     """Ends of the window of sorted samples that scatter no more than the lower half does."""
     if not ordered.size:
         return 0, 0
-    _, centre, _ = kernels.clipped(ordered, _LIMIT, _ROUNDS)
+    _, _, _, centre, _ = clipped_sorted(ordered, _LIMIT, _ROUNDS)
     scatter = kernels.half_scatter(ordered, centre, _LIMIT, _ROUNDS)
     return _window(ordered, centre - n_sigma * scatter, centre + n_sigma * scatter)
 
@@ -161,7 +162,7 @@ def show_background(image: _Image, usable: _Mask, n_sigma: float, histogram: boo
     if n_sigma <= 0.0 or not usable.any():
         return usable
     ordered = np.sort(image[usable])
-    mean, centre, scatter = kernels.clipped(ordered, _LIMIT, _ROUNDS)
+    _, _, mean, centre, scatter = clipped_sorted(ordered, _LIMIT, _ROUNDS)
     if histogram:
         centre, scatter = _gaussian(ordered.astype(np.float64), mean, scatter)
     return _between(

@@ -1,4 +1,4 @@
-"""Loops of the flicker-noise step: clipping of sorted samples, and the subtraction of stripes from ramps."""
+"""Loops of the flicker-noise step: scatter of sorted samples, and the subtraction of stripes from ramps."""
 
 from __future__ import annotations
 
@@ -7,62 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["clipped", "half_scatter", "median_of_integrations", "subtract_stripes", "subtract_stripes_from_groups"]
-
-
-@njit(nogil=True, cache=True)
-def clipped(values: Any, limit: float, iterations: int) -> tuple[float, float, float]:
-    """Mean, median and standard deviation after clipping about the median (``astropy.stats.sigma_clipped_stats``).
-
-    Parameters
-    ----------
-    values : float32 array
-        Sorted samples.
-    limit : float
-        Standard deviations.
-    iterations : int
-        At most.
-    """
-    low, high = 0, values.size
-    centre = _middle(values, low, high)
-    total, squares = 0.0, 0.0
-    for n in range(high):
-        difference = values[n] - centre
-        total += difference
-        squares += difference * difference
-    for _ in range(iterations):
-        size = high - low
-        if size == 0:
-            break
-        median = _middle(values, low, high)
-        deviation = np.sqrt(max(squares / size - (total / size) ** 2, 0.0))
-        while low < high and values[low] < median - limit * deviation:
-            difference = values[low] - centre
-            total -= difference
-            squares -= difference * difference
-            low += 1
-        while high > low and values[high - 1] > median + limit * deviation:
-            difference = values[high - 1] - centre
-            total -= difference
-            squares -= difference * difference
-            high -= 1
-        if high - low == size:
-            break
-    size = high - low
-    if size == 0:
-        return np.nan, np.nan, np.nan
-    return centre + total / size, _middle(values, low, high), np.sqrt(max(squares / size - (total / size) ** 2, 0.0))
-
-
-@njit(nogil=True, cache=True)
-def _middle(values: Any, low: int, high: int) -> Any:
-    """Median of sorted samples ``low`` to ``high - 1``, float64."""
-    if low == high:
-        return np.nan
-    middle = (low + high) // 2
-    if (high - low) % 2:
-        return np.float64(values[middle])
-    return (np.float64(values[middle - 1]) + np.float64(values[middle])) / 2.0
+__all__ = ["half_scatter", "median_of_integrations", "subtract_stripes", "subtract_stripes_from_groups"]
 
 
 @njit(nogil=True, cache=True)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from mirific.kernels.clipping import clipped_sorted
+
 __all__ = [
     "bin_means",
     "collect",
@@ -350,26 +352,5 @@ def _bin(phase: float, bins: int) -> int:
 @njit(nogil=True, cache=True)
 def _clipped_mean(ordered: Any) -> Any:
     """Mean of sorted samples after clipping."""
-    low, high = 0, ordered.size
-    for _ in range(5):
-        if low == high:
-            break
-        middle = (low + high) // 2
-        median = np.float64(ordered[middle])
-        if (high - low) % 2 == 0:
-            median = (median + np.float64(ordered[middle - 1])) / 2.0
-        mean = np.mean(ordered[low:high].astype(np.float64))
-        deviation = 0.0
-        for n in range(low, high):
-            deviation += (ordered[n] - mean) ** 2
-        deviation = np.sqrt(deviation / (high - low))
-        before = high - low
-        while low < high and ordered[low] < median - 3.0 * deviation:
-            low += 1
-        while high > low and ordered[high - 1] > median + 3.0 * deviation:
-            high -= 1
-        if high - low == before:
-            break
-    if low == high:
-        return np.nan
-    return np.mean(ordered[low:high].astype(np.float64))
+    low, high, _, _, _ = clipped_sorted(ordered, 3.0, 5)
+    return np.mean(ordered[low:high].astype(np.float64)) if high > low else np.nan

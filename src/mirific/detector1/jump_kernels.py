@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from mirific.kernels.clipping import clipping_bounds
 from mirific.kernels.selection import keep_numbers, lane_median, lane_width, median, wide_width
 from mirific.kernels.sorting import sort_rows
 
@@ -35,6 +36,9 @@ _MISSING = np.float32(np.nan)
 
 #: A product is taken for a quotient where that decides nothing yet.
 _NEARLY = 0.999999
+
+#: Rounds of clipping over integrations, at most (``astropy.stats.sigma_clip``: its default).
+_CLIPPINGS = 5
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -346,8 +350,7 @@ def clip_integrations(
     """Flag what sigma clipping over the integrations rejects, group by group, for many integrations.
 
     Arguments as for :func:`detect_once`; a fourth limit tells whether to clip group by group (1), or all differences of
-    a pixel together (0). At most five rounds about the median, with the standard deviation of what
-    is left (``astropy.stats.sigma_clip`` with its defaults).
+    a pixel together (0).
     """
     rows, nints, ngroups, nx = data.shape
     differences, ordered, counts, largest = _workspace(nints * (ngroups - 1), nx)
@@ -378,60 +381,13 @@ def _clip(ramp: Any, first: int, step: int, threshold: float, values: Any, group
     """Flag the outliers among every ``step``-th difference of one pixel, from the ``first`` on."""
     ngroups = groupdq.shape[1]
     count = _finite(ramp[first::step], values)
-    low, high = clipping_bounds(values, count, threshold, values)
+    low, high = clipping_bounds(values, count, threshold, _CLIPPINGS, values)
     found = 0
     for k in range(first, ramp.size, step):
         if ramp[k] < low or ramp[k] > high:
             groupdq[k // (ngroups - 1), k % (ngroups - 1) + 1] |= _JUMP
             found += 1
     return found
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def clipping_bounds(values: Any, count: int, threshold: float, room: Any) -> Any:
-    """Bounds outside which clipping rejects, after at most five rounds; no bounds for no values.
-
-    About the median, at a number of standard deviations of what is left (``astropy.stats.sigma_clip`` with its
-    defaults: the bounds that reject the last value stand).
-
-    Parameters
-    ----------
-    values : array, shape (n,)
-        The first ``count`` are taken.
-    room : array, shape (n,)
-        Working space; may be ``values`` itself.
-    """
-    low, high = -np.inf, np.inf
-    for k in range(count):
-        room[k] = values[k]
-    for _ in range(5):
-        if count == 0:
-            break
-        middle = median(room, count)
-        width = threshold * _standard_deviation(room, count)
-        low, high = middle - width, middle + width
-        left = 0
-        for k in range(count):
-            if low <= room[k] <= high:
-                room[left] = room[k]
-                left += 1
-        if left == count:
-            break
-        count = left
-    return low, high
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _standard_deviation(values: Any, count: int) -> Any:
-    """Root mean square deviation from the mean of the first ``count`` values."""
-    mean = 0.0
-    for k in range(count):
-        mean += values[k]
-    mean /= max(count, 1)
-    total = 0.0
-    for k in range(count):
-        total += (values[k] - mean) ** 2
-    return np.sqrt(total / max(count, 1))
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -7,39 +7,18 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-__all__ = ["clip", "clipped_mean"]
+from mirific.kernels.clipping import clipping_bounds
+
+__all__ = ["clipped_mean"]
 
 
 @njit(nogil=True, cache=True)
-def clip(values: Any, count: int, sigma: float, maxiters: int, kept: Any) -> int:
-    """Clip the first ``count`` entries of ``values`` about their median; fill ``kept``, return how many remain.
-
-    The limits are median ± sigma times the standard deviation, found anew until nothing is rejected or for
-    ``maxiters`` rounds (negative: no limit), as ``astropy.stats.sigma_clip`` does; the last limits decide about all
-    values, those of earlier rounds about none.
-    """
-    work = np.empty(count)
-    n = 0
-    for i in range(count):
-        if not np.isnan(values[i]):
-            work[n] = values[i]
-            n += 1
-    low, high = -np.inf, np.inf
-    rounds = 0
-    while n > 0 and rounds != maxiters:
-        middle, limit = np.median(work[:n]), sigma * np.std(work[:n])
-        low, high = middle - limit, middle + limit
-        left = 0
-        for i in range(n):
-            if low <= work[i] <= high:
-                work[left] = work[i]
-                left += 1
-        rounds += 1
-        if left == n:
-            break
-        n = left
+def _clip(values: Any, sigma: float, maxiters: int, kept: Any) -> int:
+    """Fill ``kept`` with what clipping leaves of ``values``, return how many; NaN does not count."""
+    numbers = values[~np.isnan(values)]
+    low, high = clipping_bounds(numbers, numbers.size, sigma, maxiters, numbers)
     remaining = 0
-    for i in range(count):
+    for i in range(values.size):
         kept[i] = low <= values[i] <= high
         remaining += kept[i]
     return remaining
@@ -71,7 +50,7 @@ def clipped_mean(stack: Any, variances: Any, sigma: float, maxiters: int, mean: 
         for x in range(nx):
             for i in range(n):
                 values[i] = stack[i, y, x]
-            left = clip(values, n, sigma, maxiters, kept)
+            left = _clip(values, sigma, maxiters, kept)
             total = 0.0
             for i in range(n):
                 if kept[i]:

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mirific.image3.source_catalog_kernels import clipped, deblended, in_order, labelled, smoothed
+from mirific.image3.source_catalog_kernels import deblended, in_order, smoothed
+from mirific.kernels.clipping import clipped_sorted
+from mirific.kernels.connected import labelled
 
 __all__ = ["Deblending", "Segmentation", "mesh_background", "segmented"]
 
@@ -157,8 +159,8 @@ def _mesh(data: _Image, bad: _Mask, height: int, width: int, least: float) -> _F
             inside = slice(j, j + height), slice(i, i + width)
             values = data[inside][~bad[inside]]
             if values.size > least:
-                count, median, spread = clipped(in_order(values), 3.0, 5)
-                mesh[:, v, u] = (median, spread) if count > least else np.nan
+                low, high, _, median, spread = clipped_sorted(in_order(values), 3.0, 5)
+                mesh[:, v, u] = (median, spread) if high - low > least else np.nan
     return mesh
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+from mirific.kernels.clipping import clipped_sorted
+from mirific.kernels.connected import labelled
+
 __all__ = [
     "annulus_levels",
-    "clipped",
     "deblended",
     "in_order",
-    "labelled",
     "measured_segments",
     "shapes_of_peaks",
     "smoothed",
@@ -68,19 +69,6 @@ def smoothed(image: Any, bad: Any, taps: Any) -> Any:
     return result
 
 
-@njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc"})
-def _deviation(values: Any) -> float:
-    """Standard deviation."""
-    mean = 0.0
-    for value in values:
-        mean += value
-    mean /= values.size
-    variance = 0.0
-    for value in values:
-        variance += (value - mean) ** 2
-    return float(np.sqrt(variance / values.size))
-
-
 @njit(nogil=True, cache=True, error_model="numpy")
 def in_order(values: Any) -> Any:
     """Sort finite float32 values by their bits, 11 at a time: for millions, four times faster than by comparison."""
@@ -102,86 +90,6 @@ def in_order(values: Any) -> Any:
     for k in range(values.size):
         keys[k] = keys[k] ^ sign if keys[k] & sign else ~keys[k]
     return keys.view(np.float32)
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def clipped(values: Any, limit: float, rounds: int) -> tuple[int, float, float]:
-    """Count, median and standard deviation of sorted values after clipping about the median.
-
-    Parameters
-    ----------
-    values : float array, shape (n,)
-        Sorted, finite.
-    limit : float
-        In standard deviations.
-    rounds : int
-        At most so many.
-    """
-    low, high = 0, values.size
-    for step in range(rounds + 1):
-        count = high - low
-        if count == 0:
-            return 0, np.nan, np.nan
-        median = 0.5 * (float(values[low + (count - 1) // 2]) + float(values[low + count // 2]))
-        spread = _deviation(values[low:high])
-        if step == rounds:
-            break
-        while values[low] < median - limit * spread:
-            low += 1
-        while values[high - 1] > median + limit * spread:
-            high -= 1
-        if high - low == count:
-            break
-    return count, median, spread
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def _flood(mask: Any, labels: Any, j: int, i: int, label: int, stack: Any) -> int:
-    """Give a label to the pixels of the mask that are connected with (j, i), corners included; their number."""
-    ny, nx = mask.shape
-    stack[0] = j * nx + i
-    labels[j, i] = label
-    size, count = 1, 0
-    while size:
-        size -= 1
-        count += 1
-        y, x = stack[size] // nx, stack[size] % nx
-        for v in range(max(y - 1, 0), min(y + 2, ny)):
-            for u in range(max(x - 1, 0), min(x + 2, nx)):
-                if mask[v, u] and labels[v, u] == 0:
-                    labels[v, u] = label
-                    stack[size] = v * nx + u
-                    size += 1
-    return count
-
-
-@njit(nogil=True, cache=True, error_model="numpy")
-def labelled(mask: Any, least: int) -> tuple[Any, int]:
-    """Number the connected regions of at least ``least`` pixels, in the order of their first pixels.
-
-    Returns
-    -------
-    labels : int32 array, shape (ny, nx)
-        From 1; 0 outside.
-    count : int
-    """
-    ny, nx = mask.shape
-    labels = np.zeros(mask.shape, dtype=np.int32)
-    stack = np.empty(mask.size, dtype=np.int64)
-    final = [0]
-    count = 0
-    for j in range(ny):
-        for i in range(nx):
-            if mask[j, i] and labels[j, i] == 0:
-                if _flood(mask, labels, j, i, len(final), stack) >= least:
-                    count += 1
-                    final.append(count)
-                else:
-                    final.append(0)
-    for j in range(ny):
-        for i in range(nx):
-            labels[j, i] = final[labels[j, i]]
-    return labels, count
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
@@ -387,8 +295,8 @@ def annulus_levels(data: Any, x: Any, y: Any, inner: float, outer: float) -> Any
                     r2 = (i - x[k]) ** 2 + (j - y[k]) ** 2
                     if inner * inner <= r2 < outer * outer and np.isfinite(data[j, i]):
                         values.append(float(data[j, i]))
-        count, median, spread = clipped(np.sort(np.array(values)[1:]), 3.0, 5)
-        result[k, 0], result[k, 1], result[k, 2] = median, spread, count
+        low, high, _, median, spread = clipped_sorted(np.sort(np.array(values)[1:]), 3.0, 5)
+        result[k, 0], result[k, 1], result[k, 2] = median, spread, high - low
     return result
 
 

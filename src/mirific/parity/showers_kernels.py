@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-from mirific.detector1.jump_kernels import clipping_bounds
+from mirific.kernels.clipping import clipping_bounds
 from mirific.kernels.selection import keep_numbers, lane_width, median
 from mirific.kernels.sorting import sort_rows
 
@@ -26,7 +26,7 @@ _INFINITE = np.float32(np.inf)
 _HALF = np.float32(0.5)
 
 #: Standard deviations from which clipping leaves out.
-_CLIPPING = 5.0
+_CLIPPING, _ROUNDS = 5.0, 5
 _ZERO = np.float32(0)
 
 
@@ -101,7 +101,7 @@ def _clipped(values: Any, kept: Any, room: Any) -> int:
     for value in values:
         kept[count] = value
         count += np.isfinite(value)
-    low, high = clipping_bounds(kept, count, _CLIPPING, room)
+    low, high = clipping_bounds(kept, count, _CLIPPING, _ROUNDS, room)
     left = 0
     for k in range(count):
         if not (kept[k] < low or kept[k] > high):
