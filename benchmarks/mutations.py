@@ -25,7 +25,8 @@ import tempfile
 import time
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -590,6 +591,26 @@ def add_lines(rng: Rng, content: bytes) -> bytes:
 # ---- one input ------------------------------------------------------------------------------------------------------
 
 
+#: Longest time that a second damage may take, s: the header may promise five thousand million axes by then.
+_PATIENCE = 10
+
+
+@contextmanager
+def _bounded(seconds: int) -> Iterator[None]:
+    """End a block by TimeoutError when its time is up."""
+
+    def end(*_: object) -> None:
+        raise TimeoutError
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def damage(rng: Rng, kind: str, path: Path) -> str:
     """Damage a file in place; returns what was done."""
     content = path.read_bytes()
@@ -606,7 +627,7 @@ def damage(rng: Rng, kind: str, path: Path) -> str:
     for _ in range(int(rng.integers(1, 3))):
         change = _some(rng, choices)
         try:
-            with warnings.catch_warnings():
+            with warnings.catch_warnings(), _bounded(_PATIENCE):
                 warnings.simplefilter("ignore")
                 content = change(rng, content)
         except Exception as error:  # noqa: BLE001 - what is damaged already need not stand more of it

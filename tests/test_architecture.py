@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,6 +37,17 @@ def test_imports_follow_the_layers():
 def test_nine_functions_of_ten_are_short():
     lengths = [_length(function) for path in SOURCES for function in _functions(path)]
     assert sum(length <= 30 for length in lengths) >= 0.9 * len(lengths)
+
+
+def test_files_in_fits_are_opened_by_those_who_do_not_believe_their_headers():
+    """What ``astropy`` makes of a header that promises too much takes hours, or all memory."""
+    believers = [
+        path
+        for path in SOURCES
+        if path.relative_to(ROOT / "src" / "mirific").parts[0] not in {"fits_files", "io", "simulate"}
+        and re.search(r"astropy\.io(\.fits| import .*\bfits\b)", path.read_text(encoding="utf-8"))
+    ]
+    assert not believers
 
 
 @pytest.mark.parametrize("name", ["utils", "helpers", "misc", "common"])

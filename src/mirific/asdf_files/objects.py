@@ -13,7 +13,7 @@ import threading
 import warnings
 import zlib
 from collections import UserList, UserString
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from numbers import Integral, Real
@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 
 from mirific.asdf_files.document import Tagged, text_of
 
@@ -33,6 +34,7 @@ __all__ = [
     "described",
     "finish_loading",
     "load_in_background",
+    "made",
     "plane_transform",
     "read_objects",
     "world_coordinates",
@@ -165,6 +167,40 @@ def described(thing: Any) -> Any:
 
         config.all_array_storage = "inline"
         return _node(custom_tree_to_tagged_tree(thing, asdf.AsdfFile()))
+
+
+def made(node: Any, array: Callable[[Tagged], NDArray[Any]]) -> Any:
+    """The object that a node of a text describes, as :func:`described` makes it: for what ``read_document`` has read.
+
+    Parameters
+    ----------
+    node
+        Plain values, and :class:`Tagged` nodes.
+    array : callable
+        Gives the numbers of an array, such as :meth:`Document.array`.
+
+    Raises
+    ------
+    ValueError
+        If ``asdf`` cannot make it.
+    """
+    with _at_work("making objects") as asdf:
+        from asdf.yamlutil import tagged_tree_to_custom_tree
+
+        return tagged_tree_to_custom_tree(_tagged(node, array), asdf.AsdfFile())
+
+
+def _tagged(part: Any, array: Callable[[Tagged], NDArray[Any]]) -> Any:
+    """A node in the types by which ``asdf`` knows tags."""
+    from asdf.tagged import tag_object
+
+    if isinstance(part, dict):
+        return {key: _tagged(value, array) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_tagged(value, array) for value in part]
+    if not isinstance(part, Tagged):
+        return part
+    return array(part) if part.kind == "asdf/core/ndarray" else tag_object(part.tag, _tagged(part.value, array))
 
 
 def _node(part: Any) -> Any:

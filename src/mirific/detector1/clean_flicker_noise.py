@@ -20,6 +20,7 @@ from mirific.detector1.band import Band, BandStep, Byproduct, Census, Exposure, 
 from mirific.detector1.ramp_fit import FitConstants, RampFit
 from mirific.errors import InputError, ParameterError
 from mirific.exposure import DQ
+from mirific.io.fits_reading import read_pixels
 from mirific.io.plane_spool import PlaneSpool, SpooledPlanes
 from mirific.step import NotApplicable, param
 
@@ -325,12 +326,7 @@ def _read_mask(path: Path, exposure: Exposure) -> NDArray[np.bool_]:
     InputError
         If it cannot be read or does not fit the exposure.
     """
-    from astropy.io import fits
-
-    try:
-        mask = np.asarray(fits.getdata(path, extname="SCI")).astype(bool)
-    except (OSError, KeyError) as error:
-        raise InputError("no mask can be read", where=path, todo="give a FITS file with an image SCI") from error
+    mask = read_pixels(path, "SCI").astype(bool)
     nints, _, ny, nx = exposure.shape
     if mask.shape not in ((ny, nx), (nints, ny, nx)):
         raise InputError(

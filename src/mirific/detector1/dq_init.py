@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mirific.detector1.band import Band, BandStep, Exposure, no_reference
 from mirific.errors import InputError
 from mirific.exposure import DQ
+from mirific.io.fits_reading import read_pixels
 from mirific.step import NotApplicable, param
 
 __all__ = ["DqInit"]
@@ -43,12 +44,7 @@ class DqInit(BandStep):
 
 def _user_bits(path: str, shape: tuple[int, ...]) -> NDArray[np.uint32]:
     """Read the user's DQ bits."""
-    from astropy.io import fits
-
-    try:
-        bits = np.asarray(fits.getdata(path))
-    except (OSError, IndexError) as error:
-        raise InputError("the DQ cannot be read", where=path, todo="check dq_init.user_supplied_dq") from error
+    bits = read_pixels(path)
     if bits.shape != shape:
         raise InputError(f"DQ of shape {bits.shape} for data of {shape}", where=path, todo="cut it to the subarray")
     return bits.astype(np.uint32)

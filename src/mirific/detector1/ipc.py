@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mirific.detector1.band import Band, BandStep, Exposure, Field, no_reference
 from mirific.errors import ReferenceMissing
 from mirific.instrument.detector import SHAPE
+from mirific.io.fits_reading import read_pixels
 from mirific.step import NotApplicable, param
 
 __all__ = ["Coupling", "Ipc"]
@@ -107,7 +108,5 @@ class Ipc(BandStep):
 
 def _whole(reference: Any) -> NDArray[np.float32]:
     """A kernel of all pixels; it has no rows and columns of the detector that could be cut."""
-    from astropy.io import fits
-
-    kernel = np.asarray(fits.getdata(reference.path, extname="SCI"), dtype=np.float32)
+    kernel = read_pixels(reference.path, "SCI").astype(np.float32)
     return np.ascontiguousarray(kernel[:, :, None, None])

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from mirific.fits_files.pieces import announce_pieces, open_for_pieces
 from mirific.fits_files.samples import SampleCode
-from mirific.fits_files.tables import read_tables
+from mirific.fits_files.tables import open_table, read_tables
 from mirific.fits_files.units import RECORD, UNREADABLE, Keywords, Unit, content_of, is_packed, read_primary, read_units
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "content_of",
     "is_packed",
     "open_for_pieces",
+    "open_table",
     "read_primary",
     "read_tables",
     "read_units",

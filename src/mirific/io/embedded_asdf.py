@@ -4,45 +4,74 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from mirific.asdf_files import described, plain, read_document, read_objects, world_coordinates, write_document
+from mirific.asdf_files import (
+    Document,
+    Unsupported,
+    described,
+    made,
+    plain,
+    read_document,
+    read_objects,
+    world_coordinates,
+    write_document,
+)
 from mirific.errors import BrokenWcs
 
 if TYPE_CHECKING:
     from gwcs import WCS
 
-__all__ = ["asdf_bytes", "asdf_metadata", "asdf_wcs"]
+__all__ = ["EmbeddedAsdf", "asdf_bytes"]
 
 log = logging.getLogger(__name__)
 
 
-def asdf_metadata(content: bytes) -> Mapping[str, Any]:
-    """``meta`` of an ASDF file; objects in it come as what they are made of, world coordinates as a node.
+@dataclass(frozen=True)
+class EmbeddedAsdf:
+    """The ASDF file in a product, whose text is read once.
 
     Parameters
     ----------
     content : bytes
         The file.
-
-    Raises
-    ------
-    ValueError
-        If it is not ASDF.
     """
-    meta = read_document(content).tree.get("meta")
-    if not isinstance(meta, dict):
-        return {}
-    return {key: value if key == "wcs" else plain(value) for key, value in meta.items()}
 
+    content: bytes
 
-def asdf_wcs(content: bytes) -> WCS | None:
-    """World coordinates of an ASDF file; None if it has none, or damaged ones."""
-    try:
-        return world_coordinates(read_objects(content, arrays=False)["meta"]["wcs"])
-    except (ValueError, LookupError, TypeError) as reason:
-        log.debug("no world coordinates: %s", reason)
-        return None
+    @cached_property
+    def _document(self) -> Document:
+        return read_document(self.content)
+
+    def metadata(self) -> Mapping[str, Any]:
+        """``meta``; objects in it come as what they are made of, world coordinates as a node.
+
+        Raises
+        ------
+        ValueError
+            If it is not ASDF.
+        """
+        meta = self._document.tree.get("meta")
+        if not isinstance(meta, dict):
+            return {}
+        return {key: value if key == "wcs" else plain(value) for key, value in meta.items()}
+
+    def wcs(self) -> WCS | None:
+        """World coordinates; None if there are none, or damaged ones."""
+        try:
+            return world_coordinates(self._made())
+        except (ValueError, LookupError, TypeError) as reason:
+            log.debug("no world coordinates: %s", reason)
+            return None
+
+    def _made(self) -> Any:
+        """The object of the text; from the whole file where its arrays are stored as only ``asdf`` knows."""
+        try:
+            return made(self._document.tree["meta"]["wcs"], self._document.array)
+        except Unsupported:
+            return read_objects(self.content, arrays=False)["meta"]["wcs"]
 
 
 def asdf_bytes(meta: Mapping[str, Any], wcs: WCS | None = None) -> bytes:

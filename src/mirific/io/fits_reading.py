@@ -28,7 +28,7 @@ from mirific.fits_files import (
 from mirific.io.extensions import ASDF, HDRTAB, INT_TIMES, STEPS
 from mirific.io.extra_content import extra_content
 
-__all__ = ["FitsFile", "open_fits"]
+__all__ = ["FitsFile", "open_fits", "read_pixels"]
 
 
 @dataclass(frozen=True)
@@ -50,8 +50,9 @@ class FitsFile:
 
     @cached_property
     def units(self) -> Mapping[str, Unit]:
-        """Extension name to its header and place; the first of a name."""
-        return {unit.name: unit for unit in reversed(self.all_units)}
+        """Extension name to its header and place, in the order of the file; the first of a name."""
+        first = {unit.name: unit for unit in reversed(self.all_units)}
+        return {unit.name: unit for unit in self.all_units if first[unit.name] is unit}
 
     def __contains__(self, name: str) -> bool:
         return name in self.units
@@ -136,6 +137,22 @@ def open_fits(path: Path) -> FitsFile:
     except UNREADABLE as error:
         raise _damaged(path, error) from error
     return FitsFile(path, tuple(units), packed)
+
+
+def read_pixels(path: str | Path, name: str = "") -> NDArray[Any]:
+    """Read one image of any FITS file, in native order: that of the name, or the first.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, not FITS or damaged, or has no such image.
+    """
+    file = open_fits(Path(path))
+    found = name or next((known for known, unit in file.units.items() if unit.shape), "")
+    if not file.shape(found):
+        raise InputError(f"no image {name}".rstrip(), where=path, todo="give a FITS file that has one")
+    pixels: NDArray[Any] = file._understood(lambda: file.native_pixels(found))
+    return pixels
 
 
 def _check_start(path: Path) -> None:

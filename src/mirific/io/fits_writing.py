@@ -1,4 +1,4 @@
-"""JWST products as FITS files: headers by the dictionary of keywords, pixels plane by plane.
+"""JWST products as FITS files: headers by the dictionary of keywords, pixels some rows at a time.
 
 Beside them an ASDF extension holds what no keyword can: the world coordinates and metadata of our own.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 from astropy.io import fits
@@ -139,15 +139,15 @@ def write_fits(
         (*header_cards(described, "PRIMARY"), *((key, value, "") for key, value in (cards or {}).items())),
     )
     add_cards(primary.header, carried, "PRIMARY")
-    primary.writeto(path, output_verify="ignore")  # each card was checked as it was made
-    for extension in extensions:
-        if getattr(extension.data.dtype, "names", None):
-            _append_table(path, extension)
-        else:
-            _append_image(path, extension, header_cards(described, extension.name), carried)
-    content = np.frombuffer(asdf_bytes(nested(described), wcs), dtype=np.uint8)
-    _append_table(path, Extension(ASDF, np.array([(content,)], [("ASDF_METADATA", np.uint8, content.shape)])))
-    with path.open("ab") as stream:
+    with path.open("xb") as stream:
+        _write_header(stream, primary.header)
+        for extension in extensions:
+            if getattr(extension.data.dtype, "names", None):
+                _write_table(stream, extension)
+            else:
+                _write_image(stream, extension, header_cards(described, extension.name), carried)
+        content = np.frombuffer(asdf_bytes(nested(described), wcs), dtype=np.uint8)
+        _write_table(stream, Extension(ASDF, np.array([(content,)], [("ASDF_METADATA", np.uint8, content.shape)])))
         stream.writelines(part.data for part in carried.extensions)
 
 
@@ -158,8 +158,15 @@ def marked(meta: Mapping[str, Any], kind: str) -> dict[str, Any]:
     return {**plain, "model_type": kind, "calibration_software_version": software(), "date": now}
 
 
-def _append_image(path: Path, extension: Extension, cards: Iterable[tuple[str, Any, str]], extra: ExtraContent) -> None:
-    """Add an image to a file, plane by plane: what waits on disk, or is computed, never is in memory as a whole."""
+def _write_header(stream: BinaryIO, header: fits.Header) -> None:
+    """Write a header as it is: each card was checked as it was made."""
+    stream.write(header.tostring().encode("ascii"))
+
+
+def _write_image(
+    stream: BinaryIO, extension: Extension, cards: Iterable[tuple[str, Any, str]], extra: ExtraContent
+) -> None:
+    """Write an image, some rows at a time: what waits on disk, or is computed, never is in memory as a whole."""
     bitpix, stored, zero = _CODES[np.dtype(extension.data.dtype).newbyteorder("=").str[1:]]
     header = fits.ImageHDU(name=extension.name).header
     header["BITPIX"] = bitpix
@@ -168,23 +175,32 @@ def _append_image(path: Path, extension: Extension, cards: Iterable[tuple[str, A
         header.insert(2 + axis, (f"NAXIS{axis}", size))
     _add(header, (*((("BSCALE", 1, ""), ("BZERO", zero, "")) if zero else ()), *cards, *extension.cards))
     add_cards(header, extra, extension.name)
-    with fits.StreamingHDU(str(path), header) as stream:
-        for plane in _planes(extension.data):
-            pixels = np.asarray(plane, dtype=np.uint32) ^ np.uint32(zero) if zero else np.asarray(plane)
-            stream.write(pixels.view("i4").astype(stored) if zero else pixels.astype(stored, order="C", copy=False))
+    _write_header(stream, header)
+    for rows in _pieces(extension.data):
+        pixels = rows.astype(np.uint32) ^ np.uint32(zero) if zero else rows
+        stream.write((pixels.view("i4") if zero else pixels).astype(stored, order="C", copy=False).data)
+    stream.write(bytes(-stream.tell() % RECORD))
 
 
-def _planes(data: Any) -> Iterable[NDArray[Any]]:
-    """The array in pieces of two dimensions, so that the copy to be written stays small."""
-    if isinstance(data, (SpooledPlanes, ComputedPlanes)):
-        return data.planes()
-    if data.ndim == 2:
-        return (data,)
-    return (plane for part in data for plane in _planes(part))
+#: Samples of a piece: its copy in the order of the file stays in the processor's cache.
+_PIECE = 1 << 16
 
 
-def _append_table(path: Path, extension: Extension) -> None:
-    """Add a table to a file.
+def _pieces(data: Any) -> Iterator[NDArray[Any]]:
+    """The array in pieces of some rows."""
+    planes = data.planes() if isinstance(data, (SpooledPlanes, ComputedPlanes)) else _planes(data)
+    for plane in planes:
+        pixels = np.asarray(plane)
+        step = max(1, _PIECE // max(1, pixels.shape[1]))
+        yield from (pixels[row : row + step] for row in range(0, pixels.shape[0], step))
+
+
+def _planes(data: NDArray[Any]) -> Iterable[NDArray[Any]]:
+    return (data,) if data.ndim == 2 else (plane for part in data for plane in _planes(part))
+
+
+def _write_table(stream: BinaryIO, extension: Extension) -> None:
+    """Write a table.
 
     The rows are given to the extension after it was made: who makes it from rows loads ``astropy.table``, which takes
     0.2 s (``astropy: astropy/io/fits/hdu/table.py``).
@@ -193,8 +209,7 @@ def _append_table(path: Path, extension: Extension) -> None:
     table.data = fits.FITS_rec.from_columns(fits.ColDefs(extension.data))
     content = BytesIO()
     fits.HDUList([fits.PrimaryHDU(), table]).writeto(content, output_verify="ignore")
-    with path.open("ab") as stream:
-        stream.write(content.getbuffer()[RECORD:])  # behind the primary header, which is one record
+    stream.write(content.getbuffer()[RECORD:])  # behind the primary header, which is one record
 
 
 def _add(header: fits.Header, cards: Iterable[tuple[str, Any, str]]) -> None:

@@ -18,7 +18,7 @@ from mirific.asdf_files import write_document
 from mirific.errors import BrokenWcs, InputError, NotMiriImaging, OutputError
 from mirific.exposure import Cubes, FlagProvenance, Image, Metadata, Mosaic, Ramp, StepRecord, Tree
 from mirific.io.drafts import draft_folder
-from mirific.io.embedded_asdf import asdf_metadata, asdf_wcs
+from mirific.io.embedded_asdf import EmbeddedAsdf
 from mirific.io.extensions import ASDF, FLAGSRC, HDRTAB, INT_TIMES, STEPS, flags_from, history_from
 from mirific.io.fits_reading import FitsFile, open_fits
 from mirific.io.fits_writing import (
@@ -100,7 +100,7 @@ def read_ramp(path: str | Path, overrides: dict[str, Any] | None = None) -> Ramp
 
 
 def _ramp(file: FitsFile, overrides: dict[str, Any] | None) -> Ramp:
-    meta = _metadata(file, _tree(file), overrides)
+    meta = _metadata(file, _tree(_embedded(file), file.path), overrides)
     meta = _with_assumed_filter(_check_miri_imaging(meta, file.path), file.path)
     raw = _raw(file)
     return Ramp(raw, _with_timing(meta, raw, file.path), file.table(INT_TIMES))
@@ -113,17 +113,18 @@ def _metadata(file: FitsFile, tree: Mapping[str, Any], overrides: dict[str, Any]
     return metadata_from(file.headers, tree, file.path).with_values({"filename": file.path.name, **given})
 
 
-def _tree(file: FitsFile) -> Mapping[str, Any]:
-    """Metadata of the ASDF extension, empty where there is none."""
+def _embedded(file: FitsFile) -> EmbeddedAsdf | None:
+    """The ASDF extension, None where there is none."""
     content = file.table(ASDF)
-    if content is None:
-        return {}
+    return None if content is None else EmbeddedAsdf(content.tobytes())
+
+
+def _tree(embedded: EmbeddedAsdf | None, path: Path) -> Mapping[str, Any]:
+    """Metadata of the ASDF extension, empty where there is none."""
     try:
-        return asdf_metadata(content.tobytes())
+        return {} if embedded is None else embedded.metadata()
     except ValueError as error:
-        raise InputError(
-            f"cannot be read ({str(error).splitlines()[0]})", where=file.path, todo="fetch it again"
-        ) from error
+        raise InputError(f"cannot be read ({str(error).splitlines()[0]})", where=path, todo="fetch it again") from error
 
 
 def _raw(file: FitsFile) -> RawRamp:
@@ -173,7 +174,7 @@ def read_metadata(path: str | Path) -> Metadata:
         If the file is missing or damaged.
     """
     file = open_fits(Path(path))
-    return _metadata(file, _tree(file), None)
+    return _metadata(file, _tree(_embedded(file), file.path), None)
 
 
 def read_image(path: str | Path, overrides: dict[str, Any] | None = None) -> Image:
@@ -220,14 +221,16 @@ def read(path: str | Path, overrides: dict[str, Any] | None = None) -> Ramp | Im
         return _ramp(file, overrides)
     if dimensions == 0:
         raise InputError("no SCI image", where=path, todo="give a JWST imaging product")
-    tree = _tree(file)
+    embedded = _embedded(file)
+    tree = _tree(embedded, file.path)
+    wcs = embedded.wcs() if embedded is not None and "wcs" in tree else None
     meta = _check_miri_imaging(_metadata(file, tree, overrides), file.path)
     if "WHT" in file:
         check_mosaic(file)
-        exposure: Image | Mosaic = _mosaic(file, meta, _wcs(file) if "wcs" in tree else None)
+        exposure: Image | Mosaic = _mosaic(file, meta, wcs)
     else:
         meta = check_image(file, meta)
-        exposure = _image(file, meta, _wcs(file) if "wcs" in tree else None)
+        exposure = _image(file, meta, wcs)
     _check_wcs(exposure, file.path)
     return exposure
 
@@ -288,12 +291,6 @@ def _pixels(file: FitsFile, name: str, dtype: type[np.generic]) -> NDArray[Any]:
     pixels = file.pixels(name, dtype)
     assert pixels is not None
     return pixels
-
-
-def _wcs(file: FitsFile) -> WCS | None:
-    """World coordinates; None where they are damaged."""
-    content = file.table(ASDF)
-    return None if content is None else asdf_wcs(content.tobytes())
 
 
 def _history(file: FitsFile) -> tuple[StepRecord, ...]:

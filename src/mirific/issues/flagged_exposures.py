@@ -6,10 +6,10 @@ can be counted in an exposure is counted while it is at hand; masks of many expo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,8 +115,16 @@ class FlaggedExposure:
         return np.asarray(ndimage.uniform_filter(self.usable.astype(np.float32), 17)[::4, ::4] > 0.9)
 
 
-def flagged_exposures(images: Sequence[Image]) -> tuple[tuple[FlaggedExposure, ...], Alignment]:
+def flagged_exposures(
+    images: Sequence[Image], mapping: Callable[..., Iterable[Any]] = map
+) -> tuple[tuple[FlaggedExposure, ...], Alignment]:
     """Bridge the flags of exposures of one filter, measure their alignment and take it out.
+
+    Parameters
+    ----------
+    images : sequence of Image
+    mapping : callable
+        Ordered map over the exposures.
 
     Raises
     ------
@@ -126,22 +134,20 @@ def flagged_exposures(images: Sequence[Image]) -> tuple[tuple[FlaggedExposure, .
     from mirific.measure.alignment.measurement import measure_alignment
     from mirific.measure.tangent_plane import plane_maps
 
-    surveys: list[Survey] = []
-    keep = getattr(images, "keep", tuple)
-    whole = keep(_bridged(image, surveys) for image in images)
-    alignment = measure_alignment(whole)
+    hold, keep = getattr(images, "hold", lambda image: image), getattr(images, "keep", tuple)
+
+    def mended(k: int) -> tuple[Image, Survey]:
+        image, survey = _mended(images[k])
+        return hold(image), survey
+
+    held, surveys = zip(*mapping(mended, range(len(images))), strict=True)
+    whole = keep(held)
+    alignment = measure_alignment(whole, mapping=mapping)
     members = []
     for k, plane in enumerate(plane_maps(whole)):
         east, north = pointing_error(alignment, k)
         members.append(FlaggedExposure(images, whole, k, plane.moved(-east, -north), surveys[k]))
     return tuple(members), alignment
-
-
-def _bridged(image: Image, surveys: list[Survey]) -> Image:
-    """Bridge the flags of an exposure, and note what was counted."""
-    mended, survey = _mended(image)
-    surveys.append(survey)
-    return mended
 
 
 def bridged(image: Image) -> Image:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -79,14 +79,14 @@ def _halves(subarray: Subarray, shape: tuple[int, int]) -> tuple[NDArray[np.bool
     return inside, ~inside
 
 
-def _backgrounds(members: Sequence[FlaggedExposure]) -> tuple[Background, ...]:
+def _backgrounds(members: Sequence[FlaggedExposure], mapping: Callable[..., Iterable[Any]]) -> tuple[Background, ...]:
     """Solve for the excess of each field from the differences of all pairs, in the least-squares sense."""
     from mirific.kernels.connected import linked
     from mirific.measure.matched_backgrounds import matched_differences
 
     images = members[0].bridged
     fields = _fields(images)
-    pairs = matched_differences(images, [member.plane for member in members], fields)
+    pairs = matched_differences(images, [member.plane for member in members], fields, mapping)
     if not pairs:
         return ()
     first, second = np.array([p.first for p in pairs]), np.array([p.second for p in pairs])
@@ -163,20 +163,22 @@ class Flagging:
         return tuple(sorted(chosen, key=lambda item: -abs(item.excess) / item.noise))
 
 
-def examine(images: Sequence[Image]) -> Flagging:
+def examine(images: Sequence[Image], mapping: Callable[..., Iterable[Any]] = map) -> Flagging:
     """Measure what outlier detection flagged, and why.
 
     Parameters
     ----------
     images : sequence of Image
         At least two exposures of one filter after outlier detection.
+    mapping : callable
+        Ordered map over the exposures.
 
     Raises
     ------
     BrokenWcs
         If an exposure has no usable world coordinates.
     """
-    members, alignment = flagged_exposures(images)
+    members, alignment = flagged_exposures(images, mapping)
     sources = common_sources(members)
     counted = tally(members, sources)
     blocks = [member.survey.blocks for member in members]
@@ -188,7 +190,7 @@ def examine(images: Sequence[Image]) -> Flagging:
         blocks_of=tuple(int(sizes.max(initial=0)) for sizes in blocks),
         block_pixels=percent(sum(int(sizes[sizes >= BLOCK].sum()) for sizes in blocks), counted.all_size.sum()),
         shift_of=tuple(pointing_error(alignment, k) for k in range(len(members))),
-        between_visits=0.0, backgrounds=_backgrounds(members), snr=SNR, scale=SCALE,
+        between_visits=0.0, backgrounds=_backgrounds(members, mapping), snr=SNR, scale=SCALE,
     )  # fmt: skip
     if _verdict(measured) == "fine":
         return measured

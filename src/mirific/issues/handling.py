@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from mirific.exposure import ImageSet
@@ -89,12 +89,15 @@ class LookBehind:
     findings : Findings
         Where it is told.
     observe : callable
+    map : callable
+        Ordered map, with which it is looked for in several exposures at a time.
     """
 
     step: Step[ImageSet]
     issue: Remedied
     findings: Findings
     observe: Observe
+    map: Callable[..., Iterable[Any]] = map
 
     @property
     def name(self) -> str:
@@ -103,14 +106,16 @@ class LookBehind:
 
     def run(self, exposure: ImageSet, references: References) -> ImageSet:
         """Return what the step made of the images, or the remedy."""
-        look = self.issue.issue.look
         images: ImageSet = self.step.run(exposure, references)
-        before = after = look(self.observe(images, "crf"))
+        before = after = self._look(images)
         if self.issue.remedy is not None and any(finding.present for finding in before):
             images = self.issue.remedy.run(exposure, references)
-            after = look(self.observe(images, "crf"))
+            after = self._look(images)
         self.findings.add(before, after)
         return images
+
+    def _look(self, images: ImageSet) -> tuple[Finding, ...]:
+        return self.issue.issue.look(replace(self.observe(images, "crf"), mapping=self.map))
 
 
 def handled(
@@ -150,6 +155,6 @@ def handled(
             result.append(LookAndMitigate(tuple(here), findings, observe, map))
         elif step.name == Place.IN_OUTLIERS.value:
             for item in here:
-                step = LookBehind(step, item, findings, observe)  # type: ignore[arg-type] # a step of images
+                step = LookBehind(step, item, findings, observe, map)  # type: ignore[arg-type] # a step of images
         result.append(step)
     return tuple(result)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -40,6 +40,8 @@ class Observation:
         Absolute catalogue, as the parameter ``abs_refcat`` of tweakreg takes it; empty for none.
     mosaic : Mosaic, optional
         Made of the exposures.
+    mapping : callable
+        Ordered map for what takes long exposure by exposure.
     """
 
     exposures: Sequence[Image | Mosaic]
@@ -49,6 +51,7 @@ class Observation:
     history: Sequence[Metadata] = ()
     catalogue: str = ""
     mosaic: Mosaic | None = None
+    mapping: Callable[..., Iterable[Any]] = map
 
     @classmethod
     def of(cls, images: ImageSet, level: str = "", **known: Any) -> Observation:
@@ -90,7 +93,7 @@ class Observation:
         from mirific.measure.alignment.measurement import measure_alignment
 
         self.check_wcs()
-        return measure_alignment(self.images)
+        return measure_alignment(self.images, mapping=self.mapping)
 
     def check_wcs(self) -> None:
         """Refuse exposures without world coordinates.

@@ -186,7 +186,7 @@ def look(observation: Observation) -> tuple[Finding, ...]:
     if len(names) < 2:
         return (ISSUE.not_judged(group, names, "one exposure: give all _crf files that were compared"),)
     observation.check_wcs()
-    flagging, unit = examine(images), images[0].unit
+    flagging, unit = examine(images, observation.mapping), images[0].unit
     present = flagging.verdict not in {"fine", "local"}
     by_cores = flagging.sources >= 3
     return (

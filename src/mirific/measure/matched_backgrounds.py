@@ -6,9 +6,10 @@ Each exposure can be cut into fields (imager, Lyot) that are compared on their o
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,10 @@ class Field:
 
 
 def matched_differences(
-    images: Sequence[Image], maps: Sequence[PlaneMap], fields: Sequence[Field]
+    images: Sequence[Image],
+    maps: Sequence[PlaneMap],
+    fields: Sequence[Field],
+    mapping: Callable[..., Iterable[Any]] = map,
 ) -> tuple[Difference, ...]:
     """Compare the backgrounds of all pairs of fields that share sky, without sources.
 
@@ -54,13 +58,14 @@ def matched_differences(
         One per image; errors of the pointing should be small against a cell of 8 pixels.
     fields : sequence of Field
         By exposure. Those of one exposure are not compared with each other, for they share no sky.
+    mapping : callable
+        Ordered map over the exposures.
     """
     step = CELL * maps[0].pixel_scale()
     i0, i1, j0, j1 = lattice_bounds(maps, step)
     bounds = (i0 - 1, i1 + 1, j0 - 1, j1 + 1)
-    cells = []
-    for exposure, own in groupby(fields, key=lambda field: field.exposure):
-        cells += _cells(images[exposure], maps[exposure], [field.mask for field in own], bounds, step)
+    masks = {k: [field.mask for field in own] for k, own in groupby(fields, key=lambda field: field.exposure)}
+    cells = [*chain.from_iterable(mapping(lambda k: _cells(images[k], maps[k], masks[k], bounds, step), masks))]
     pairs = (
         overlaps.difference(p, q, cells[p], cells[q])
         for p, q in overlaps.best_pairs(cells)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from mirific import io
 from mirific.exposure import DQ, Image
+from mirific.io.fits_reading import read_pixels
 from mirific.io.names import Name
 from mirific.issues import Finding
 from mirific.pipeline.mosaics import MosaicResult
@@ -138,12 +139,9 @@ def _bad_pixels(case: _Case) -> Comparison:
 
 def _truth_mask(case: _Case, effect: str, image: Image) -> NDArray[np.bool_]:
     """Pixels (ny, nx) that an effect changed in an exposure."""
-    from astropy.io import fits
-
     root = Name.parse(image.name).root
     names = {item["name"]: item["artifacts"].get(effect) for item in case.exposures()}
-    with fits.open(case.folder / names[root]) as hdus:
-        return np.asarray(hdus["MASK"].data).astype(bool)
+    return read_pixels(case.folder / names[root], "MASK").astype(bool)
 
 
 _COMPARED: Mapping[str, Callable[[_Case], Comparison]] = {

@@ -86,10 +86,10 @@ def run_plan(
         for source in plan.sources
     ]
     jobs, lost = _with_backgrounds(jobs, executor, workers)
-    if any(source.level != "uncal" for source in plan.sources):
+    if settings.to != "rate" and any(source.level != "uncal" for source in plan.sources):
+        load_in_background()
+    if settings.to == "i2d" or any(source.backgrounds for source in plan.sources):
         load_compiler()
-        if settings.to != "rate":
-            load_in_background()
     exposures: list[ExposureResult] = []
     set_aside = list(plan.set_aside)
     reduced = _reduced([job for job in jobs if job.source.root not in lost], executor, workers)

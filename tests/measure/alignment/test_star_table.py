@@ -176,6 +176,11 @@ REFUSED = {
     "FITS cut": None,
     "FITS of negative size": None,
     "FITS of many fields": None,
+    "FITS of many axes": None,
+    "FITS of many axes before": None,
+    "FITS of wide columns": None,
+    "FITS of columns without length": None,
+    "FITS of columns beyond the row": None,
 }  # fmt: skip
 
 
@@ -189,6 +194,18 @@ def _fits(kind: str, folder) -> bytes:
         return content[:4000]
     if kind == "FITS of negative size":
         return content.replace(b"NAXIS2  =                    4", b"NAXIS2  =             -9999999")
+    if kind == "FITS of many axes":
+        return content.replace(b"NAXIS   =                    2", b"NAXIS   =           5000000000")
+    if kind == "FITS of many axes before":
+        return content.replace(b"NAXIS   =                    0", b"NAXIS   =           5000000000")
+    if kind == "FITS of wide columns":
+        return content.replace(b"TFORM1  = 'D       '", b"TFORM1  = '9999999D'")
+    if kind == "FITS of columns without length":
+        return content.replace(b"TFORM1  = 'D       '", b"TFORM1  = 'PD(9)   '")
+    if kind == "FITS of columns beyond the row":
+        rows = fits.TableHDU.from_columns([fits.Column("RA", "F10.5", array=STARS.ra.deg)])
+        fits.HDUList([fits.PrimaryHDU(), rows]).writeto(folder / "x.fits")
+        return (folder / "x.fits").read_bytes().replace(b"TFORM1  = 'F10.5   '", b"TFORM1  = 'F99999.5'")
     return content.replace(b"TFIELDS =                    2", b"TFIELDS =           5000000000")
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,15 +103,18 @@ class MeasuredExposures:
         return max(total, 1.0)
 
 
-def measure_exposures(exposures: Sequence[Image | Mosaic], centre: tuple[float, float]) -> MeasuredExposures:
-    """Map and sources of every exposure."""
+def measure_exposures(
+    exposures: Sequence[Image | Mosaic], centre: tuple[float, float], mapping: Callable[..., Iterable[Any]] = map
+) -> MeasuredExposures:
+    """Map and sources of every exposure; ``mapping`` is an ordered map over them."""
     maps = plane_maps(exposures, centre)
-    sources, views, widths = [], [], []
-    for exposure in exposures:
+
+    def measured(k: int) -> tuple[Sources, NDArray[np.bool_], float]:
+        exposure = exposures[k]
         fwhm = psf_fwhm(exposure)
-        sources.append(find_sources(exposure))
-        views.append(_view(usable(exposure), fwhm))
-        widths.append(fwhm)
+        return find_sources(exposure), _view(usable(exposure), fwhm), fwhm
+
+    sources, views, widths = zip(*mapping(measured, range(len(exposures))), strict=True)
     of_sky = [found.select(~_on_detector(sources, maps, k, widths[k])) for k, found in enumerate(sources)]
     catalogs = tuple(_catalog(*each) for each in zip(of_sky, maps, widths, strict=True))
     scale = float(np.median([plane.pixel_scale() for plane in maps]))

@@ -8,7 +8,7 @@ one shift, and where the sources carry it one rotation, per group. An absolute c
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -185,6 +185,7 @@ def measure_alignment(
     rotate: bool = True,
     catalog: SkyCatalog | None = None,
     catalog_reach: float = 6.0,
+    mapping: Callable[..., Iterable[Any]] = map,
 ) -> Alignment:
     """Measure how the visits of a set of exposures lie to each other, and each exposure to its visit.
 
@@ -202,6 +203,8 @@ def measure_alignment(
         Absolute catalogue: it defines zero for the groups that share stars with it, directly or through others.
     catalog_reach : float
         Largest shift looked for against it, arcsec.
+    mapping : callable
+        Ordered map over the exposures.
 
     Raises
     ------
@@ -210,7 +213,7 @@ def measure_alignment(
     """
     groups = group_by_visit(exposures)
     centre = common_centre(exposures)
-    everything = measure_exposures(exposures, centre)
+    everything = measure_exposures(exposures, centre, mapping)
     compared = _compared(everything, groups, reach, tolerance)
     internal, pairs = compared.internal, compared.pairs
     sizes, edges = [len(group.members) for group in groups], [(p.first, p.second, p.shift) for p in pairs]

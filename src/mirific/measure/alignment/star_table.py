@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import logging
-import re
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from yaml import YAMLError
 
 from mirific.errors import InputError
+from mirific.fits_files import UNREADABLE, open_table, read_units
 
 if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
@@ -59,11 +59,8 @@ _CENTRES = ("sky_centroid", "skycoord", "coord", "coords", "position")
 #: Most bytes of a catalogue, unpacked: ten million stars of a hundred characters.
 _LARGEST = 2**30
 
-#: What the readers of ``astropy`` and what they call raise of files that are no tables.
-_UNREADABLE = (
-    OSError, EOFError, zlib.error, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError,
-    ArithmeticError, RecursionError, NotImplementedError, ImportError, YAMLError, ExpatError,
-)  # fmt: skip
+#: What the readers of ``astropy`` and what they call raise of files that are no tables, beside those of FITS.
+_UNREADABLE = (RecursionError, NotImplementedError, ImportError, YAMLError, ExpatError)
 
 _ADVICE = "give a table (ECSV, FITS, CSV, VOTable or text) with columns RA and DEC"
 
@@ -86,7 +83,7 @@ def read_stars(path: Path) -> Table:
     """
     content = _content(path)
     with _as_input_error(path):
-        table = _table(content)
+        table = _table(content, path)
         position = _positions(table, path)
     if not len(table):
         raise InputError("the table has no rows", where=path, todo=_ADVICE)
@@ -128,7 +125,6 @@ def numbers(table: Table, name: str, unit: str, where: object) -> _Floats | None
 def _as_input_error(where: object, what: str = "") -> Iterator[None]:
     """Turn what the readers raise into one line; what they warn of goes to the log."""
     from astropy.coordinates import BoundsError, ConvertError
-    from astropy.io.fits import VerifyError
 
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -136,7 +132,7 @@ def _as_input_error(where: object, what: str = "") -> Iterator[None]:
             yield
     except InputError:
         raise
-    except (*_UNREADABLE, BoundsError, ConvertError, VerifyError) as error:
+    except (*UNREADABLE, *_UNREADABLE, BoundsError, ConvertError) as error:
         said = (str(error).splitlines() or [""])[0][:200]
         kind = type(error).__name__
         raise InputError(f"{what or 'not a table '}({said or kind})", where=where, todo=_ADVICE) from error
@@ -168,13 +164,13 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _table(content: bytes) -> Table:
-    """Parse a table by what it begins with."""
+def _table(content: bytes, path: Path) -> Table:
+    """Parse the table in a file by what its content begins with."""
     from astropy.table import QTable, Table
 
     start = content.lstrip()[:200]
     if content.startswith(b"SIMPLE"):
-        return _first_in_fits(content)
+        return _first_in_fits(path)
     if start.startswith(b"<"):
         return Table.read(BytesIO(content), format="votable")
     if b"\0" in content[:65536]:
@@ -185,22 +181,14 @@ def _table(content: bytes) -> Table:
     return Table.read(lines, format="ascii", guess=True)
 
 
-#: Cards of FITS headers that no table has, and that would keep a reader busy: negative sizes, thousands of fields.
-_IMPOSSIBLE = re.compile(rb"(NAXIS\d{0,3} *= *-|TFIELDS *= *(-|\d{4,}))")
-
-
-def _first_in_fits(content: bytes) -> Table:
+def _first_in_fits(path: Path) -> Table:
     """The first table of a FITS file that has positions; else the first."""
-    from astropy.io import fits
     from astropy.table import Table
 
-    if _IMPOSSIBLE.search(content):
-        raise ValueError("damaged header")
-    with fits.open(BytesIO(content), lazy_load_hdus=False) as hdus:
-        tables = [hdu for hdu in hdus if isinstance(hdu, (fits.BinTableHDU, fits.TableHDU))]
-        if not tables:
-            raise ValueError("a FITS file without a table")
-        read = [Table.read(hdu, format="fits") for hdu in tables[:50]]
+    tables = [unit for unit in read_units(path) if unit.header.get("XTENSION") in {"BINTABLE", "TABLE"}]
+    if not tables:
+        raise ValueError("a FITS file without a table")
+    read = [Table.read(open_table(path, unit), format="fits") for unit in tables[:50]]
     return next((table for table in read if _pair(table, _EQUATORIAL + _GALACTIC)), read[0])
 
 
