@@ -820,6 +820,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the outcomes here")
     given = parser.parse_args()
     work = (given.work or Path(tempfile.mkdtemp(prefix="mirific-mutations-"))).resolve()
+    os.environ["XDG_CACHE_HOME"] = str(work / "user-cache")  # what is remembered of damaged caches is not for the user
     corpus = make_corpus(work / "good")
     kinds = tuple(given.kind or KINDS)
     if given.show is not None:

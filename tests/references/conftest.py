@@ -16,6 +16,13 @@ def cache(tmp_path_factory) -> Path:
     return build_cache(tmp_path_factory.mktemp("crds") / "cache", dark_groups=3)
 
 
+@pytest.fixture(autouse=True)
+def user_cache(tmp_path, monkeypatch) -> Path:
+    """Nothing is remembered from one test to the next."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
+    return tmp_path / "user-cache"
+
+
 @pytest.fixture
 def crds(cache, monkeypatch) -> Crds:
     """The real client on that cache; the environment is as before afterwards."""

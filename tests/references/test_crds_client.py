@@ -205,13 +205,14 @@ def test_empty_path_and_a_server_that_does_not_answer(bare, tmp_path, capfd):
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_is_expected_is_asked_for_at_once(crds, cache, monkeypatch):
+def test_what_is_expected_is_asked_for_at_once(crds, cache, user_cache, monkeypatch):
     """And comes as it does when it is asked for one by one."""
     meta, types, steps = exposure(), ("dark", "mask", "superbias"), ("detector1", "jump", "skymatch")
     alone = [crds.parameters(meta, step) for step in steps], crds.context(), crds.open(meta, types)
     asked = []
     put = ClientProcess.put
     monkeypatch.setattr(ClientProcess, "put", lambda self, q, **k: (asked.append(q), put(self, q, **k))[1])
+    shutil.rmtree(user_cache)
     hasty = Crds(path=cache)
     hasty.expect(meta, types, steps)
     assert ([hasty.parameters(meta, step) for step in steps], hasty.context(), hasty.open(meta, types)) == alone
@@ -249,10 +250,11 @@ def test_answers_come_to_those_who_asked(crds):
 @pytest.fixture
 def impatient(crds, monkeypatch, request):
     """A client of its own that is given up after two seconds, and stands up to what is done to it."""
-    monkeypatch.setattr(crds_process, "PATIENCE", 2.0)
     monkeypatch.setenv("CRDS_TEST", request.node.name)
     client = client_process(crds.environment())
-    assert client.ask("context", given=None) == CONTEXT
+    assert client.ask("context", given=None) == CONTEXT  # loading it takes longer
+    monkeypatch.setattr(crds_process, "PATIENCE", 2.0)
+    client._patience = 2.0
     yield client
     client.end()
 
@@ -298,7 +300,8 @@ def test_a_client_that_is_stopped_while_all_is_expected_of_it(crds, stopped):
         hasty.open(exposure(), ("gain",))
 
 
-def test_a_client_that_is_killed_while_it_is_asked_is_replaced(crds, impatient):
+def test_a_client_that_is_killed_while_it_is_asked_is_replaced(crds, impatient, monkeypatch):
+    monkeypatch.setattr(crds_process, "ClientProcess", lambda environment: ClientProcess(environment, 60.0))
     asked = Crds(path=crds._path)
     asked.environment()
     os.kill(impatient._process.pid, signal.SIGSTOP)

@@ -116,12 +116,18 @@ def run(inputs: tuple[Path, ...], dry_run: bool, quiet: bool, **given: Any) -> i
 
 
 def _start_crds(references: Path | None) -> None:
-    """Let the CRDS client get ready while the rest is imported; what is wrong with it, the run will say in its turn."""
+    """Let the CRDS client get ready while the rest is imported, unless it has answered by these rules before.
+
+    What is wrong with it, the run will say in its turn.
+    """
     from mirific.errors import MirificError
     from mirific.references.crds_process import client_process, crds_environment
+    from mirific.references.remembered import RememberedAnswers
 
     with contextlib.suppress(MirificError):
-        client_process(crds_environment(references))
+        changes = crds_environment(references)
+        if RememberedAnswers({**os.environ, **changes}).empty:
+            client_process(changes)
 
 
 @mirific.command()

@@ -1,8 +1,9 @@
 """The real CRDS: which reference and parameter files belong to an exposure, and where they are.
 
 The ``crds`` client is configured by the user's environment (CRDS_PATH, CRDS_SERVER_URL, CRDS_CONTEXT), or by the folder
-of an offline cache. It runs in a process of its own (:mod:`mirific.references.crds_process`); what goes wrong there
-comes as one error of ours.
+of an offline cache. It runs in a process of its own (:mod:`mirific.references.crds_process`), if there is something to
+ask that it has not answered before (:mod:`mirific.references.remembered`); what goes wrong there comes as one error
+of ours.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from mirific.errors import ReferenceMissing, ReferencesUnavailable
 from mirific.exposure import Metadata
 from mirific.references.crds_process import NO_SERVER, Refused, Silent, client_process, crds_environment
 from mirific.references.files import ReferenceFile, Window, window_of
+from mirific.references.remembered import Answer, RememberedAnswers
 
 __all__ = ["Crds"]
 
@@ -58,6 +60,7 @@ class Crds:
         self._environment: dict[str, str] | None = None
         self._path = None if path is None else Path(path).absolute()
         self._known: tuple[Metadata, _Facts] | None = None
+        self._remembered: RememberedAnswers | None = None
         self._chosen: dict[_Facts, dict[str, str]] = {}
         self._expected: dict[_Facts, Callable[[], Any]] = {}
         self._opened: dict[tuple[str, Window], ReferenceFile] = {}
@@ -67,7 +70,14 @@ class Crds:
         return f"Crds(context={self._given!r}, path={self._path and str(self._path)!r})"
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_known": None, "_chosen": {}, "_expected": {}, "_opened": {}, "_paths": {}}
+        own: dict[str, Any] = {"_chosen": {}, "_expected": {}, "_opened": {}, "_paths": {}}
+        return {**vars(self), "_known": None, "_remembered": None, **own}
+
+    def _answers(self) -> RememberedAnswers:
+        """What the client answered before, by the rules that are in force as this is asked first."""
+        if self._remembered is None:
+            self._remembered = RememberedAnswers({**os.environ, **self.environment()}, self._given)
+        return self._remembered
 
     def activate(self) -> None:
         """Point this process's environment at the given cache, for official steps, which choose by themselves.
@@ -110,7 +120,7 @@ class Crds:
             If no client answers; so do all that ask.
         """
         if self._context is None:
-            self._context = str(self._ask("the context", "context"))
+            self._context = self._answers().context or str(self._ask("the context", "context"))
         return self._context
 
     def expect(self, meta: Mapping[str, Any], types: tuple[str, ...], steps: tuple[str, ...]) -> None:
@@ -132,7 +142,7 @@ class Crds:
         """
         facts = self._facts(meta)
         kinds = dict.fromkeys((*types, *(kind for step in steps for kind in _parameter_kinds(step))))
-        new = [kind for kind in kinds if kind not in self._chosen.get(facts, {})]
+        new = [kind for kind in kinds if kind not in self._choices(facts)]
         if new and facts not in self._expected:
             client = client_process(self.environment())
             with contextlib.suppress(Silent):  # who wants it asks another client
@@ -150,7 +160,7 @@ class Crds:
 
     def _collect(self, facts: _Facts) -> dict[str, str]:
         """Names of what was chosen so far for exposures with these facts; what is expected is waited for."""
-        chosen = self._chosen.setdefault(facts, {})
+        chosen = self._choices(facts)
         answer = self._expected.pop(facts, None)
         if answer is not None:
             # What is refused here is asked for again, one by one, by those who want it; of another client where this
@@ -162,7 +172,21 @@ class Crds:
                     {found["names"][kind]: path for kind, path in found["paths"].items() if os.path.isfile(path)}
                 )
                 self._context = self._context or str(found["context"])
+                self._remember(facts)
         return chosen
+
+    def _choices(self, facts: _Facts) -> dict[str, str]:
+        """Names that are known for exposures with these facts: of this run, or of earlier ones."""
+        if facts not in self._chosen:
+            known = self._answers().of(facts)
+            self._chosen[facts] = known.names
+            self._paths.update(known.paths)
+        return self._chosen[facts]
+
+    def _remember(self, facts: _Facts) -> None:
+        names = self._chosen[facts]
+        paths = {name: self._paths[name] for name in names.values() if name in self._paths}
+        self._answers().keep(facts, Answer(names, paths))
 
     def open(self, meta: Mapping[str, Any], types: tuple[str, ...]) -> dict[str, ReferenceFile | None]:
         """Open the best references of these types for an exposure.
@@ -192,7 +216,7 @@ class Crds:
                 raise _no_match(kind, meta)
         wanted = {kind: name for kind, name in names.items() if name.upper() != _NOT_APPLICABLE}
         window = window_of(meta)
-        paths = self._fetched(wanted)
+        paths = self._fetched(wanted, meta)
         return {kind: self._file(paths[kind], window) if kind in paths else None for kind in types}
 
     def parameters(self, meta: Mapping[str, Any], step: str) -> dict[str, Any]:
@@ -223,7 +247,7 @@ class Crds:
         name = self._recommended(meta, (kind,)).get(kind, _NOT_APPLICABLE)
         if name.upper().startswith("NOT FOUND"):
             return {}
-        file = self._file(self._fetched({kind: name})[kind], window_of(meta))
+        file = self._file(self._fetched({kind: name}, meta)[kind], window_of(meta))
         tree = file.plain_tree()
         steps = tree.get("steps", [])
         entries = [tree, *steps] if isinstance(steps, list) else [None]
@@ -239,14 +263,16 @@ class Crds:
 
     def _recommended(self, meta: Mapping[str, Any], types: tuple[str, ...]) -> dict[str, str]:
         """Names of the best references; ``NOT FOUND ...`` where there is none."""
-        chosen = self._collect(self._facts(meta))
+        facts = self._facts(meta)
+        chosen = self._collect(facts)
         new = tuple(kind for kind in types if kind not in chosen)
         if new:
             found = self._ask(", ".join(new), "recommend", parameters=_asked(meta), types=new)
             chosen.update({kind: found.get(kind, _NOT_APPLICABLE) for kind in new})
+            self._remember(facts)
         return {kind: chosen[kind] for kind in types}
 
-    def _fetched(self, names: Mapping[str, str]) -> dict[str, str]:
+    def _fetched(self, names: Mapping[str, str], meta: Mapping[str, Any]) -> dict[str, str]:
         """Paths of files in the cache; what is not there yet is fetched from the server."""
         if not names:
             return {}
@@ -260,6 +286,8 @@ class Crds:
                     todo="check CRDS_SERVER_URL and the network, or the references of the cache",
                 )
             self._paths[new[kind]] = path
+        if new:
+            self._remember(self._facts(meta))
         return {kind: self._paths[name] for kind, name in names.items()}
 
     def _ask(self, what: str, question: str, **arguments: Any) -> Any:

@@ -42,7 +42,6 @@ __all__ = [
     "client_process",
     "crds_environment",
     "end_clients",
-    "load_client",
 ]
 
 #: A server name that tells the client not to try (``crds: crds/client/proxy.py``).
@@ -336,42 +335,6 @@ def choose(given: str | None, parameters: dict[str, Any], types: list[str]) -> d
 #: What can be asked.
 ANSWERS: dict[str, Callable[..., Any]] = {"context": context, "recommend": recommend, "fetch": fetch, "choose": choose}
 
-#: What the client imports for other things than to choose and fetch files: to make and certify them, to convert dates
-#: that are objects of ``astropy``. It would take three quarters of its time until the first answer.
-_NOT_NEEDED = (
-    "asdf.tags.core",
-    "astropy.time",
-    "crds.bestrefs",
-    "crds.certify",
-    "crds.core.cmdline",
-    "crds.io.factory",
-    "crds.io.fits",
-    "crds.io.geis",
-    "crds.misc.check_archive",
-    "crds.misc.datalvl",
-    "crds.misc.query_affected",
-    "crds.misc.sql",
-    "crds.misc.uniqname",
-    "crds.refactoring.checksum",
-    "crds.refactoring.newcontext",
-    "crds.refactoring.refactor",
-    "crds.refactoring.refactor2",
-    "packaging.requirements",
-    "stdatamodels.exceptions",
-)
-
-
-def load_client() -> None:
-    """Import ``crds`` with what the answers need of it; the rest of it comes when it is used."""
-    from mirific.references.later import loaded_later
-
-    with loaded_later(_NOT_NEEDED):
-        import crds.data_file
-        import crds.jwst.locate
-
-    assert crds.jwst.locate
-    assert crds.data_file
-
 
 def answer_questions() -> None:
     """Answer the questions that come in, until no more can come."""
@@ -381,8 +344,10 @@ def answer_questions() -> None:
     threading.Thread(target=_live, args=(replies,), daemon=True).start()
     import logging
 
-    load_client()
+    import crds
     from crds.client import api
+
+    assert crds  # with all that choosing takes
 
     logging.getLogger("CRDS").setLevel(logging.CRITICAL + 1)
     if not os.environ.get("CRDS_SERVER_URL"):
