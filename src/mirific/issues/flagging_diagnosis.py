@@ -82,6 +82,7 @@ def _halves(subarray: Subarray, shape: tuple[int, int]) -> tuple[NDArray[np.bool
 def _backgrounds(members: Sequence[FlaggedExposure], mapping: Callable[..., Iterable[Any]]) -> tuple[Background, ...]:
     """Solve for the excess of each field from the differences of all pairs, in the least-squares sense."""
     from mirific.kernels.connected import linked
+    from mirific.measure.least_squares import fitted, pair_design
     from mirific.measure.matched_backgrounds import matched_differences
 
     images = members[0].bridged
@@ -92,14 +93,11 @@ def _backgrounds(members: Sequence[FlaggedExposure], mapping: Callable[..., Iter
     first, second = np.array([p.first for p in pairs]), np.array([p.second for p in pairs])
     known = np.array([members[field.exposure].level for field in fields])
     value = np.array([p.value for p in pairs]) - known[first] + known[second]
-    error = np.array([p.error for p in pairs])
-    design = np.zeros((len(pairs), len(fields)))
-    design[np.arange(len(pairs)), first], design[np.arange(len(pairs)), second] = 1.0, -1.0
-    inverse = np.linalg.pinv((design / error[:, None]).T @ (design / error[:, None]))
-    excess = inverse @ (design.T @ (value / error**2))
+    fit = fitted(pair_design(first, second, len(fields)), value, [p.error for p in pairs])
+    excess = fit.values
     component = linked(first, second, len(fields))
-    excess -= np.array([np.median(excess[component == c]) for c in component])
-    sigma = np.sqrt(np.diag(inverse))
+    excess = excess - np.array([np.median(excess[component == c]) for c in component])
+    sigma = np.sqrt(np.diag(fit.covariance))
     return tuple(
         Background(field.exposure, field.name, float(excess[p]), float(sigma[p]), members[field.exposure].survey.noise)
         for p, field in enumerate(fields)

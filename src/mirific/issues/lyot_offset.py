@@ -238,6 +238,7 @@ def measure_on_common_sky(images: Sequence[Image], references: Sequence[float]) 
     (step, error) or None
         None where no Lyot and imager share sky, as in a single tile with small dithers.
     """
+    from mirific.measure.least_squares import fitted
     from mirific.measure.matched_backgrounds import Field, matched_differences
     from mirific.measure.tangent_plane import plane_maps
 
@@ -258,14 +259,11 @@ def measure_on_common_sky(images: Sequence[Image], references: Sequence[float]) 
         for index, sign in ((pair.first, 1.0), (pair.second, -1.0)):
             row[1 + fields[index].exposure] += sign
             row[0] += sign * references[fields[index].exposure] / 100.0 if fields[index].name == "Lyot" else 0.0
-    error = np.array([pair.error for pair in pairs])
-    inverse = np.linalg.pinv((design / error[:, None]).T @ (design / error[:, None]))
-    solution = inverse @ (design.T @ (np.array([pair.value for pair in pairs]) / error**2))
-    misfit = (np.array([pair.value for pair in pairs]) - design @ solution) / error
-    spread = max(1.0, float(np.mean(misfit**2)))
+    fit = fitted(design, [pair.value for pair in pairs], [pair.error for pair in pairs])
+    spread = max(1.0, float(np.mean(fit.pull**2)))
     # the same few patches of sky enter many pairs: their number is that of the exposures, not of the pairs
     repeats = max(1.0, len(across) / len(images))
-    return float(solution[0]), float(np.sqrt(inverse[0, 0] * spread * repeats))
+    return float(fit.values[0]), float(np.sqrt(fit.covariance[0, 0] * spread * repeats))
 
 
 @dataclass(frozen=True)

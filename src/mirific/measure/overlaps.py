@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mirific.kernels.connected import linked
+from mirific.measure.least_squares import fitted, pair_design, without_the_worst
+
 __all__ = ["CELL", "Difference", "Levels", "best_pairs", "cells", "difference", "on_lattice", "solve"]
 
 _Floats = NDArray[np.float64]
@@ -200,8 +203,7 @@ def _median_and_scatter(values: _Floats) -> tuple[float, float]:
 def solve(pairs: Sequence[Difference], number: int, rounds: int = 10) -> Levels:
     """Find the levels of ``number`` fields from their differences, by least squares.
 
-    Differences that contradict the others by more than twice their errors, or the usual misfit, lose weight with the
-    square of their misfit (iteratively reweighted least squares: Holland & Welsch 1977, Comm. Stat. A6, 813). The
+    Differences that contradict the others lose weight (:func:`~mirific.measure.least_squares.without_the_worst`). The
     errors are enlarged by as much as the misfits are larger than expected.
     """
     first, second = (np.array([getattr(p, name) for p in pairs], dtype=int) for name in ("first", "second"))
@@ -209,31 +211,16 @@ def solve(pairs: Sequence[Difference], number: int, rounds: int = 10) -> Levels:
     component = _components(first, second, number)
     if not len(pairs):
         return Levels(np.zeros(number), np.full(number, np.nan), component)
-    design = np.zeros((len(pairs), number))
-    design[np.arange(len(pairs)), first], design[np.arange(len(pairs)), second] = 1.0, -1.0
-    trust = np.ones(len(pairs))
-    for _ in range(rounds):
-        weight = trust / error**2
-        inverse = np.linalg.pinv(design.T @ (weight[:, None] * design), rcond=1e-12, hermitian=True)
-        level = inverse @ (design.T @ (weight * value))
-        pull = np.abs(value - design @ level) / error
-        free = len(pairs) - ((component >= 0).sum() - component.max() - 1)
-        spread = max(1.0, float(np.sqrt((trust * pull**2).sum() / free))) if free > 0 else 1.0
-        trust = np.maximum(1.0, pull / (2.0 * max(1.0, 1.4826 * float(np.median(pull))))) ** -2.0
-    errors = np.where(component >= 0, np.sqrt(np.maximum(np.diag(inverse), 0.0)) * spread, np.nan)
-    return Levels(level, errors, component)
+    fit = fitted(pair_design(first, second, number), value, error, without_the_worst, rounds)
+    free = len(pairs) - ((component >= 0).sum() - component.max() - 1)
+    spread = max(1.0, float(np.sqrt((fit.trust * fit.pull**2).sum() / free))) if free > 0 else 1.0
+    errors = np.where(component >= 0, np.sqrt(np.maximum(np.diag(fit.covariance), 0.0)) * spread, np.nan)
+    return Levels(fit.values, errors, component)
 
 
 def _components(first: NDArray[np.intp], second: NDArray[np.intp], number: int) -> NDArray[np.intp]:
     """Number the connected fields; -1 for those without a partner."""
-    label = np.arange(number)
-    while True:
-        lower = label.copy()
-        np.minimum.at(lower, first, label[second])
-        np.minimum.at(lower, second, label[first])
-        if (lower == label).all():
-            break
-        label = lower
+    label = linked(first, second, number)
     paired = np.isin(np.arange(number), np.concatenate([first, second]))
     numbers = np.full(number, -1, dtype=np.intp)
     numbers[paired] = np.unique(label[paired], return_inverse=True)[1]

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mirific.kernels.connected import linked
 from mirific.measure.alignment.registration import Shift
+from mirific.measure.least_squares import fitted, huber, pair_design
 
 __all__ = ["Solution", "solve_shifts", "turned"]
 
@@ -95,10 +97,8 @@ def solve_shifts(
 
 
 def _components(number: int, edges: Sequence[_Edge]) -> NDArray[np.intp]:
-    component = np.arange(number)
-    for a, b, _ in edges:
-        component[component == component[b]] = component[a]
-    return component
+    first, second = np.array([edge[:2] for edge in edges], dtype=np.intp).reshape(-1, 2).T
+    return np.asarray(linked(first, second, number), dtype=np.intp)
 
 
 def _solved(number: int, edges: Sequence[_Edge], value: _Floats, sigma: _Floats) -> tuple[_Floats, _Floats]:
@@ -106,20 +106,14 @@ def _solved(number: int, edges: Sequence[_Edge], value: _Floats, sigma: _Floats)
 
     The covariance grows where the pairs disagree by more than their errors.
     """
-    design = np.zeros((len(edges), number))
-    for row, (a, b, _) in enumerate(edges):
-        design[row, a], design[row, b] = -1.0, 1.0
-    weight, solution = np.ones(len(edges)), np.zeros(number)
-    covariance: _Floats = np.zeros((number, number))
-    for _ in range(10 if len(edges) else 0):
-        scaled = design * (weight / sigma)[:, None]
-        covariance = np.asarray(np.linalg.pinv(scaled.T @ scaled, rcond=1e-10, hermitian=True), dtype=float)
-        solution = covariance @ (scaled.T @ (value * weight / sigma))
-        pull = np.abs(value - design @ solution) / sigma
-        weight = np.sqrt(np.minimum(1.0, 4.0 / np.maximum(pull, 1e-9)))
-    freedom = len(edges) - np.linalg.matrix_rank(design) if len(edges) else 0
-    chi2 = float(((weight * (value - design @ solution) / sigma) ** 2).sum()) / freedom if freedom > 0 else 0.0
-    return solution, covariance * max(1.0, chi2)
+    if not len(edges):
+        return np.zeros(number), np.zeros((number, number))
+    first, second = np.array([edge[:2] for edge in edges], dtype=np.intp).T
+    design = pair_design(second, first, number)
+    fit = fitted(design, value, sigma, huber)
+    freedom = len(edges) - np.linalg.matrix_rank(design)
+    chi2 = float((huber(fit.pull) * fit.pull**2).sum()) / freedom if freedom > 0 else 0.0
+    return fit.values, fit.covariance * max(1.0, chi2)
 
 
 def _references(
@@ -172,11 +166,11 @@ def _rotations(
         return np.zeros(len(size)), np.full(len(size), np.nan)
     value = np.array([shift.rotation for *_, shift in measured])
     sigma = np.array([shift.rotation_error for *_, shift in measured])
-    linked = _components(len(size), measured)
+    turning = _components(len(size), measured)
     judges = [k for members in reference for k in members]
-    zeros = tuple(tuple(k for k in judges if linked[k] == name) for name in np.unique(linked[judges]))
-    known = np.isin(linked, linked[judges]) & np.array([np.count_nonzero(linked == name) > 1 for name in linked])
-    rotation, error = _against(*_solved(len(size), measured, value, sigma), linked, zeros, size)
+    zeros = tuple(tuple(k for k in judges if turning[k] == name) for name in np.unique(turning[judges]))
+    known = np.isin(turning, turning[judges]) & np.array([np.count_nonzero(turning == name) > 1 for name in turning])
+    rotation, error = _against(*_solved(len(size), measured, value, sigma), turning, zeros, size)
     corner = radius * np.abs(rotation)
     carried = known & (radius * error < _CORNER_ERROR) & (corner > _SMALLEST_AT_CORNER)
     carried &= np.abs(rotation) > _SIGNIFICANT_ROTATION * error
