@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -48,6 +49,16 @@ def test_files_in_fits_are_opened_by_those_who_do_not_believe_their_headers():
         and re.search(r"astropy\.io(\.fits| import .*\bfits\b)", path.read_text(encoding="utf-8"))
     ]
     assert not believers
+
+
+def test_one_name_is_one_thing():
+    names = [
+        node.name
+        for path in SOURCES
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef)
+    ]
+    assert [name for name, times in Counter(names).items() if times > 1] == []
 
 
 @pytest.mark.parametrize("name", ["utils", "helpers", "misc", "common"])

@@ -183,7 +183,7 @@ def test_columns_have_their_medians(seed, background):
     image[rng.random(image.shape) < 0.1] = np.nan
     scene = rng.random(image.shape) < rng.random()
     scene[:, 3] = False
-    found = frames.fit_frame(image, scene, frames.Background(None, 0.0))
+    found = frames.fit_frame(image, scene, frames.BackgroundMethod(None, 0.0))
     usable = scene & ~np.isnan(image)
     if found is None:
         assert not usable.any()
@@ -209,7 +209,8 @@ def test_scatter_of_the_lower_half_is_that_of_astropy(seed, size, rounds):
 
 def test_a_frame_without_background_stays_as_it_is():
     assert (
-        frames.fit_frame(np.ones((4, 4), np.float32), np.zeros((4, 4), bool), frames.Background("median", 2.0)) is None
+        frames.fit_frame(np.ones((4, 4), np.float32), np.zeros((4, 4), bool), frames.BackgroundMethod("median", 2.0))
+        is None
     )
     data = np.arange(2 * 3 * 4, dtype=np.float32).reshape(1, 2, 3, 4) ** 2
     before = data.copy()

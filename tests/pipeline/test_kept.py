@@ -10,7 +10,7 @@ import pytest
 
 from mirific.errors import InputError
 from mirific.exposure import StepRecord
-from mirific.issues import Chart, Evidence, Finding, Picture, Rows
+from mirific.issues import Chart, Evidence, EvidenceTable, Finding, Picture
 from mirific.pipeline.exposures import ExposureJob, ExposureResult
 from mirific.pipeline.kept import clear_stale, digest, find_kept, keep, state_of
 from mirific.pipeline.mosaics import MosaicJob, MosaicResult
@@ -104,7 +104,7 @@ def test_only_the_dark_that_the_user_names_may_be_replaced(tmp_path):
 def test_findings_come_back_with_all_that_is_drawn(tmp_path):
     picture = Picture("map", "of it", np.arange(12.0, dtype=np.float32).reshape(3, 4), mask=np.eye(3, 4, dtype=bool))
     chart = Chart("steps", "of all", (1.0, float("nan")), (2.0, np.float64(3.0)), "x", "y", levels={"limit": 1.0})
-    evidence = Evidence((picture,), (chart,), (Rows("table", ("a",), ((np.float32(0.1),),)),), {"mean": 1.0})
+    evidence = Evidence((picture,), (chart,), (EvidenceTable("table", ("a",), ((np.float32(0.1),),)),), {"mean": 1.0})
     findings = tuple(Finding("scar", "", name, (name,), True, value=1.0, evidence=evidence) for name in "ab")
     product = tmp_path / "m_i2d.fits"
     product.write_bytes(b"mosaic")

@@ -12,7 +12,7 @@ import pytest
 from mirific.errors import InputError
 from mirific.execute import memory
 from mirific.execute.memory import Room
-from mirific.io.peek import Pointing
+from mirific.io.peek import StatedPointing
 from mirific.pipeline import room
 from mirific.pipeline.plan import MosaicPlan, Plan, Source
 from mirific.pipeline.room import check_room, mosaic_shape
@@ -26,19 +26,19 @@ def resampled(**values) -> Settings:
 
 
 def test_one_exposure_makes_a_mosaic_of_its_size():
-    assert mosaic_shape([Pointing(10.0, 20.0, 30.0, FRAME)], Settings()) == pytest.approx(FRAME)
+    assert mosaic_shape([StatedPointing(10.0, 20.0, 30.0, FRAME)], Settings()) == pytest.approx(FRAME)
 
 
 @pytest.mark.parametrize(("rotation", "shape"), [(0.0, (1024, 1032 + 545.45)), (90.0, (1024 + 545.45, 1032))])
 def test_two_exposures_make_the_box_around_them(rotation, shape):
     """A minute of arc east at 60 degrees, which is two of right ascension: 545.45 pixels of 0.11 arcsec."""
-    pair = [Pointing(10.0, 60.0, rotation, FRAME), Pointing(10.0 + 2 / 60, 60.0, rotation, FRAME)]
+    pair = [StatedPointing(10.0, 60.0, rotation, FRAME), StatedPointing(10.0 + 2 / 60, 60.0, rotation, FRAME)]
     assert mosaic_shape(pair, Settings()) == pytest.approx(shape, abs=0.5)
     assert mosaic_shape(pair, resampled(rotation=0.0)) == pytest.approx((1024, 1577.45), abs=0.5)
 
 
 def test_the_parameters_of_the_grid_count():
-    pair = [Pointing(359.99, 0.0, 0.0, FRAME), Pointing(0.01, 0.0, 0.0, FRAME)]
+    pair = [StatedPointing(359.99, 0.0, 0.0, FRAME), StatedPointing(0.01, 0.0, 0.0, FRAME)]
     ny, nx = mosaic_shape(pair, Settings())
     assert nx == pytest.approx(1032 + 72 / 0.11, abs=0.5)
     assert mosaic_shape(pair, resampled(pixel_scale_ratio="0.5")) == pytest.approx((2 * ny, 2 * nx))
@@ -49,20 +49,20 @@ def test_the_parameters_of_the_grid_count():
 
 def test_opposite_sides_of_the_sky_make_no_mosaic():
     for dec in (0.0, 1.0, -10.0):
-        pair = [Pointing(0.0, 10.0, 0.0, FRAME), Pointing(180.0, dec, 0.0, FRAME)]
+        pair = [StatedPointing(0.0, 10.0, 0.0, FRAME), StatedPointing(180.0, dec, 0.0, FRAME)]
         shape = mosaic_shape(pair, Settings())
         assert shape is not None
         assert max(shape) > 1e7
 
 
 def test_headers_that_do_not_say_are_no_reason():
-    assert mosaic_shape([Pointing(0.0, 0.0, 0.0, FRAME), None], Settings()) is None
+    assert mosaic_shape([StatedPointing(0.0, 0.0, 0.0, FRAME), None], Settings()) is None
     assert mosaic_shape([], Settings()) is None
 
 
 @pytest.fixture
 def plan(monkeypatch) -> Plan:
-    places = {"a": Pointing(0.0, 0.0, 0.0, FRAME), "b": Pointing(0.5, 0.0, 0.0, FRAME)}
+    places = {"a": StatedPointing(0.0, 0.0, 0.0, FRAME), "b": StatedPointing(0.5, 0.0, 0.0, FRAME)}
     monkeypatch.setattr(room, "pointing", lambda path: places[path.name])
     return Plan(tuple(Source(name, Path(name), "cal", "F770W") for name in places), (MosaicPlan("m", ("a", "b")),))
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from mirific import report
-from mirific.issues import Chart, Evidence, Finding, Picture, Rows
-from mirific.report.results import Comparison, FlagCount, Product, Results, StepRow
+from mirific.issues import Chart, Evidence, EvidenceTable, Finding, Picture
+from mirific.report.results import Comparison, FlagCount, ProductEntry, Results, StepRow
 
 VOID = {"meta", "br", "img", "link", "input", "hr"}
 
@@ -52,7 +52,7 @@ def results():
         charts=(
             Chart("steps", "per exposure", (1, 2), (3.0, 4.0), "exposure", "MJy/sr", (0.1, 0.2), levels={"none": 0.0}),
         ),
-        tables=(Rows("pixels", ("x", "y"), ((1, 2), (3, 4))),),
+        tables=(EvidenceTable("pixels", ("x", "y"), ((1, 2), (3, 4))),),
     )
     found = Finding(
         "lyot-offset",
@@ -78,7 +78,7 @@ def results():
         findings=(found, absent, unseen),
         left=(after,),
         inputs=("a_cal.fits", "b_cal.fits"),
-        products=(Product("m_i2d.fits", "mosaic"),),
+        products=(ProductEntry("m_i2d.fits", "mosaic"),),
         pictures=(Picture("F770W", "2 exposures", image, "MJy/sr"),),
         steps=(StepRow("a", "photom", "COMPLETE", 0.1, {"skip": False}, {"photom": "p.fits"}),),
         flags=(FlagCount("a", "jump", "JUMP_DET", 7, 0.1),),
@@ -188,7 +188,7 @@ HOSTILE = "a\x1b[2J\x07\x9b31m\u202egpj\n[bold red]x[/] :boom: <script>alert(1)<
 def hostile(results):
     from dataclasses import replace
 
-    table = Rows(HOSTILE, (HOSTILE,), ((HOSTILE,),))
+    table = EvidenceTable(HOSTILE, (HOSTILE,), ((HOSTILE,),))
     chart = Chart(
         HOSTILE, HOSTILE, (1.0, 2.0), (3.0, 4.0), HOSTILE, HOSTILE, labels=(HOSTILE,) * 2, levels={HOSTILE: 3.5}
     )
@@ -208,7 +208,7 @@ def hostile(results):
         findings=(finding, replace(finding, present=None)),
         left=(finding,),
         inputs=(HOSTILE,),
-        products=(Product(HOSTILE, HOSTILE, HOSTILE),),
+        products=(ProductEntry(HOSTILE, HOSTILE, HOSTILE),),
         pictures=(picture,),
         steps=(StepRow(HOSTILE, HOSTILE, HOSTILE, 0.1, {HOSTILE: HOSTILE}, {HOSTILE: HOSTILE}, HOSTILE),),
         flags=(FlagCount(HOSTILE, HOSTILE, HOSTILE, 7, 0.1),),

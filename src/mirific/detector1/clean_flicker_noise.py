@@ -228,7 +228,7 @@ class CleanFlickerNoise(BandStep):
         from mirific.detector1 import clean_flicker_noise_frames as frames
 
         method = None if self.by_median else self.background_method
-        background = frames.Background(method, self.n_sigma, self._box())
+        background = frames.BackgroundMethod(method, self.n_sigma, self._box())
         kept = constants.frames(self.by_median)
         nints, count, _, nx = kept.shape
         scene = constants.scene

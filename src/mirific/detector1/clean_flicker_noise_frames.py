@@ -16,7 +16,7 @@ from mirific.asdf_files import finish_loading
 from mirific.detector1 import clean_flicker_noise_kernels as kernels
 from mirific.kernels.clipping import clipped_sorted
 
-__all__ = ["Background", "Fitted", "fit_frame", "show_background", "surroundings"]
+__all__ = ["BackgroundMethod", "Fitted", "fit_frame", "show_background", "surroundings"]
 
 #: Clipping level and number of rounds of all statistics (``jwst: clean_flicker_noise/background_level.py``).
 _LIMIT, _ROUNDS = 3.0, 5
@@ -29,7 +29,7 @@ _Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Background:
+class BackgroundMethod:
     """How the background of a frame is found.
 
     Parameters
@@ -65,7 +65,7 @@ class Fitted:
     uneven: NDArray[np.floating] | None = None
 
 
-def fit_frame(image: _Image, scene: _Mask, background: Background) -> Fitted | None:
+def fit_frame(image: _Image, scene: _Mask, background: BackgroundMethod) -> Fitted | None:
     """Fit background and stripes.
 
     Parameters
@@ -74,7 +74,7 @@ def fit_frame(image: _Image, scene: _Mask, background: Background) -> Fitted | N
         DN; NaN where a sample is unusable.
     scene : bool array, shape (ny, nx)
         Pixels that show the background.
-    background : Background
+    background : BackgroundMethod
 
     Returns
     -------

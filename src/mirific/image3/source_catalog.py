@@ -94,7 +94,7 @@ class SourceCatalog(Step[Mosaic]):
     def _catalogued(self, mosaic: Mosaic, apertures: Apertures, vega: np.float32) -> Mosaic | NotApplicable:
         """Segment and measure in Jy per pixel."""
         from mirific.image3.segmentation import Deblending, segmented
-        from mirific.image3.source_table import Scene, source_table
+        from mirific.image3.source_table import CatalogScene, source_table
 
         jansky = np.float32(1e6 * float(mosaic.meta["photometry.pixelarea_steradians"]))
         data, error = mosaic.data * jansky, mosaic.err * jansky
@@ -112,7 +112,7 @@ class SourceCatalog(Step[Mosaic]):
         reference = (float(mosaic.meta["wcsinfo.crpix1"]) - 1.0, float(mosaic.meta["wcsinfo.crpix2"]) - 1.0)
         limits = (self.ci1_star_threshold, self.ci2_star_threshold)
         edge = 1.5 if self.parity else 0.5
-        scene = Scene(data, error, mosaic.wcs, reference, self.kernel_fwhm, apertures, float(vega), limits, edge)
+        scene = CatalogScene(data, error, mosaic.wcs, reference, self.kernel_fwhm, apertures, float(vega), limits, edge)
         table = source_table(scene, found)
         table.meta.update(_provenance(apertures, vega))
         return replace(mosaic, catalog=table, segmentation=found.labels)

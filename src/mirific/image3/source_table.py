@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from astropy.table import QTable
     from gwcs import WCS
 
-__all__ = ["Apertures", "Scene", "source_table"]
+__all__ = ["Apertures", "CatalogScene", "source_table"]
 
 _Floats = NDArray[np.float64]
 
@@ -71,7 +71,7 @@ class Apertures:
 
 
 @dataclass(frozen=True)
-class Scene:
+class CatalogScene:
     """What sources are measured in.
 
     Parameters
@@ -103,7 +103,7 @@ class Scene:
     upper_edge: float = 0.5
 
 
-def source_table(scene: Scene, segments: Segmentation) -> QTable:
+def source_table(scene: CatalogScene, segments: Segmentation) -> QTable:
     """Measure the sources.
 
     Returns
@@ -143,14 +143,14 @@ def _format(name: str) -> str:
     return ".6f" if "mag" in name or name in small | {"sky_orientation"} else ""
 
 
-def _positions(scene: Scene, x: _Floats, y: _Floats) -> Iterator[Column]:
+def _positions(scene: CatalogScene, x: _Floats, y: _Floats) -> Iterator[Column]:
     yield Column("label", np.arange(1, x.size + 1, dtype=np.int32), "Unique source identification label number")
     yield Column("xcentroid", x, "X pixel value of the source centroid (0 indexed)")
     yield Column("ycentroid", y, "Y pixel value of the source centroid (0 indexed)")
     yield Column("sky_centroid", _sky(scene, x, y), "ICRS Sky coordinate of the source centroid")
 
 
-def _sky(scene: Scene, x: Any, y: Any) -> SkyCoord:
+def _sky(scene: CatalogScene, x: Any, y: Any) -> SkyCoord:
     """Places on the sky, ICRS; NaN outside of the mosaic."""
     from astropy.coordinates import SkyCoord
 
@@ -168,7 +168,7 @@ def _magnitudes(flux: Any, error: Any) -> tuple[_Floats, _Floats]:
 # ------------------------------------------------------------------------------------------------ apertures
 
 
-def _photometry(scene: Scene, x: _Floats, y: _Floats) -> Iterator[Column]:
+def _photometry(scene: CatalogScene, x: _Floats, y: _Floats) -> Iterator[Column]:
     """Fluxes and magnitudes in the apertures, and the total ones."""
     rings = annulus_levels(scene.data, x, y, float(scene.apertures.inner), float(scene.apertures.outer))
     text = "The local background value calculated as the sigma-clipped median value in the background annulus aperture"
@@ -192,7 +192,7 @@ def _photometry(scene: Scene, x: _Floats, y: _Floats) -> Iterator[Column]:
     yield Column("is_extended", extended, "Flag indicating whether the source is extended")
 
 
-def _fluxes(scene: Scene, x: _Floats, y: _Floats, level: _Floats) -> list[tuple[_Floats, _Floats]]:
+def _fluxes(scene: CatalogScene, x: _Floats, y: _Floats, level: _Floats) -> list[tuple[_Floats, _Floats]]:
     """Flux and error in each aperture (exact overlap with the pixels), less the local background."""
     import sep
 
@@ -206,7 +206,7 @@ def _fluxes(scene: Scene, x: _Floats, y: _Floats, level: _Floats) -> list[tuple[
     return measured
 
 
-def _of_kind(scene: Scene, fluxes: list[tuple[_Floats, _Floats]], kind: str, label: str) -> Iterator[Column]:
+def _of_kind(scene: CatalogScene, fluxes: list[tuple[_Floats, _Floats]], kind: str, label: str) -> Iterator[Column]:
     """Columns of fluxes, AB or Vega magnitudes in each aperture and in total."""
     percent = scene.apertures.percent
     names = [*(f"aper{p}_{kind}" for p in percent), f"aper_total_{kind}"]
@@ -232,7 +232,7 @@ def _of_kind(scene: Scene, fluxes: list[tuple[_Floats, _Floats]], kind: str, lab
 # --------------------------------------------------------------------------------------------------- shapes
 
 
-def _shapes(scene: Scene, x: _Floats, y: _Floats) -> Iterator[Column]:
+def _shapes(scene: CatalogScene, x: _Floats, y: _Floats) -> Iterator[Column]:
     """Shapes of DAOFIND, and the nearest neighbours."""
     shapes = shapes_of_peaks(scene.data, x, y, *_zero_sum_kernel(scene.fwhm * _SIGMA))
     yield Column("sharpness", shapes[:, 0], "The DAOFind source sharpness statistic")
@@ -270,7 +270,7 @@ def _neighbours(x: _Floats, y: _Floats) -> tuple[NDArray[np.int32], _Floats]:
 # ------------------------------------------------------------------------------------------------- segments
 
 
-def _isophotal(scene: Scene, sums: _Floats) -> Iterator[Column]:
+def _isophotal(scene: CatalogScene, sums: _Floats) -> Iterator[Column]:
     flux, error = sums[:, 0], np.sqrt(sums[:, 1])
     magnitude, spread = _magnitudes(flux, error)
     yield Column("isophotal_flux", flux, "Isophotal flux", "Jy")
@@ -282,7 +282,7 @@ def _isophotal(scene: Scene, sums: _Floats) -> Iterator[Column]:
     yield Column("isophotal_area", sums[:, 2], "Isophotal area", "pix2")
 
 
-def _moments(scene: Scene, sums: _Floats) -> Iterator[Column]:
+def _moments(scene: CatalogScene, sums: _Floats) -> Iterator[Column]:
     """The ellipse of the second moments."""
     xx, xy, yy = _covariance(sums)
     middle, half = 0.5 * (xx + yy), np.hypot(0.5 * (xx - yy), xy)
@@ -315,7 +315,7 @@ def _covariance(sums: _Floats) -> tuple[_Floats, _Floats, _Floats]:
     return xx, xy, yy
 
 
-def _north(scene: Scene) -> float:
+def _north(scene: CatalogScene) -> float:
     """Angle from the x axis to north at the reference pixel, degrees."""
     x, y = scene.reference
     ra, dec = scene.wcs(x, y, with_bounding_box=False)
@@ -323,7 +323,7 @@ def _north(scene: Scene) -> float:
     return float(np.degrees(np.arctan2(there[1] - y, there[0] - x)))
 
 
-def _boxes(scene: Scene, boxes: NDArray[np.int64]) -> Iterator[Column]:
+def _boxes(scene: CatalogScene, boxes: NDArray[np.int64]) -> Iterator[Column]:
     """Corners of the bounding boxes on the sky."""
     x = {"l": boxes[:, 0] - 0.5, "r": boxes[:, 1] + scene.upper_edge}
     y = {"l": boxes[:, 2] - 0.5, "u": boxes[:, 3] + scene.upper_edge}

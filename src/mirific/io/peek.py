@@ -13,7 +13,7 @@ from mirific.errors import InputError, NotMiriImaging
 from mirific.io.fits_reading import open_fits
 from mirific.io.requirements import possible
 
-__all__ = ["LEVELS", "Peek", "Pointing", "not_miri_imaging", "peek", "pointing"]
+__all__ = ["LEVELS", "Peek", "StatedPointing", "not_miri_imaging", "peek", "pointing"]
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ def peek(path: Path, metadata: Mapping[str, Any] | None = None) -> Peek:
 
 
 @dataclass(frozen=True)
-class Pointing:
+class StatedPointing:
     """Where an exposure is on the sky, by its header.
 
     Parameters
@@ -134,7 +134,7 @@ class Pointing:
     shape: tuple[int, int]
 
 
-def pointing(path: Path) -> Pointing | None:
+def pointing(path: Path) -> StatedPointing | None:
     """Read where an exposure points to; None if its header does not say, its target moves, or the file is compressed.
 
     Raises
@@ -151,7 +151,7 @@ def pointing(path: Path) -> Pointing | None:
     if len(values) < len(cards) or file.headers["PRIMARY"].get("TARGTYPE") == "MOVING":
         return None
     ra, dec, roll, yangle, parity = values
-    return Pointing(ra, dec, roll - parity * yangle, (file.shape("SCI")[-2], file.shape("SCI")[-1]))
+    return StatedPointing(ra, dec, roll - parity * yangle, (file.shape("SCI")[-2], file.shape("SCI")[-1]))
 
 
 def not_miri_imaging(telescope: Any, instrument: Any, detector: Any, kind: Any) -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mirific.issues.catalogue import explain, issue
     from mirific.issues.diagnosis import diagnose
-    from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
+    from mirific.issues.finding import Chart, Evidence, EvidenceTable, Finding, Picture
     from mirific.issues.known_issue import Explanation, Issue
     from mirific.issues.registry import ISSUES
 
@@ -29,11 +29,11 @@ __all__ = [
     "SLUGS",
     "Chart",
     "Evidence",
+    "EvidenceTable",
     "Explanation",
     "Finding",
     "Issue",
     "Picture",
-    "Rows",
     "diagnose",
     "explain",
     "issue",
@@ -61,7 +61,7 @@ _HOME = {
     "Evidence": "finding",
     "Finding": "finding",
     "Picture": "finding",
-    "Rows": "finding",
+    "EvidenceTable": "finding",
     "Explanation": "known_issue",
     "Issue": "known_issue",
     "ISSUES": "registry",

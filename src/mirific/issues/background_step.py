@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Fit", "Levels", "fitted", "inflation", "too_few", "without_strays"]
+__all__ = ["LocalLevels", "StepFit", "fitted", "inflation", "too_few", "without_strays"]
 
 _Floats = NDArray[np.float64]
 _Mask = NDArray[np.bool_]
@@ -24,7 +24,7 @@ _SIDE, _GAP = 272, 82
 
 
 @dataclass(frozen=True)
-class Levels:
+class LocalLevels:
     """Local backgrounds in boxes of two fields.
 
     Parameters
@@ -43,17 +43,17 @@ class Levels:
     error: _Floats
     lyot: _Mask
 
-    def select(self, keep: _Mask) -> Levels:
+    def select(self, keep: _Mask) -> LocalLevels:
         """Return those for which ``keep`` is True."""
-        return Levels(self.x[keep], self.y[keep], self.level[keep], self.error[keep], self.lyot[keep])
+        return LocalLevels(self.x[keep], self.y[keep], self.level[keep], self.error[keep], self.lyot[keep])
 
 
-def too_few(levels: Levels) -> bool:
+def too_few(levels: LocalLevels) -> bool:
     """Whether there are fewer than 6 boxes of the Lyot or 24 of the other field."""
     return bool(levels.lyot.sum() < 6 or (~levels.lyot).sum() < 24)
 
 
-def without_strays(levels: Levels) -> Levels:
+def without_strays(levels: LocalLevels) -> LocalLevels:
     """Leave out boxes that stray by more than 6 robust standard deviations from a plane with a step."""
     from mirific.measure.local_background import robust_scatter
 
@@ -70,7 +70,7 @@ def without_strays(levels: Levels) -> Levels:
     return levels.select(keep)
 
 
-def _design(levels: Levels) -> _Floats:
+def _design(levels: LocalLevels) -> _Floats:
     """Columns of the trend: step in the Lyot, constant, gradient along x and y."""
     return np.column_stack(
         [levels.lyot.astype(float), np.ones(levels.x.size), (levels.x - 600.0) / 500.0, (levels.y - 512.0) / 500.0]
@@ -78,7 +78,7 @@ def _design(levels: Levels) -> _Floats:
 
 
 @dataclass(frozen=True)
-class Fit:
+class StepFit:
     """What was fitted to the levels.
 
     Parameters
@@ -98,7 +98,7 @@ class Fit:
     strength: float
 
 
-def fitted(levels: Levels) -> Fit:
+def fitted(levels: LocalLevels) -> StepFit:
     """Fit the trend to the levels.
 
     Universal kriging (Matheron 1969): generalised least squares of the trend, the covariance of the levels being
@@ -117,10 +117,10 @@ def fitted(levels: Levels) -> Fit:
     error = float(np.sqrt((weight * (square + (step - mean) ** 2)).sum()))
     wander = float(np.sqrt((weight * np.array(_STRENGTHS) * scale).sum() * np.mean(noise**2)))
     length, strength = np.unravel_index(int(np.argmax(likelihood)), likelihood.shape)
-    return Fit(mean, error, wander, _LENGTHS[length], float(_STRENGTHS[strength]))
+    return StepFit(mean, error, wander, _LENGTHS[length], float(_STRENGTHS[strength]))
 
 
-def _correlation(levels: Levels, length: float) -> _Floats:
+def _correlation(levels: LocalLevels, length: float) -> _Floats:
     """Covariance of the wandering at strength 1, in units of the noise of either box; shape (n, n)."""
     distance = np.hypot(levels.x[:, None] - levels.x, levels.y[:, None] - levels.y)
     scale = np.mean(levels.error**2) / np.outer(levels.error, levels.error)
@@ -144,7 +144,7 @@ def _solved(design: _Floats, data: _Floats, variance: _Floats) -> tuple[Any, Any
     return trend[..., 0, 0], np.linalg.inv(normal)[..., 0, 0] * scale, likelihood, scale
 
 
-def inflation(levels: Levels, fit: Fit, box: int) -> float:
+def inflation(levels: LocalLevels, fit: StepFit, box: int) -> float:
     """Factor by which errors are too small, at least 1: from windows within the imager, whose step is zero.
 
     Each window is as large as the Lyot and as far from the rest. The factor is the largest step over its error, with
@@ -152,8 +152,8 @@ def inflation(levels: Levels, fit: Fit, box: int) -> float:
 
     Parameters
     ----------
-    levels : Levels
-    fit : Fit
+    levels : LocalLevels
+    fit : StepFit
     box : int
         Side of the boxes of the imager, pixels.
     """
@@ -168,7 +168,7 @@ def inflation(levels: Levels, fit: Fit, box: int) -> float:
     return max(1.0, float(np.abs(pulls).max()) / 1.5) if pulls else 1.0
 
 
-def _pull(levels: Levels, fit: Fit) -> float:
+def _pull(levels: LocalLevels, fit: StepFit) -> float:
     """Step over its error, with the covariance of a fit."""
     covariance = np.eye(levels.x.size) + fit.strength * _correlation(levels, fit.length)
     root = np.linalg.cholesky(covariance)

@@ -41,7 +41,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.exposure import DQ, Image, ImageSet
-from mirific.issues.finding import Evidence, Finding, Picture, Rows
+from mirific.issues.finding import Evidence, EvidenceTable, Finding, Picture
 from mirific.issues.known_issue import Issue, Place
 from mirific.issues.observation import Observation
 from mirific.measure.detector_stack import DetectorStack, stack_in_detector_frame, window_of
@@ -382,7 +382,7 @@ def _evidence(bad: BadPixels) -> Evidence:
         np.clip(bad.significance, -30.0, 30.0), "times the scatter", "diverging", bad.in_columns,
         tuple((float(x[k]), float(y[k])) for k in order[:400]),
     )  # fmt: skip
-    table = Rows("New bad pixels (0-based)", ("x", "y", "kind", "excess", "significance (sigma)"), rows)
+    table = EvidenceTable("New bad pixels (0-based)", ("x", "y", "kind", "excess", "significance (sigma)"), rows)
     columns = ", ".join(map(str, bad.columns)) or "none"
     return Evidence((picture,), (), (table,), {"bad columns (0-based)": columns, "flagged before (pixels)": bad.known})
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["SEVERITIES", "Chart", "Evidence", "Finding", "Picture", "Rows"]
+__all__ = ["SEVERITIES", "Chart", "Evidence", "EvidenceTable", "Finding", "Picture"]
 
 #: How much an issue that is present matters; "none" when absent, "unknown" when it was not looked for.
 SEVERITIES = ("unknown", "none", "minor", "moderate", "severe")
@@ -89,7 +89,7 @@ class Chart:
 
 
 @dataclass(frozen=True)
-class Rows:
+class EvidenceTable:
     """A small table: column names (with units) and rows of values."""
 
     title: str
@@ -103,7 +103,7 @@ class Evidence:
 
     pictures: tuple[Picture, ...] = ()
     charts: tuple[Chart, ...] = ()
-    tables: tuple[Rows, ...] = ()
+    tables: tuple[EvidenceTable, ...] = ()
     values: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -18,9 +18,9 @@ from mirific.issues.outlier_thresholds import SCALE, SNR, proposed
 from mirific.issues.source_cores import BLOCK, common_sources, flags_between_visits, percent, tally
 
 if TYPE_CHECKING:
-    from mirific.measure.matched_backgrounds import Field
+    from mirific.measure.matched_backgrounds import DetectorField
 
-__all__ = ["TOO_MANY_BETWEEN", "TOO_MANY_CORES", "TOO_MANY_PIXELS", "Background", "Flagging", "examine"]
+__all__ = ["TOO_MANY_BETWEEN", "TOO_MANY_CORES", "TOO_MANY_PIXELS", "FieldExcess", "Flagging", "examine"]
 
 #: Overflagged from these on: percent of core pixels, percent of all pixels, and significance against the sky's rate.
 TOO_MANY_CORES, TOO_MANY_PIXELS, _SIGNIFICANT = 1.5, 2.0, 5.0
@@ -33,7 +33,7 @@ _MISMATCH, _MISMATCH_SIGMA = 1.0, 5.0
 
 
 @dataclass(frozen=True)
-class Background:
+class FieldExcess:
     """The background of one field of one exposure against those of the others at the same places.
 
     Parameters
@@ -58,16 +58,16 @@ class Background:
         return abs(self.excess) > _MISMATCH * self.noise and abs(self.excess) > _MISMATCH_SIGMA * self.error
 
 
-def _fields(images: Sequence[Image]) -> tuple[Field, ...]:
+def _fields(images: Sequence[Image]) -> tuple[DetectorField, ...]:
     """The fields of all exposures whose backgrounds may differ."""
-    from mirific.measure.matched_backgrounds import Field
+    from mirific.measure.matched_backgrounds import DetectorField
 
     fields = []
     for k, image in enumerate(images):
         lyot, imager = _halves(subarray_of(image.meta), image.data.shape[-2:])
-        fields.append(Field(k, "imager", imager))
+        fields.append(DetectorField(k, "imager", imager))
         if lyot.any():
-            fields.append(Field(k, "Lyot", lyot))
+            fields.append(DetectorField(k, "Lyot", lyot))
     return tuple(fields)
 
 
@@ -79,7 +79,7 @@ def _halves(subarray: Subarray, shape: tuple[int, int]) -> tuple[NDArray[np.bool
     return inside, ~inside
 
 
-def _backgrounds(members: Sequence[FlaggedExposure], mapping: Callable[..., Iterable[Any]]) -> tuple[Background, ...]:
+def _backgrounds(members: Sequence[FlaggedExposure], mapping: Callable[..., Iterable[Any]]) -> tuple[FieldExcess, ...]:
     """Solve for the excess of each field from the differences of all pairs, in the least-squares sense."""
     from mirific.kernels.connected import linked
     from mirific.measure.least_squares import fitted, pair_design
@@ -99,7 +99,7 @@ def _backgrounds(members: Sequence[FlaggedExposure], mapping: Callable[..., Iter
     excess = excess - np.array([np.median(excess[component == c]) for c in component])
     sigma = np.sqrt(np.diag(fit.covariance))
     return tuple(
-        Background(field.exposure, field.name, float(excess[p]), float(sigma[p]), members[field.exposure].survey.noise)
+        FieldExcess(field.exposure, field.name, float(excess[p]), float(sigma[p]), members[field.exposure].survey.noise)
         for p, field in enumerate(fields)
         if p in first or p in second
     )
@@ -129,7 +129,7 @@ class Flagging:
         Significant pointing error of each exposure, east and north, arcsec.
     between_visits : float
         How much more is flagged where visits overlap than where one visit is compared with itself, in sigma.
-    backgrounds : tuple of Background
+    backgrounds : tuple of FieldExcess
     snr, scale : tuple of float
         Thresholds (first and second) that the cores call for.
     """
@@ -145,7 +145,7 @@ class Flagging:
     block_pixels: float
     shift_of: tuple[tuple[float, float], ...]
     between_visits: float
-    backgrounds: tuple[Background, ...]
+    backgrounds: tuple[FieldExcess, ...]
     snr: tuple[float, ...]
     scale: tuple[float, ...]
 
@@ -155,7 +155,7 @@ class Flagging:
         return max((float(np.hypot(*shift)) for shift in self.shift_of), default=0.0)
 
     @property
-    def mismatched(self) -> tuple[Background, ...]:
+    def mismatched(self) -> tuple[FieldExcess, ...]:
         """Backgrounds from which outlier detection suffers, worst first."""
         chosen = [item for item in self.backgrounds if item.matters]
         return tuple(sorted(chosen, key=lambda item: -abs(item.excess) / item.noise))

@@ -47,8 +47,8 @@ from mirific.exposure import DQ, Image, ImageSet
 from mirific.instrument import regions
 from mirific.instrument.filters import FILTERS, Filter
 from mirific.instrument.subarrays import Subarray, subarray_of
-from mirific.issues.background_step import Levels, fitted, inflation, too_few, without_strays
-from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
+from mirific.issues.background_step import LocalLevels, fitted, inflation, too_few, without_strays
+from mirific.issues.finding import Chart, Evidence, EvidenceTable, Finding, Picture
 from mirific.issues.known_issue import Issue, Place
 from mirific.issues.observation import Observation
 from mirific.measure.blank_sky import sources, unusable, wings
@@ -151,14 +151,14 @@ def _window(field: _Mask) -> tuple[_Mask, tuple[slice, slice]]:
     return ~field[window], window
 
 
-def _levels(image: Image) -> Levels:
+def _levels(image: Image) -> LocalLevels:
     """Measure the local backgrounds of both fields."""
     lyot, imager = (
         _levels_within(image, outside, window, side)
         for (outside, window), side in zip(_fields_of(subarray_of(image.meta)), (_LYOT_BOX, _IMAGER_BOX), strict=True)
     )
     x, y, level, error = np.concatenate([lyot, imager]).T
-    return Levels(x, y, level, error, np.arange(x.size) < len(lyot))
+    return LocalLevels(x, y, level, error, np.arange(x.size) < len(lyot))
 
 
 def _levels_within(image: Image, outside: _Mask, window: tuple[slice, slice], side: int) -> _Floats:
@@ -239,14 +239,14 @@ def measure_on_common_sky(images: Sequence[Image], references: Sequence[float]) 
         None where no Lyot and imager share sky, as in a single tile with small dithers.
     """
     from mirific.measure.least_squares import fitted
-    from mirific.measure.matched_backgrounds import Field, matched_differences
+    from mirific.measure.matched_backgrounds import DetectorField, matched_differences
     from mirific.measure.tangent_plane import plane_maps
 
     if len(images) < 2 or any(image.wcs is None for image in images):
         return None
     lyot, imager = _clear_fields()
     fields = [
-        Field(k, name, regions.cut(mask, image.meta))
+        DetectorField(k, name, regions.cut(mask, image.meta))
         for k, image in enumerate(images)
         for name, mask in (("Lyot", lyot), ("imager", imager))
     ]
@@ -482,7 +482,7 @@ def _evidence_of_set(
     )
     unit = images[0].unit
     columns = ("exposure", f"imager ({unit})", f"step ({unit})", f"error ({unit})", "step (%)")
-    return Evidence(charts=(chart,), tables=(Rows("Steps", columns, rows),))
+    return Evidence(charts=(chart,), tables=(EvidenceTable("Steps", columns, rows),))
 
 
 def _pictures(image: Image) -> tuple[Picture, ...]:

@@ -50,7 +50,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mirific.exposure import Image, ImageSet
-from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
+from mirific.issues.finding import Chart, Evidence, EvidenceTable, Finding, Picture
 from mirific.issues.flagged_exposures import bridged, flagged_by_outlier_detection, flagged_exposures
 from mirific.issues.flagging_diagnosis import TOO_MANY_BETWEEN, TOO_MANY_CORES, TOO_MANY_PIXELS, Flagging, examine
 from mirific.issues.known_issue import Issue, Place
@@ -299,7 +299,7 @@ def _evidence(flagging: Flagging, images: Sequence[Image], names: Sequence[str])
     return Evidence((_picture(images[worst], names[worst]),), charts, (_table(flagging, names, unit),), values)
 
 
-def _table(flagging: Flagging, names: Sequence[str], unit: str) -> Rows:
+def _table(flagging: Flagging, names: Sequence[str], unit: str) -> EvidenceTable:
     """What was measured, exposure by exposure."""
     columns = (
         "exposure", "cores flagged (%)", "pixels flagged (%)", "largest block (pixels)", "shift east (arcsec)",
@@ -311,7 +311,7 @@ def _table(flagging: Flagging, names: Sequence[str], unit: str) -> Rows:
          round(flagging.shift_of[k][0], 3), round(flagging.shift_of[k][1], 3), excess.get(k, ""))
         for k, name in enumerate(names)
     )  # fmt: skip
-    return Rows("Flags, shifts and backgrounds", columns, rows)
+    return EvidenceTable("Flags, shifts and backgrounds", columns, rows)
 
 
 def _picture(image: Image, name: str) -> Picture:

@@ -45,7 +45,7 @@ import numpy as np
 
 from mirific.exposure import Image, ImageSet
 from mirific.image3.assign_mtwcs import target_moves
-from mirific.issues.finding import Chart, Evidence, Finding, Picture, Rows
+from mirific.issues.finding import Chart, Evidence, EvidenceTable, Finding, Picture
 from mirific.issues.known_issue import Issue, Place
 from mirific.issues.observation import Observation
 from mirific.measure.alignment.measurement import Alignment, Displacement, measure_alignment, without_displacement
@@ -235,7 +235,7 @@ def _evidence(alignment: Alignment) -> Evidence:
         "visit", "against it", "from", "east (arcsec)", "north (arcsec)", "error (arcsec)", "sources or blocks",
         "significance (sigma)",
     )  # fmt: skip
-    table = Rows("Pairwise shifts", columns, tuple(rows))
+    table = EvidenceTable("Pairwise shifts", columns, tuple(rows))
     return Evidence(charts=(chart,) if known else (), tables=(table,) if rows else ())
 
 

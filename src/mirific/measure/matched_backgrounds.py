@@ -20,13 +20,13 @@ from mirific.measure.blank_sky import unusable
 from mirific.measure.overlaps import CELL, Difference
 from mirific.measure.tangent_plane import PlaneMap, lattice_bounds
 
-__all__ = ["Difference", "Field", "matched_differences"]
+__all__ = ["DetectorField", "Difference", "matched_differences"]
 
 _Mask = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Field:
+class DetectorField:
     """A part of an exposure whose background is one.
 
     Parameters
@@ -46,7 +46,7 @@ class Field:
 def matched_differences(
     images: Sequence[Image],
     maps: Sequence[PlaneMap],
-    fields: Sequence[Field],
+    fields: Sequence[DetectorField],
     mapping: Callable[..., Iterable[Any]] = map,
 ) -> tuple[Difference, ...]:
     """Compare the backgrounds of all pairs of fields that share sky, without sources.
@@ -56,7 +56,7 @@ def matched_differences(
     images : sequence of Image
     maps : sequence of PlaneMap
         One per image; errors of the pointing should be small against a cell of 8 pixels.
-    fields : sequence of Field
+    fields : sequence of DetectorField
         By exposure. Those of one exposure are not compared with each other, for they share no sky.
     mapping : callable
         Ordered map over the exposures.

@@ -24,7 +24,7 @@ from mirific.step import NotApplicable, param
 if TYPE_CHECKING:
     from astropy.table import Table
 
-__all__ = ["Fit", "OfficialTweakReg", "align"]
+__all__ = ["OfficialTweakReg", "WcsFit", "align"]
 
 
 log = logging.getLogger(__name__)
@@ -105,7 +105,7 @@ class OfficialTweakReg(SetStep):
             return NotApplicable(fits)
         return exposure.with_images(self._fitted(*pair) for pair in zip(exposure.images, fits, strict=True))
 
-    def _fitted(self, image: Image, fit: Fit) -> Image:
+    def _fitted(self, image: Image, fit: WcsFit) -> Image:
         """Give the image its corrected coordinates and its status."""
         if fit.status.startswith("REFERENCE"):
             return outcome(image, self.name, "COMPLETE", "reference of the others")
@@ -124,7 +124,7 @@ def _check_separation(separation: float, tolerance: float) -> None:
         )
 
 
-class Fit:
+class WcsFit:
     """What tweakwcs made of one exposure.
 
     Parameters
@@ -142,7 +142,7 @@ class Fit:
         return self.status.partition(":")[2].strip() or self.status
 
 
-def align(images: Sequence[Image], step: OfficialTweakReg) -> tuple[Fit, ...] | str:
+def align(images: Sequence[Image], step: OfficialTweakReg) -> tuple[WcsFit, ...] | str:
     """Align exposures with each other, and all as one body with an absolute catalogue.
 
     Parameters
@@ -153,7 +153,7 @@ def align(images: Sequence[Image], step: OfficialTweakReg) -> tuple[Fit, ...] | 
 
     Returns
     -------
-    tuple of Fit, or str
+    tuple of WcsFit, or str
         Why none was aligned: one exposure that would move too far cancels the alignment of all, as in
         ``stcal: tweakreg/tweakreg.py``.
     """
@@ -163,7 +163,7 @@ def align(images: Sequence[Image], step: OfficialTweakReg) -> tuple[Fit, ...] | 
         refused = _align_absolute(correctors, images, step)
     if refused:
         return refused
-    return tuple(Fit(corrector) for corrector in correctors)
+    return tuple(WcsFit(corrector) for corrector in correctors)
 
 
 def _stars(image: Image, step: OfficialTweakReg) -> Table:

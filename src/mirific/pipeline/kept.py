@@ -21,7 +21,7 @@ from mirific.exposure import StepRecord
 from mirific.io.drafts import clear_drafts
 from mirific.io.ownership import HIDDEN, software
 from mirific.io.values import as_read, read_values, write_values
-from mirific.issues import Chart, Evidence, Finding, Picture, Rows
+from mirific.issues import Chart, Evidence, EvidenceTable, Finding, Picture
 from mirific.pipeline.plan import SetAside
 from mirific.pipeline.settings import Settings
 from mirific.report import FlagCount
@@ -29,7 +29,7 @@ from mirific.report import FlagCount
 __all__ = ["clear_leftovers", "clear_stale", "digest", "find_kept", "keep", "state_of"]
 
 #: What results are made of.
-_KINDS = (StepRecord, FlagCount, Finding, Evidence, Picture, Chart, Rows, SetAside)
+_KINDS = (StepRecord, FlagCount, Finding, Evidence, Picture, Chart, EvidenceTable, SetAside)
 
 log = logging.getLogger(__name__)
 

@@ -190,7 +190,7 @@ class _Absent(InputError):
 
 
 @dataclass(frozen=True)
-class _Collected:
+class _Gathered:
     """What there is to look at: files, and whether the user named them; associations, the same; what is wrong."""
 
     files: dict[Path, bool]
@@ -198,9 +198,9 @@ class _Collected:
     refusals: dict[Path, MirificError]
 
 
-def _collect(inputs: list[Path], output: Path | None) -> _Collected:
+def _collect(inputs: list[Path], output: Path | None) -> _Gathered:
     """Expand folders and associations to the files to look at, each once."""
-    collected = _Collected({}, [], {})
+    collected = _Gathered({}, [], {})
     places: dict[tuple[str, str], Path] = {}
     tables: dict[str, bool] = {}
 
@@ -303,7 +303,7 @@ class _Exposures:
     refusals: dict[Path, MirificError]
 
 
-def _look(collected: _Collected, metadata: Mapping[str, Any] | None, progress: Callable[[str], None]) -> _Exposures:
+def _look(collected: _Gathered, metadata: Mapping[str, Any] | None, progress: Callable[[str], None]) -> _Exposures:
     """Look at all files; of each exposure choose the one to start from."""
     refusals = dict(collected.refusals)
     levels: dict[str, dict[str, list[Peek]]] = {}

@@ -12,7 +12,7 @@ import numpy as np
 from mirific.errors import InputError
 from mirific.execute.memory import Room, room
 from mirific.image3.output_grid import numbers
-from mirific.io.peek import Pointing, pointing
+from mirific.io.peek import StatedPointing, pointing
 from mirific.pipeline.plan import Plan
 from mirific.pipeline.settings import Settings
 from mirific.pipeline.steps import StepsByName
@@ -56,7 +56,7 @@ def check_room(plan: Plan, settings: Settings) -> None:
         _check("an exposure", plan.sources[0].path.name, 0.0, _EXPOSURE, there)
 
 
-def _pointing(path: Path) -> Pointing | None:
+def _pointing(path: Path) -> StatedPointing | None:
     """Where an exposure points to; what is wrong with its file, the run will say in its turn."""
     with contextlib.suppress(InputError):
         return pointing(path)
@@ -76,7 +76,7 @@ def _check(what: str, where: str, size: float, beside: Room, there: Room) -> Non
             )
 
 
-def mosaic_shape(pointings: Sequence[Pointing | None], settings: Settings) -> tuple[float, float] | None:
+def mosaic_shape(pointings: Sequence[StatedPointing | None], settings: Settings) -> tuple[float, float] | None:
     """Size (ny, nx) that a mosaic will have at least, in pixels; None if the headers do not say.
 
     It is that of the box around the reference points in the tangent plane of their middle, plus that of one exposure;
@@ -84,7 +84,7 @@ def mosaic_shape(pointings: Sequence[Pointing | None], settings: Settings) -> tu
 
     Parameters
     ----------
-    pointings : sequence of Pointing
+    pointings : sequence of StatedPointing
         Of its exposures.
     settings : Settings
         For ``resample``: ``output_shape``, ``output_wcs``, ``pixel_scale``, ``pixel_scale_ratio``, ``rotation``.
@@ -110,7 +110,7 @@ def mosaic_shape(pointings: Sequence[Pointing | None], settings: Settings) -> tu
     )
 
 
-def _on_plane(places: Sequence[Pointing], rotation: float) -> tuple[np.ndarray, np.ndarray]:
+def _on_plane(places: Sequence[StatedPointing], rotation: float) -> tuple[np.ndarray, np.ndarray]:
     """Reference points in the tangent plane of their middle, along the axes of the mosaic, degrees."""
     ra, dec = np.radians([(place.ra, place.dec) for place in places]).T
     vectors = np.stack([np.cos(dec) * np.cos(ra), np.cos(dec) * np.sin(ra), np.sin(dec)])

@@ -12,7 +12,7 @@ from mirific.pipeline.provenance import versions
 from mirific.pipeline.run import RunResult
 from mirific.pipeline.settings import Settings
 from mirific.references.demo.mappings import CONTEXT as DEMONSTRATION
-from mirific.report import FlagCount, Omission, Product, Results, StepRow
+from mirific.report import FlagCount, Omission, ProductEntry, Results, StepRow
 
 __all__ = ["KINDS", "summarise"]
 
@@ -101,16 +101,16 @@ def _references(steps: Iterable[StepRow]) -> Mapping[str, str]:
     return {kind: " ".join(names) for kind, names in sorted(found.items())}
 
 
-def _products(result: RunResult) -> Iterable[Product]:
+def _products(result: RunResult) -> Iterable[ProductEntry]:
     for exposure in result.exposures:
         yield from _listed(exposure.products)
     for mosaic in result.mosaics:
         yield from _listed(mosaic.products)
 
 
-def _listed(products: Mapping[str, Path]) -> Iterable[Product]:
+def _listed(products: Mapping[str, Path]) -> Iterable[ProductEntry]:
     for suffix, path in products.items():
-        yield Product(path.name, KINDS[suffix.split()[0]])
+        yield ProductEntry(path.name, KINDS[suffix.split()[0]])
 
 
 def _flags(result: RunResult) -> Iterable[FlagCount]:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mirific.report.document import as_json
     from mirific.report.html import as_html
-    from mirific.report.results import Comparison, FlagCount, Omission, Product, Results, StepRow
+    from mirific.report.results import Comparison, FlagCount, Omission, ProductEntry, Results, StepRow
     from mirific.report.text import print_comparisons, print_text
 
 __all__ = [
     "Comparison",
     "FlagCount",
     "Omission",
-    "Product",
+    "ProductEntry",
     "Results",
     "StepRow",
     "as_html",
@@ -31,7 +31,7 @@ _HOMES = {
     "Comparison": "results",
     "FlagCount": "results",
     "Omission": "results",
-    "Product": "results",
+    "ProductEntry": "results",
     "Results": "results",
     "StepRow": "results",
     "as_html": "html",

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from mirific.issues import Finding, Picture
 
-__all__ = ["Comparison", "FlagCount", "Omission", "Product", "Results", "StepRow"]
+__all__ = ["Comparison", "FlagCount", "Omission", "ProductEntry", "Results", "StepRow"]
 
 
 @dataclass(frozen=True)
-class Product:
+class ProductEntry:
     """A file that was made: its name, what it is, and a line about it."""
 
     name: str
@@ -75,7 +75,7 @@ class Results:
         The same statistics after mitigation; empty if nothing was mitigated.
     inputs : tuple of str
         Names of the files that went in.
-    products : tuple of Product
+    products : tuple of ProductEntry
     pictures : tuple of Picture
         Of the mosaics.
     steps : tuple of StepRow
@@ -102,7 +102,7 @@ class Results:
     findings: tuple[Finding, ...] = ()
     left: tuple[Finding, ...] = ()
     inputs: tuple[str, ...] = ()
-    products: tuple[Product, ...] = ()
+    products: tuple[ProductEntry, ...] = ()
     pictures: tuple[Picture, ...] = ()
     steps: tuple[StepRow, ...] = ()
     flags: tuple[FlagCount, ...] = ()

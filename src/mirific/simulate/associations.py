@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mirific.io.ownership import generator
-from mirific.simulate.exposures import Exposure
+from mirific.simulate.exposures import PlannedExposure
 from mirific.simulate.programme import Programme
 
 __all__ = ["image2_association", "image3_association", "product_name"]
@@ -31,20 +31,20 @@ def _common(programme: Programme, kind: str, rule: str) -> dict[str, Any]:
     }
 
 
-def _members(exposures: tuple[Exposure, ...], suffix: str) -> list[dict[str, str]]:
+def _members(exposures: tuple[PlannedExposure, ...], suffix: str) -> list[dict[str, str]]:
     return [
         {"expname": f"{exposure.root}_{suffix}.fits", "exptype": "science", "exposerr": "null"}
         for exposure in exposures
     ]
 
 
-def image2_association(programme: Programme, exposures: tuple[Exposure, ...]) -> dict[str, Any]:
+def image2_association(programme: Programme, exposures: tuple[PlannedExposure, ...]) -> dict[str, Any]:
     """Association for ``calwebb_image2``: one product for each exposure."""
     products = [{"name": exposure.root, "members": _members((exposure,), "rate")} for exposure in exposures]
     return {**_common(programme, "image2", "Asn_Lv2Image"), "products": products}
 
 
-def image3_association(programme: Programme, exposures: tuple[Exposure, ...]) -> dict[str, Any]:
+def image3_association(programme: Programme, exposures: tuple[PlannedExposure, ...]) -> dict[str, Any]:
     """Association for ``calwebb_image3``: one mosaic of exposures in the same filter."""
     name = product_name(programme, exposures[0].filter_name)
     products = [{"name": name, "members": _members(exposures, "cal")}]

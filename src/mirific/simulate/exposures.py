@@ -22,7 +22,7 @@ from mirific.simulate.pointing import Pointing, Projection
 if TYPE_CHECKING:
     from mirific.simulate.programme import Programme
 
-__all__ = ["Exposure", "exposures_of", "field_radius"]
+__all__ = ["PlannedExposure", "exposures_of", "field_radius"]
 
 #: Time between dithers, between filters and between visits, s.
 OVERHEADS = (30.0, 120.0, 1800.0)
@@ -31,7 +31,7 @@ _SECONDS_PER_DAY = 86400.0
 
 
 @dataclass(frozen=True)
-class Exposure:
+class PlannedExposure:
     """One exposure.
 
     Parameters
@@ -94,9 +94,9 @@ class Exposure:
         return Projection(self.true, self.filter_name, self.subarray)
 
 
-def exposures_of(programme: Programme) -> tuple[Exposure, ...]:
+def exposures_of(programme: Programme) -> tuple[PlannedExposure, ...]:
     """List the exposures of a programme in the order in which they are taken."""
-    found: list[Exposure] = []
+    found: list[PlannedExposure] = []
     clock = programme.start_mjd
     for visit, tile in enumerate(_tiles(programme), start=1):
         for k, filter_name in enumerate(programme.filters):
@@ -153,13 +153,13 @@ def _exposure(
     tile: tuple[float, float],
     offset: tuple[float, float],
     clock: float,
-) -> Exposure:
+) -> PlannedExposure:
     """Make one exposure; its true pointing includes the guiding scatter and what the effects do."""
     scale = aberration_scale(clock, programme.ra, programme.dec)
     v2, v3 = _reference_point(programme.subarray)
     target = Pointing(programme.ra, programme.dec, programme.position_angle, v2, v3, scale)
     assumed = target.moved(tile[0] + offset[0], tile[1] + offset[1])
-    made = Exposure(
+    made = PlannedExposure(
         number, name, filter_name, programme.subarray, programme.readpatt, programme.ngroups, programme.nints,
         visit, dither, offset, clock, assumed, assumed,
     )  # fmt: skip

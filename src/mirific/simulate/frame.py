@@ -15,7 +15,7 @@ from mirific.instrument.detector import FULL_WELL
 from mirific.instrument.filters import FILTERS
 from mirific.references.demo import DemoDetector
 from mirific.simulate.effects.base import Contribution, RampTerm, View, Wave
-from mirific.simulate.exposures import Exposure
+from mirific.simulate.exposures import PlannedExposure
 from mirific.simulate.light import sources_on_detector
 from mirific.simulate.programme import Programme
 
@@ -30,7 +30,7 @@ class Frame:
 
     Parameters
     ----------
-    exposure : Exposure
+    exposure : PlannedExposure
     detector : DemoDetector
     background : float
         Level of the sky and telescope background, MJy/sr.
@@ -40,7 +40,7 @@ class Frame:
         Slug of each effect to what it does.
     """
 
-    exposure: Exposure
+    exposure: PlannedExposure
     detector: DemoDetector
     background: float
     light: _Image
@@ -130,14 +130,14 @@ def add_term(band: _Image, term: RampTerm, factor: float, y0: int) -> None:
 
 
 def observe(
-    programme: Programme, exposure: Exposure, earlier: tuple[tuple[float, NDArray[np.bool_]], ...] = ()
+    programme: Programme, exposure: PlannedExposure, earlier: tuple[tuple[float, NDArray[np.bool_]], ...] = ()
 ) -> Frame:
     """Let an exposure of a programme receive its light.
 
     Parameters
     ----------
     programme : Programme
-    exposure : Exposure
+    exposure : PlannedExposure
         One of ``programme.exposures``.
     earlier : tuple of (float, bool array), optional
         End (MJD) and filled pixels of the exposures before it; persistence needs them.

@@ -13,7 +13,7 @@ from mirific.instrument.readout import READOUT_PATTERNS
 from mirific.instrument.subarrays import SUBARRAYS
 from mirific.io.ownership import software
 from mirific.simulate.ephemeris import TDB_MINUS_UTC, light_travel_time, position, velocity
-from mirific.simulate.exposures import Exposure
+from mirific.simulate.exposures import PlannedExposure
 from mirific.simulate.pointing import offset_position
 from mirific.simulate.programme import Programme
 
@@ -30,7 +30,7 @@ def iso(mjd: float) -> str:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}"
 
 
-def exposure_metadata(programme: Programme, exposure: Exposure) -> dict[str, Any]:
+def exposure_metadata(programme: Programme, exposure: PlannedExposure) -> dict[str, Any]:
     """All metadata of a raw exposure, by dotted names without the leading ``meta.``.
 
     They hold the assumed pointing: what the header says, not where the telescope was.
@@ -50,7 +50,7 @@ def exposure_metadata(programme: Programme, exposure: Exposure) -> dict[str, Any
     return values
 
 
-def _identity(programme: Programme, exposure: Exposure) -> dict[str, Any]:
+def _identity(programme: Programme, exposure: PlannedExposure) -> dict[str, Any]:
     """Programme, target and software."""
     return {
         "telescope": "JWST",
@@ -82,7 +82,7 @@ def _identity(programme: Programme, exposure: Exposure) -> dict[str, Any]:
     }
 
 
-def _visit(programme: Programme, exposure: Exposure) -> dict[str, Any]:
+def _visit(programme: Programme, exposure: PlannedExposure) -> dict[str, Any]:
     """Observation and visit."""
     group, exposure_number = exposure.root.split("_")[1:3]
     visit = f"{programme.program:05d}{programme.observation:03d}{exposure.visit:03d}"
@@ -119,7 +119,7 @@ def _visit(programme: Programme, exposure: Exposure) -> dict[str, Any]:
     }
 
 
-def _instrument(exposure: Exposure) -> dict[str, Any]:
+def _instrument(exposure: PlannedExposure) -> dict[str, Any]:
     """Instrument, detector and subarray."""
     array = SUBARRAYS[exposure.subarray]
     aperture = "MIRIM_ILLUM" if exposure.subarray == "FULL" else f"MIRIM_{exposure.subarray}"
@@ -145,7 +145,7 @@ def _instrument(exposure: Exposure) -> dict[str, Any]:
     }
 
 
-def _exposure(exposure: Exposure) -> dict[str, Any]:
+def _exposure(exposure: PlannedExposure) -> dict[str, Any]:
     """How the detector was read."""
     pattern = READOUT_PATTERNS[exposure.readpatt]
     integration = exposure.ngroups * exposure.frame_time
@@ -184,7 +184,7 @@ def _exposure(exposure: Exposure) -> dict[str, Any]:
     }
 
 
-def _times(programme: Programme, exposure: Exposure) -> dict[str, Any]:
+def _times(programme: Programme, exposure: PlannedExposure) -> dict[str, Any]:
     """Times here and at the barycentre, and where the observatory is."""
     delay = light_travel_time(exposure.middle, programme.ra, programme.dec)
     barycentric = (delay + TDB_MINUS_UTC) / _SECONDS_PER_DAY
@@ -208,7 +208,7 @@ def _times(programme: Programme, exposure: Exposure) -> dict[str, Any]:
     return values
 
 
-def _dither(programme: Programme, exposure: Exposure) -> dict[str, Any]:
+def _dither(programme: Programme, exposure: PlannedExposure) -> dict[str, Any]:
     """Place in the dither pattern."""
     return {
         "dither.primary_type": programme.pattern,
@@ -223,7 +223,7 @@ def _dither(programme: Programme, exposure: Exposure) -> dict[str, Any]:
     }
 
 
-def _pointing(exposure: Exposure) -> dict[str, Any]:
+def _pointing(exposure: PlannedExposure) -> dict[str, Any]:
     """The pointing that the header claims."""
     assumed = exposure.assumed
     ra, dec, angle = assumed.boresight()
@@ -247,7 +247,7 @@ def _pointing(exposure: Exposure) -> dict[str, Any]:
     }
 
 
-def _guide_star(programme: Programme, exposure: Exposure) -> dict[str, Any]:
+def _guide_star(programme: Programme, exposure: PlannedExposure) -> dict[str, Any]:
     """The guide star: one for each visit."""
     generator = np.random.default_rng([programme.seed, exposure.visit, 5])
     east, north = generator.uniform(-300.0, 300.0, 2)
@@ -267,7 +267,7 @@ def _guide_star(programme: Programme, exposure: Exposure) -> dict[str, Any]:
     }
 
 
-def integration_times(programme: Programme, exposure: Exposure) -> NDArray[np.void]:
+def integration_times(programme: Programme, exposure: PlannedExposure) -> NDArray[np.void]:
     """Table of the INT_TIMES extension: start, middle and end of each integration, MJD (UTC) and at the barycentre."""
     names = ["integration_number"] + [
         f"int_{moment}_{scale}" for scale in ("MJD_UTC", "BJD_TDB") for moment in ("start", "mid", "end")

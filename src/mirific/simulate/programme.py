@@ -17,7 +17,7 @@ from mirific.references.demo import DemoDetector
 from mirific.simulate.dithers import offsets
 from mirific.simulate.effects import make_effect
 from mirific.simulate.effects.base import Effect
-from mirific.simulate.exposures import Exposure, exposures_of, field_radius
+from mirific.simulate.exposures import PlannedExposure, exposures_of, field_radius
 from mirific.simulate.sky import Scene, Sky
 
 __all__ = ["Programme"]
@@ -131,7 +131,7 @@ class Programme:
         return f"jw{self.program:05d}{self.observation:03d}"
 
     @cached_property
-    def exposures(self) -> tuple[Exposure, ...]:
+    def exposures(self) -> tuple[PlannedExposure, ...]:
         """The exposures in the order in which they are taken."""
         return exposures_of(self)
 

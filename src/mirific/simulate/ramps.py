@@ -55,13 +55,13 @@ def raw_ramp(frame: Frame, seed: int, cosmic_rays: float = 0.0, mapper: Mapper =
     hits = draw_hits(generator, cosmic_rays, exposure.frame_time, exposure.nints * exposure.ngroups, shape)
     out = np.empty((exposure.nints, exposure.ngroups, *shape), dtype=np.uint16)
     starts = range(0, shape[0], BAND_ROWS)
-    prepared = Band.prepare(frame, hits, seed)
+    prepared = Swath.prepare(frame, hits, seed)
     for y0, samples in zip(starts, mapper(prepared, starts), strict=True):
         out[:, :, y0 : y0 + BAND_ROWS] = samples
     return out
 
 
-class Band:
+class Swath:
     """Reads out bands of rows of one frame: called with the first row, it returns the samples."""
 
     def __init__(self, frame: Frame, hits: Hits, seed: int) -> None:
@@ -70,7 +70,7 @@ class Band:
         self.seed = seed
 
     @classmethod
-    def prepare(cls, frame: Frame, hits: Hits, seed: int) -> Band:
+    def prepare(cls, frame: Frame, hits: Hits, seed: int) -> Swath:
         """Make the maps of the detector before threads ask for them."""
         detector = frame.detector
         _ = (frame.rate, detector.gain, detector.pedestal, detector.sensitivity_loss, detector.reset_amplitude)

@@ -14,7 +14,7 @@ from mirific.instrument.subarrays import SUBARRAYS
 from mirific.io.ownership import generator, software
 from mirific.io.products import staged, write_json, write_table
 from mirific.simulate.effects.base import RampTerm
-from mirific.simulate.exposures import Exposure
+from mirific.simulate.exposures import PlannedExposure
 from mirific.simulate.frame import Frame
 from mirific.simulate.pointing import separation
 from mirific.simulate.programme import Programme
@@ -26,14 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["exposure_truth", "source_table", "write_artifacts", "write_summary"]
 
 
-def pointing_error(exposure: Exposure) -> tuple[float, float]:
+def pointing_error(exposure: PlannedExposure) -> tuple[float, float]:
     """East and north by which the true pointing lies from the header's, arcsec."""
     true, assumed = exposure.true, exposure.assumed
     east, north = separation(true.ra_ref, true.dec_ref, assumed.ra_ref, assumed.dec_ref)
     return (float(east), float(north))
 
 
-def seen(exposure: Exposure, sources: Stars) -> NDArray[np.bool_]:
+def seen(exposure: PlannedExposure, sources: Stars) -> NDArray[np.bool_]:
     """Which sources lie on pixels that give valid images."""
     x, y = exposure.projection.to_pixel(sources.ra, sources.dec)
     science = regions.cut(regions.science(), SUBARRAYS[exposure.subarray])

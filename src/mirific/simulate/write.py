@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mirific.io.products import staged, write_json
 from mirific.simulate.associations import image2_association, image3_association
-from mirific.simulate.exposures import Exposure
+from mirific.simulate.exposures import PlannedExposure
 from mirific.simulate.frame import Frame, observe
 from mirific.simulate.metadata import exposure_metadata, integration_times, iso
 from mirific.simulate.programme import Programme
@@ -85,7 +85,7 @@ def write_programme(programme: Programme, directory: str | Path, mapper: Mapper 
     return Manifest(directory, tuple(uncal), image2, image3, truth)
 
 
-def write_uncal(programme: Programme, exposure: Exposure, samples: NDArray[np.uint16], directory: Path) -> Path:
+def write_uncal(programme: Programme, exposure: PlannedExposure, samples: NDArray[np.uint16], directory: Path) -> Path:
     """Write one raw exposure; ``samples`` has shape (nints, ngroups, ny, nx), DN."""
     from stdatamodels.jwst.datamodels import Level1bModel
 

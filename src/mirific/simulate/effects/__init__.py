@@ -20,17 +20,17 @@ __all__ = ["EFFECTS", "effect_class", "make_effect"]
 
 #: Slug of the issue to the class that injects it.
 EFFECTS: Mapping[str, str] = {
-    "bad_pixels": "BadPixels",
+    "bad_pixels": "SpoiledPixels",
     "edge_brightening": "EdgeBrightening",
     "fgs_offset": "FgsOffset",
     "interference": "Interference",
     "knife_edge": "KnifeEdge",
     "lyot_offset": "LyotOffset",
     "outlier_overflagging": "OutlierOverflagging",
-    "persistence": "Persistence",
+    "persistence": "Afterglow",
     "residual_background": "ResidualBackground",
     "scar": "Scar",
-    "showers": "Showers",
+    "showers": "ShowerEvents",
     "throughput_loss": "ThroughputLoss",
     "tile_misalignment": "TileMisalignment",
     "tree_rings": "TreeRings",

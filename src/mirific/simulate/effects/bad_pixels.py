@@ -12,11 +12,11 @@ from mirific.instrument import regions
 from mirific.instrument.detector import SHAPE
 from mirific.simulate.effects.base import Contribution, Effect, View
 
-__all__ = ["BadPixels"]
+__all__ = ["SpoiledPixels"]
 
 
 @dataclass(frozen=True)
-class BadPixels(Effect):
+class SpoiledPixels(Effect):
     """Pixels gone bad since the mask was made: the same in all exposures.
 
     Parameters

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mirific.instrument import regions
 
 if TYPE_CHECKING:
-    from mirific.simulate.exposures import Exposure
+    from mirific.simulate.exposures import PlannedExposure
 
 __all__ = ["Contribution", "Effect", "RampTerm", "View", "Wave"]
 
@@ -95,7 +95,7 @@ class View:
 
     Parameters
     ----------
-    exposure : Exposure
+    exposure : PlannedExposure
     seed : int
         Of the programme.
     programme_start : float
@@ -114,7 +114,7 @@ class View:
         For each earlier exposure of the programme, its end (MJD) and which pixels it filled to the full well.
     """
 
-    exposure: Exposure
+    exposure: PlannedExposure
     seed: int
     programme_start: float
     background: float
@@ -152,11 +152,11 @@ class Effect:
 
     name: ClassVar[str] = ""
 
-    def pointing_error(self, exposure: Exposure, seed: int) -> tuple[float, float]:
+    def pointing_error(self, exposure: PlannedExposure, seed: int) -> tuple[float, float]:
         """East and north by which the true pointing differs from what the header says, arcsec."""
         return (0.0, 0.0)
 
-    def header(self, exposure: Exposure) -> Mapping[str, Any]:
+    def header(self, exposure: PlannedExposure) -> Mapping[str, Any]:
         """Metadata that replace the right ones, by their dotted names."""
         return {}
 

@@ -10,7 +10,7 @@ from mirific.instrument import siaf
 from mirific.simulate.effects.base import Effect
 
 if TYPE_CHECKING:
-    from mirific.simulate.exposures import Exposure
+    from mirific.simulate.exposures import PlannedExposure
 
 __all__ = ["FgsOffset"]
 
@@ -29,7 +29,7 @@ class FgsOffset(Effect):
 
     scale: float = 1.0
 
-    def header(self, exposure: Exposure) -> Mapping[str, Any]:
+    def header(self, exposure: PlannedExposure) -> Mapping[str, Any]:
         """Old V2_REF, V3_REF and the version of the database that they come from."""
         if self.scale == 0.0:
             return {}

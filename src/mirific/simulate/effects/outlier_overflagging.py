@@ -12,7 +12,7 @@ from mirific.simulate.effects.base import Contribution, Effect, View
 from mirific.simulate.effects.tile_misalignment import TileMisalignment
 
 if TYPE_CHECKING:
-    from mirific.simulate.exposures import Exposure
+    from mirific.simulate.exposures import PlannedExposure
 
 __all__ = ["CAUSES", "OutlierOverflagging"]
 
@@ -49,7 +49,7 @@ class OutlierOverflagging(Effect):
                 f"unknown cause {self.cause!r}", where=self.name, todo=f"choose of {', '.join(CAUSES)}"
             )
 
-    def pointing_error(self, exposure: Exposure, seed: int) -> tuple[float, float]:
+    def pointing_error(self, exposure: PlannedExposure, seed: int) -> tuple[float, float]:
         """East and north, arcsec, where the cause is misalignment."""
         if self.cause != "misaligned":
             return (0.0, 0.0)

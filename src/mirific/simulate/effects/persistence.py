@@ -14,13 +14,13 @@ from mirific.instrument.detector import SHAPE
 from mirific.simulate.effects.base import Contribution, Effect, RampTerm, View
 from mirific.simulate.effects.showers import decay_profile
 
-__all__ = ["Persistence"]
+__all__ = ["Afterglow"]
 
 _SECONDS_PER_DAY = 86400.0
 
 
 @dataclass(frozen=True)
-class Persistence(Effect):
+class Afterglow(Effect):
     """Deficits where bright light fell before, in this programme or in an earlier one.
 
     Deficit and decay: 1.69 % at 11.6 minutes, a tenth after 5.16 h (Vasan et al. 2025, arXiv:2512.15477). Shapes of

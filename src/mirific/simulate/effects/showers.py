@@ -13,11 +13,11 @@ from mirific.instrument import regions
 from mirific.instrument.detector import SHAPE
 from mirific.simulate.effects.base import Contribution, Effect, RampTerm, View
 
-__all__ = ["Showers", "decay_profile"]
+__all__ = ["ShowerEvents", "decay_profile"]
 
 
 @dataclass(frozen=True)
-class Showers(Effect):
+class ShowerEvents(Effect):
     """Showers at random times and places, each of a shape of its own.
 
     Rate: JDox "Shower and Snowball Artifacts"; amplitudes "never in excess of a few DN/s" (D. Law, ``jwst`` issue

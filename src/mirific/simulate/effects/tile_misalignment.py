@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mirific.simulate.effects.base import Effect
 
 if TYPE_CHECKING:
-    from mirific.simulate.exposures import Exposure
+    from mirific.simulate.exposures import PlannedExposure
 
 __all__ = ["TileMisalignment"]
 
@@ -34,7 +34,7 @@ class TileMisalignment(Effect):
     angle: float = 30.0
     visits: tuple[int, ...] = (2,)
 
-    def pointing_error(self, exposure: Exposure, seed: int) -> tuple[float, float]:
+    def pointing_error(self, exposure: PlannedExposure, seed: int) -> tuple[float, float]:
         """East and north, arcsec, in the visits concerned."""
         if exposure.visit not in self.visits:
             return (0.0, 0.0)
