@@ -56,11 +56,13 @@ def test_a_resumed_run_keeps_what_is_finished(reduced, raw, cache):
     assert digest(reduced) == before
 
 
-def test_the_example_for_python_runs(raw, cache, tmp_path, monkeypatch):
+def test_the_example_for_python_runs(raw, reduced, cache, tmp_path, monkeypatch):
     readme = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
     example = readme.split("```python\n")[1].split("```")[0]
     uncal = sorted(raw.glob("*_uncal.fits"))[0]
     (tmp_path / "jw01234001001_02101_00001_mirimage_uncal.fits").symlink_to(uncal)
+    another = sorted(reduced.glob("*_cal.fits"))[1]
+    (tmp_path / "jw01234001001_02101_00002_mirimage_cal.fits").symlink_to(another)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("CRDS_PATH", str(cache))
     exec(compile(example, "README.md", "exec"), {})
@@ -68,6 +70,9 @@ def test_the_example_for_python_runs(raw, cache, tmp_path, monkeypatch):
     assert main([*command, "--references", str(cache), "-q"]) == 0
     ours, theirs = (io.read_image(next(Path(folder).glob("*_rate.fits"))) for folder in (".", "out"))
     np.testing.assert_array_equal(ours.data, theirs.data)
+    mosaic = io.read_mosaic("jw01234-o001_t001_miri_f1000w_i2d.fits")
+    assert mosaic.meta["resample.pointings"] == 2
+    assert np.isfinite(mosaic.data).any()
 
 
 def test_what_lacks_a_part_is_made_again(raw, cache, tmp_path, capsys):
